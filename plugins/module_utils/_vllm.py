@@ -1,0 +1,249 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""From a vLLM instance as the inventory means it to the container unit that runs it.
+
+Everything that vLLM is told goes into one YAML file, read with C(--config FILE) in two words: C(--config=FILE) is silently
+ignored and the default model served instead (vllm#43252). Keys go into the env file, so nothing shows up in C(ps).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+CONTAINER_PORT = 8000
+CONFIG_PATH = "/etc/vllm/config.yaml"
+
+# Flags of `vllm serve` that the collection itself sets, with the first release that has them. A flag that the image's
+# engine lacks would end it with exit code 2, so it is left out there. (disable-access-log-for-endpoints: Red Hat OpenShift
+# AI 3.5, "About vLLM uvicorn access logs"; shutdown-timeout: kserve PR #5496.)
+OWN_FLAGS_SINCE: Mapping[str, tuple[int, ...]] = {
+    "disable-access-log-for-endpoints": (0, 16),
+    "disable-fastapi-docs": (0, 6),
+    "runner": (0, 10, 1),
+    "shutdown-timeout": (0, 18),
+}
+
+# Pooling models (embeddings, rerank) have no generate endpoints; before --runner existed the switch was --task.
+_OLD_TASKS: Mapping[str, str] = {"embedding": "embed", "rerank": "score"}
+
+# No telemetry (docs: "Usage Stats Collection"), no colours or logo in the journal, and no redirects from an image URL to
+# somewhere else (docs: security, VLLM_MEDIA_URL_ALLOW_REDIRECTS).
+DEFAULT_ENVIRONMENT: Mapping[str, str] = {
+    "DO_NOT_TRACK": "1",
+    "NO_COLOR": "1",
+    "VLLM_DISABLE_LOG_LOGO": "1",
+    "VLLM_LOGGING_COLOR": "0",
+    "VLLM_MEDIA_URL_ALLOW_REDIRECTS": "0",
+    "VLLM_NO_USAGE_STATS": "1",
+}
+
+
+def parse_version(text: str | None) -> tuple[int, ...] | None:
+    """C(v0.32.0) or C(0.17.1+cu129) as numbers; None where the version isn't known, which means: assume a current one."""
+    numbers = []
+    for part in (text or "").lstrip("v").split("."):
+        digits = ""
+        for character in part:
+            if not character.isdigit():
+                break
+            digits += character
+        if not digits:
+            break
+        numbers.append(int(digits))
+        if digits != part:
+            break
+    return tuple(numbers) or None
+
+
+def has_flag(flag: str, version: tuple[int, ...] | None) -> bool:
+    return version is None or version >= OWN_FLAGS_SINCE[flag]
+
+
+def config_key(name: str) -> str:
+    return name.lstrip("-").replace("_", "-")
+
+
+def engine_config(instance: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of the engine's C(--config) file: our own settings, then the user's C(engine_args) on top."""
+    version = parse_version(instance.get("engine_version"))
+    capability = instance.get("capability") or "chat"
+    config: dict[str, Any] = {
+        "model": instance["model"],
+        "served-model-name": list(instance.get("served_model_names") or [instance["name"]]),
+        "host": "0.0.0.0",  # noqa: S104 -- inside the container; the published port is on 127.0.0.1
+        "port": CONTAINER_PORT,
+        "disable-fastapi-docs": True,
+        "disable-access-log-for-endpoints": "/health,/metrics,/ping",
+        # The engine's own drain ends before the container is killed (docker stop waits stop_timeout seconds).
+        "shutdown-timeout": max(0, int(instance.get("stop_timeout") or 60) - 30),
+    }
+    if capability in _OLD_TASKS:
+        config["runner"] = "pooling"
+    config = {key: value for key, value in config.items() if key not in OWN_FLAGS_SINCE or has_flag(key, version)}
+    if capability in _OLD_TASKS and "runner" not in config:
+        config["task"] = _OLD_TASKS[capability]
+    tensor_parallel_size = int(instance.get("tensor_parallel_size") or 1)
+    optional = {
+        "revision": instance.get("revision"),
+        "max-model-len": instance.get("max_model_len"),
+        "tensor-parallel-size": tensor_parallel_size if tensor_parallel_size > 1 else None,
+        # Both are about a GPU: vLLM's CPU build sizes its KV cache by kv-cache-memory-bytes alone.
+        "gpu-memory-utilization": instance.get("gpu_memory_utilization") if instance.get("device") != "cpu" else None,
+        "kv-cache-memory-bytes": instance.get("kv_cache_memory_bytes"),
+    }
+    config.update({key: value for key, value in optional.items() if value is not None})
+    for name, value in (instance.get("engine_args") or {}).items():
+        key = config_key(name)
+        if value is False:
+            # `key: false` in the file is silently dropped (vllm#51401); the parser knows --no-KEY for what is on by default.
+            config.pop(key, None)
+            config[f"no-{key}"] = True
+        elif value is None:
+            config.pop(key, None)
+        else:
+            config[key] = value
+    return config
+
+
+def layered_image(image: str, packages: Sequence[str]) -> str:
+    """The local tag of C(image) with C(packages) installed on top; the same packages always give the same tag."""
+    if not packages:
+        return image
+    digest = hashlib.sha256("\n".join([image, *sorted(packages)]).encode()).hexdigest()[:16]
+    return f"gpu-inference/vllm-layer:{digest}"
+
+
+def image_layers(instances: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The image layers to build for these instances, each once."""
+    layers: dict[str, dict[str, Any]] = {}
+    for instance in instances:
+        packages = sorted(instance.get("image_packages") or [])
+        if packages:
+            tag = layered_image(instance["image"], packages)
+            layers[tag] = {"tag": tag, "image": instance["image"], "packages": packages}
+    return [layers[tag] for tag in sorted(layers)]
+
+
+def gpu_arguments(instance: Mapping[str, Any]) -> list[str]:
+    """How the container gets its GPUs.
+
+    By the runtime and NVIDIA_VISIBLE_DEVICES, or by native CDI. Never by C(--gpus) or a device request: with the legacy
+    hook a C(systemctl daemon-reload) takes the GPU from running containers (nvidia-container-toolkit#48), and on Jetson
+    C(--gpus) fails outright.
+    """
+    access = instance.get("gpu_access") or "none"
+    gpus = list(instance.get("gpus") or [])
+    if instance.get("device") == "cpu" or access == "none":
+        return []
+    if access == "cdi":
+        return [argument for gpu in gpus or ["all"] for argument in ("--device", f"nvidia.com/gpu={gpu}")]
+    # A Jetson has one integrated GPU and no UUIDs: the runtime's csv mode knows "all".
+    visible = "all" if access == "jetson" or not gpus else ",".join(gpus)
+    return [
+        "--runtime=nvidia",
+        "--env",
+        f"NVIDIA_VISIBLE_DEVICES={visible}",
+        "--env",
+        "NVIDIA_DRIVER_CAPABILITIES=compute,utility",
+    ]
+
+
+def volume(source: str, target: str, *, read_only: bool = False) -> list[str]:
+    return ["--volume", f"{source}:{target}{':ro' if read_only else ''}"]
+
+
+def docker_arguments(instance: Mapping[str, Any], *, data_dir: str, huggingface_dir: str, instances_dir: str) -> list[str]:
+    name = instance["name"]
+    tensor_parallel_size = int(instance.get("tensor_parallel_size") or 1)
+    arguments = [
+        # As PID 1 without a small init vLLM ignores SIGTERM while it imports.
+        "--init",
+        "--security-opt",
+        "no-new-privileges",
+        "--cap-drop",
+        "ALL",
+        # The hub cache may belong to another user of the node.
+        "--cap-add",
+        "DAC_OVERRIDE",
+        # Docker 29 lowered the soft limit to 1024.
+        "--ulimit",
+        "nofile=1048576:1048576",
+        "--ulimit",
+        "memlock=-1",
+        # Docker's 64 MiB are too little: engine and API server talk through shared memory, tensor parallelism more so.
+        "--shm-size",
+        str(instance.get("shm_size") or ("16g" if tensor_parallel_size > 1 else "2g")),
+        "--publish",
+        f"127.0.0.1:{instance['port']}:{CONTAINER_PORT}",
+        *volume(f"{instances_dir}/vllm/{name}/config.yaml", CONFIG_PATH, read_only=True),
+        *volume(huggingface_dir, "/root/.cache/huggingface"),
+        # torch.compile's cache: without it each new container compiles again.
+        *volume(f"{data_dir}/vllm/{name}", "/root/.cache/vllm"),
+    ]
+    mounts = list(instance.get("mounts") or [])
+    model = str(instance["model"])
+    if model.startswith("/") and not any(model == m["target"] or model.startswith(m["target"].rstrip("/") + "/") for m in mounts):
+        mounts.insert(0, {"source": model, "target": model, "read_only": True})
+    for mount in mounts:
+        arguments += volume(mount["source"], mount["target"], read_only=bool(mount.get("read_only")))
+    if instance.get("device") == "cpu" and instance.get("memory_mib"):
+        # On a GPU the budget is the engine's own business; in main memory Docker enforces it.
+        arguments += ["--memory", f"{int(instance['memory_mib'])}m"]
+    arguments += gpu_arguments(instance)
+    return arguments + [str(argument) for argument in instance.get("container_extra_arguments") or []]
+
+
+def container_unit(
+    instance: Mapping[str, Any],
+    *,
+    api_key: str | None = None,
+    huggingface_token: str | None = None,
+    data_dir: str = "/var/lib/gpu-inference",
+    huggingface_dir: str | None = None,
+    instances_dir: str = "/etc/gpu-inference/instances",
+    watchdog: int = 120,
+) -> dict[str, Any]:
+    """The container unit of one vLLM instance, as module container_units takes it."""
+    packages = list(instance.get("image_packages") or [])
+    names = list(instance.get("served_model_names") or [instance["name"]])
+    secrets = {"VLLM_API_KEY": api_key, "HF_TOKEN": None if str(instance["model"]).startswith("/") else huggingface_token}
+    command = ["--config", CONFIG_PATH]
+    return {
+        "kind": "vllm",
+        "name": instance["name"],
+        "image": layered_image(instance["image"], packages),
+        # A layer exists on this node only, no registry has it.
+        "pull": "never" if packages else instance.get("pull") or "missing",
+        "entrypoint": None,
+        "command": command if instance.get("image_has_entrypoint", True) else ["vllm", "serve", *command],
+        "docker_arguments": docker_arguments(
+            instance, data_dir=data_dir, huggingface_dir=huggingface_dir or f"{data_dir}/huggingface", instances_dir=instances_dir
+        ),
+        "networks": list(instance.get("networks") or ["inference_engines"]),
+        "files": {"config.yaml": yaml.safe_dump(engine_config(instance), sort_keys=False, allow_unicode=True, width=1000)},
+        "environment": {**DEFAULT_ENVIRONMENT, **{key: str(value) for key, value in (instance.get("env") or {}).items()}},
+        "secret_environment": {key: value for key, value in secrets.items() if value},
+        # A Jetson's one GPU has no UUID.
+        "locks": list(instance.get("gpus") or ["gpu"]) if instance.get("device") != "cpu" else [],
+        "probe": {
+            "base_url": f"http://127.0.0.1:{instance['port']}/v1",
+            "health_path": "/health",
+            "level": "answer",
+            "capability": instance.get("capability") or "chat",
+            "model": names[0],
+            "modalities": list(instance.get("modalities") or []),
+            "api_key_variable": "VLLM_API_KEY",
+        },
+        "start_timeout": int(instance.get("ready_timeout") or 1800),
+        "stop_timeout": int(instance.get("stop_timeout") or 60),
+        "watchdog": watchdog,
+        "drop_page_cache": bool(instance.get("drop_page_cache")),
+        "pull_models": [],
+    }
