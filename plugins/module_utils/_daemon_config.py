@@ -1,0 +1,485 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+# Do not use this from other collections or standalone plugins/modules!
+
+"""What /etc/docker/daemon.json must become, and what dockerd needs to notice it."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+import shlex
+import typing as t
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+Action = t.Literal["none", "reload", "restart"]
+
+PATH = "/etc/docker/daemon.json"
+
+#: Keys that dockerd takes over on SIGHUP. Everything else needs a restart (moby: daemon/reload.go, daemon/reload_unix.go).
+#: `features` is left out on purpose: CDI is set up when the daemon starts.
+RELOADABLE = frozenset(
+    {
+        "debug",
+        "default-ipc-mode",
+        "default-runtime",
+        "default-shm-size",
+        "default-stop-timeout",
+        "insecure-registries",
+        "labels",
+        "live-restore",
+        "max-concurrent-downloads",
+        "max-concurrent-uploads",
+        "max-download-attempts",
+        "nri-opts",
+        "registry-mirrors",
+        "runtimes",
+        "shutdown-timeout",
+    }
+)
+
+#: Lists that behave like sets: what is there stays, what is wanted comes to it.
+UNITED = frozenset(
+    {
+        "allow-nondistributable-artifacts",
+        "authorization-plugins",
+        "cdi-spec-dirs",
+        "dns",
+        "dns-opts",
+        "dns-search",
+        "insecure-registries",
+        "registry-mirrors",
+    }
+)
+
+#: Lists of `name=value`: the same name is replaced, other names stay.
+KEYED = frozenset({"exec-opts", "labels", "node-generic-resources", "storage-opts"})
+
+#: The flag of dockerd that says the same as a key, where the two names differ.
+FLAG_TO_KEY: Mapping[str, str] = {
+    "add-runtime": "runtimes",
+    "authorization-plugin": "authorization-plugins",
+    "cdi-spec-dir": "cdi-spec-dirs",
+    "default-address-pool": "default-address-pools",
+    "default-network-opt": "default-network-opts",
+    "default-ulimit": "default-ulimits",
+    "dns-opt": "dns-opts",
+    "exec-opt": "exec-opts",
+    "feature": "features",
+    "host": "hosts",
+    "http-proxy": "proxies.http-proxy",
+    "https-proxy": "proxies.https-proxy",
+    "insecure-registry": "insecure-registries",
+    "label": "labels",
+    "log-opt": "log-opts",
+    "no-proxy": "proxies.no-proxy",
+    "node-generic-resource": "node-generic-resources",
+    "registry-mirror": "registry-mirrors",
+    "storage-opt": "storage-opts",
+}
+
+SHORT_FLAGS: Mapping[str, str] = {
+    "-D": "debug",
+    "-G": "group",
+    "-H": "host",
+    "-b": "bridge",
+    "-l": "log-level",
+    "-p": "pidfile",
+    "-s": "storage-driver",
+}
+
+#: The JSON type of the keys that are likely to be met; dockerd refuses any other.
+TYPES: Mapping[str, type] = {
+    "allow-nondistributable-artifacts": list,
+    "authorization-plugins": list,
+    "bip": str,
+    "bridge": str,
+    "builder": dict,
+    "cdi-spec-dirs": list,
+    "data-root": str,
+    "debug": bool,
+    "default-address-pools": list,
+    "default-network-opts": dict,
+    "default-runtime": str,
+    "default-ulimits": dict,
+    "dns": list,
+    "dns-opts": list,
+    "dns-search": list,
+    "exec-opts": list,
+    "features": dict,
+    "hosts": list,
+    "insecure-registries": list,
+    "ip6tables": bool,
+    "iptables": bool,
+    "ipv6": bool,
+    "labels": list,
+    "live-restore": bool,
+    "log-driver": str,
+    "log-level": str,
+    "log-opts": dict,
+    "max-concurrent-downloads": int,
+    "max-concurrent-uploads": int,
+    "max-download-attempts": int,
+    "mtu": int,
+    "node-generic-resources": list,
+    "proxies": dict,
+    "registry-mirrors": list,
+    "runtimes": dict,
+    "shutdown-timeout": int,
+    "storage-driver": str,
+    "storage-opts": list,
+    "userland-proxy": bool,
+}
+
+#: Runtimes that dockerd knows without an entry in `runtimes`.
+BUILT_IN_RUNTIMES = frozenset({"runc", "io.containerd.runc.v2", "io.containerd.runtime.v1.linux"})
+
+JSON_NAMES: Mapping[type, str] = {
+    dict: "an object",
+    list: "a list",
+    str: "a string",
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+}
+
+
+@dataclass(frozen=True)
+class DaemonConfig:
+    """The merged document with all that a caller has to know about it."""
+
+    document: dict[str, t.Any]
+    text: str
+    action: Action
+    changed: bool
+    changed_keys: tuple[str, ...]
+    errors: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, t.Any]:
+        return {
+            "document": self.document,
+            "text": self.text,
+            "action": self.action,
+            "changed": self.changed,
+            "changed_keys": list(self.changed_keys),
+            "errors": list(self.errors),
+        }
+
+
+class _BadDocumentError(ValueError):
+    pass
+
+
+def merge(
+    existing: str | None,
+    wanted: t.Mapping[str, t.Any],
+    *,
+    defaults: t.Mapping[str, t.Any] | None = None,
+    unwanted: t.Sequence[t.Any] = (),
+    flags: t.Sequence[str] = (),
+    path: str = PATH,
+) -> DaemonConfig:
+    """Bring the wanted keys into the existing file and leave everything else in it alone.
+
+    `existing` is the text of the file, `None` where there is none. `wanted` wins over the file, `defaults` fills only what the file lacks.
+    `unwanted` names keys to take away: `"key"`, `"key.subkey"`, or `{"key": [values]}` for items of a list, or for a key only while it
+    has one of these values.
+    `flags` is the argument vector of the docker unit.
+    """
+    if existing is None:
+        before: dict[str, t.Any] = {}
+    else:
+        try:
+            before = _parse(existing)
+        except _BadDocumentError as error:
+            return _refused({}, existing, [f"{path} {error} It was left as it is: correct it, or move it away to start afresh."])
+        errors = [f"{path}: {problem} It was left as it is: correct it by hand." for problem in _type_errors(before)]
+        if errors:
+            return _refused(before, existing, errors)
+
+    problems = [f"wanted daemon configuration: {problem}" for problem in _type_errors(_without_null(wanted))]
+    problems += [f"default daemon configuration: {problem}" for problem in _type_errors(_without_null(defaults or {}))]
+    if problems:
+        return _refused(before, existing or "", problems)
+
+    after = copy.deepcopy(before)
+    try:
+        for item in unwanted:
+            _take_away(after, item)
+    except ValueError as error:
+        return _refused(before, existing or "", [f"keys to remove: {error}"])
+    _fill_gaps(after, _without_null(defaults or {}), _without_null(wanted))
+    for key, value in _without_null(wanted).items():
+        after[key] = _merged(key, after.get(key), _as_dockerd_wants(key, value))
+
+    errors = [*_clashes(after, flags, path), *_dangling_default_runtime(after, path)]
+    if errors:
+        return _refused(before, existing or "", errors)
+
+    changed_keys = tuple(
+        sorted(key for key in {*before, *after} if not _same([before.get(key), key in before], [after.get(key), key in after]))
+    )
+    if not changed_keys:
+        return DaemonConfig(document=before, text=existing or "", action="none", changed=False, changed_keys=(), errors=())
+    action: Action = "reload" if RELOADABLE.issuperset(changed_keys) else "restart"
+    return DaemonConfig(document=after, text=render(after), action=action, changed=True, changed_keys=changed_keys, errors=())
+
+
+def render(document: t.Mapping[str, t.Any]) -> str:
+    """The document as text: order of the keys as given, four spaces, a newline at the end."""
+    return json.dumps(document, indent=4, ensure_ascii=False) + "\n"
+
+
+def unit_flags(exec_start: str, environment: str = "") -> tuple[str, ...]:
+    """The arguments of dockerd from `systemctl show --property=ExecStart` and from environment lines (`KEY=value`).
+
+    Variables in the command line are replaced as systemd does it. A line as in a unit file works too.
+    """
+    variables = _environment(environment)
+    found: list[str] = []
+    for command in re.findall(r"argv\[\]=(.*?) ; ignore_errors=", exec_start) or [exec_start.strip()]:
+        command = re.sub(r"^ExecStart=", "", command).lstrip("-@:+!")
+        try:
+            words = shlex.split(command)
+        except ValueError:
+            words = command.split()
+        for word in words[1:]:
+            bare = re.fullmatch(r"\$(\w+)", word)
+            if bare:  # `$NAME` alone is split into words, `${NAME}` is not (systemd.service(5))
+                found.extend(shlex.split(variables.get(bare.group(1), "")))
+            else:
+                found.append(re.sub(r"\$\{(\w+)\}", lambda match: variables.get(match.group(1), ""), word))
+    return tuple(found)
+
+
+def _environment(text: str) -> dict[str, str]:
+    variables: dict[str, str] = {}
+    for line in text.splitlines():
+        name, separator, value = line.strip().partition("=")
+        if separator and re.fullmatch(r"\w+", name):
+            value = value.strip()
+            if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+                value = value[1:-1]
+            variables[name] = value
+    return variables
+
+
+def _refused(document: dict[str, t.Any], text: str, errors: t.Iterable[str]) -> DaemonConfig:
+    return DaemonConfig(document=document, text=text, action="none", changed=False, changed_keys=(), errors=tuple(errors))
+
+
+def _parse(text: str) -> dict[str, t.Any]:
+    if text.startswith("\ufeff"):
+        raise _BadDocumentError("starts with a byte order mark, which Docker does not read.")
+    if not text.strip():
+        raise _BadDocumentError("is empty. Docker wants at least {}.")
+    try:
+        document = json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        raise _BadDocumentError(f"is not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}.") from None
+    if not isinstance(document, dict):
+        raise _BadDocumentError(f"holds {_json_name(document)} where Docker wants an object.")
+    return document
+
+
+def _unique_keys(pairs: list[tuple[str, t.Any]]) -> dict[str, t.Any]:
+    document: dict[str, t.Any] = {}
+    for key, value in pairs:
+        if key in document:
+            raise _BadDocumentError(f"has the key {key!r} twice: only the last one counts for Docker, the other would be lost.")
+        document[key] = value
+    return document
+
+
+def _no_constant(name: str) -> t.NoReturn:
+    raise _BadDocumentError(f"is not valid JSON: {name} is no JSON value.")
+
+
+def _json_name(value: object) -> str:
+    return "null" if value is None else JSON_NAMES.get(type(value), type(value).__name__)
+
+
+def _type_errors(document: t.Mapping[str, t.Any]) -> list[str]:
+    problems: list[str] = []
+    for key, value in document.items():
+        expected = TYPES.get(key)
+        if expected is not None and not (isinstance(value, expected) and not (expected is int and isinstance(value, bool))):
+            problems.append(f"{key} is {_json_name(value)} ({_short(value)}), Docker wants {JSON_NAMES[expected]}.")
+            continue
+        inner = {"runtimes": dict, "default-ulimits": dict, "features": bool}.get(key)
+        if inner is not None:
+            for name, entry in value.items():
+                if not isinstance(entry, inner):
+                    problems.append(f"{key}.{name} is {_json_name(entry)} ({_short(entry)}), Docker wants {JSON_NAMES[inner]}.")
+        if key == "log-opts":
+            for name, entry in value.items():
+                if isinstance(entry, (dict, list)) or entry is None:
+                    problems.append(f"{key}.{name} is {_json_name(entry)} ({_short(entry)}), Docker wants a string.")
+    return problems
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _without_null(document: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    return {key: value for key, value in document.items() if value is not None}
+
+
+def _as_dockerd_wants(key: str, value: t.Any) -> t.Any:
+    """YAML knows numbers and booleans where Docker wants strings: `max-file: 5` stops the daemon."""
+    if key == "log-opts":
+        return {name: _as_string(entry) for name, entry in value.items()}
+    return copy.deepcopy(value)
+
+
+def _as_string(value: t.Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def _merged(key: str, old: t.Any, new: t.Any) -> t.Any:
+    if isinstance(old, dict) and isinstance(new, dict):
+        result = dict(old)
+        for name, value in new.items():
+            if value is not None:
+                result[name] = _whole(old.get(name), value) if key in ("runtimes", "default-ulimits") else _merged("", old.get(name), value)
+        return result
+    if isinstance(new, list) and key in UNITED:
+        return _united(old if isinstance(old, list) else [], new, key)
+    if isinstance(new, list) and key in KEYED:
+        names = {_option_name(item) for item in new}
+        kept = [item for item in (old if isinstance(old, list) else []) if item in new or _option_name(item) not in names]
+        return kept + [item for item in new if item not in kept]
+    return new
+
+
+def _united(old: list[t.Any], new: list[t.Any], key: str) -> list[t.Any]:
+    """Old order where all is there already, else the wanted ones first: two callers with a list each must not take turns."""
+    old_names = [_list_name(item, key) for item in old]
+    new_names = [_list_name(item, key) for item in new]
+    if [name for name in old_names if name in new_names] == list(dict.fromkeys(new_names)):
+        return old
+    first = [item for position, item in enumerate(new) if new_names[position] not in new_names[:position]]
+    return first + [item for item in old if _list_name(item, key) not in new_names]
+
+
+def _list_name(item: t.Any, key: str) -> t.Any:
+    return item.rstrip("/") if key == "registry-mirrors" and isinstance(item, str) else item
+
+
+def _option_name(item: t.Any) -> str:
+    return str(item).partition("=")[0]
+
+
+def _whole(old: t.Any, new: t.Any) -> t.Any:
+    """An entry of `runtimes` or `default-ulimits` is one thing: half of the old and half of the new would be neither.
+
+    JetPack writes `runtimeArgs: []` where others write `args: []`; to dockerd both mean no arguments, so the old one stays.
+    """
+    return old if _same(_plain_runtime(old), _plain_runtime(new)) else new
+
+
+def _plain_runtime(entry: t.Any) -> t.Any:
+    if not isinstance(entry, dict):
+        return entry
+    return {name: value for name, value in entry.items() if not (name in ("args", "runtimeArgs") and value in ([], None))}
+
+
+def _same(left: t.Any, right: t.Any) -> bool:
+    """Equal as JSON: unlike in Python, true is not 1."""
+    return bool(json.dumps(left, sort_keys=True) == json.dumps(right, sort_keys=True))
+
+
+def _fill_gaps(document: dict[str, t.Any], defaults: t.Mapping[str, t.Any], wanted: t.Mapping[str, t.Any]) -> None:
+    for key, value in defaults.items():
+        if key in document or key in wanted:
+            continue
+        if key == "log-opts":
+            # The options belong to a driver: `max-size` stops a daemon that logs to journald.
+            driver = wanted.get("log-driver", document.get("log-driver", defaults.get("log-driver")))
+            if driver != defaults.get("log-driver", driver):
+                continue
+        document[key] = _as_dockerd_wants(key, value)
+
+
+def _take_away(document: dict[str, t.Any], item: t.Any) -> None:
+    if isinstance(item, str):
+        if not item:
+            raise ValueError("an empty name.")
+        _remove_path(document, item, None)
+    elif isinstance(item, Mapping):
+        for path, values in item.items():
+            if isinstance(values, str) or not isinstance(values, Sequence):
+                values = [values]
+            _remove_path(document, str(path), list(values))
+    else:
+        raise ValueError(f"{_short(item)} is {_json_name(item)}; write a key, key.subkey, or a mapping of a key to the values to remove.")
+
+
+def _remove_path(document: dict[str, t.Any], path: str, values: list[t.Any] | None) -> None:
+    name, separator, rest = (path, "", "") if path in document else path.partition(".")
+    if name not in document:
+        return
+    if separator:
+        inner = document[name]
+        if isinstance(inner, dict) and inner:
+            _remove_path(inner, rest, values)
+            if not inner:
+                del document[name]
+        return
+    current = document[name]
+    if values is None:
+        del document[name]
+    elif isinstance(current, list):
+        gone = [_list_name(value, name) for value in values]
+        kept = [entry for entry in current if _list_name(entry, name) not in gone]
+        if kept:
+            document[name] = kept
+        elif current:
+            del document[name]
+    elif any(_same(current, value) for value in values):
+        del document[name]
+
+
+def _clashes(document: t.Mapping[str, t.Any], flags: t.Sequence[str], path: str) -> list[str]:
+    errors: list[str] = []
+    seen: set[str] = set()
+    for flag, name in _flag_names(flags):
+        key = FLAG_TO_KEY.get(name, name)
+        outer, separator, inner = key.partition(".")
+        value = document.get(outer)
+        if value is None or (separator and not (isinstance(value, dict) and inner in value)) or key in seen:
+            continue
+        seen.add(key)
+        errors.append(
+            f"{key} is set in {path} and by the flag {flag} of docker.service; Docker does not start with both. "
+            f"Leave it out of {path}, or take the flag away with a drop-in for docker.service."
+        )
+    return errors
+
+
+def _flag_names(flags: t.Sequence[str]) -> t.Iterator[tuple[str, str]]:
+    for flag in flags:
+        if flag.startswith("--") and len(flag) > 2:
+            yield flag.partition("=")[0], flag[2:].partition("=")[0]
+        elif re.match(r"-[A-Za-z]", flag) and flag[:2] in SHORT_FLAGS:
+            yield flag[:2], SHORT_FLAGS[flag[:2]]
+
+
+def _dangling_default_runtime(document: t.Mapping[str, t.Any], path: str) -> list[str]:
+    default = document.get("default-runtime")
+    known = {*BUILT_IN_RUNTIMES, *document.get("runtimes", {})}
+    if default is None or default in known or str(default).startswith(("io.containerd.", "/")):
+        return []
+    return [
+        f"default-runtime in {path} would be {default!r}, which runtimes does not define; Docker does not start so. "
+        f"Define it in runtimes, or remove default-runtime."
+    ]
