@@ -47,12 +47,17 @@ class ActionModule(ActionBase):
                 problems.append(str(error))
                 return None
 
+        hostvars = (task_vars or {}).get("hostvars", {})
+
+        def engine_key(host: str) -> str | None:
+            given = args["engine_keys"].get(host)
+            if given is None and host in hostvars:
+                given = hostvars[host].get("inference_engine_key")
+            return key(f"inference_engine_key of {host}", "engine_keys", host, given=given)
+
         facts = {
             "master_key": key("inference_master_key", "master_key", given=args["master_key"], prefix="sk-") if args["gateway"] else None,
-            "engine_keys": {
-                host: key(f"inference_engine_key of {host}", "engine_keys", host, given=args["engine_keys"].get(host))
-                for host in args["engine_hosts"]
-            },
+            "engine_keys": {host: engine_key(host) for host in args["engine_hosts"]},
             "client_keys": {
                 name: key(f"inference_gateway.client_keys.{name}", "client_keys", name, given=given, prefix="sk-")
                 for name, given in args["client_keys"].items()

@@ -36,7 +36,7 @@ options:
     elements: str
     default: []
   engine_keys:
-    description: Keys that the user set, by host.
+    description: Keys that the user set, by host. For a host that is missing here its own variable C(inference_engine_key) counts.
     type: dict
     default: {}
   master_key:

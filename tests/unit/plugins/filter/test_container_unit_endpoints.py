@@ -1,0 +1,26 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from ansible_collections.llmops.gpu_inference.plugins.filter.container_unit_endpoints import container_unit_endpoints
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._vllm import container_unit
+
+
+def test_an_engine_is_watched_by_port_and_unit() -> None:
+    instance = {"name": "chat", "model": "/srv/models/tiny-chat", "image": "vllm/vllm-openai:v0.32.0", "port": 8070}
+    assert container_unit_endpoints([container_unit(instance, api_key="engine-key-of-node1")]) == [
+        {
+            "name": "chat",
+            "unit": "vllm@chat.service",
+            "base_url": "http://127.0.0.1:8070/v1",
+            "health_path": "/health",
+            "level": "answer",
+            "capability": "chat",
+            "model": "chat",
+            "modalities": [],
+            "api_key": "engine-key-of-node1",
+        }
+    ]
+    assert "api_key" not in container_unit_endpoints([container_unit(instance)])[0]
