@@ -1,0 +1,98 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#!/usr/bin/env python3
+"""The test bed, which is also the demo: real Docker Engine, real systemd nodes, real vLLM and LiteLLM; only the GPU is missing."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from testbed import engine, images, models, nodes, registry, settings  # noqa: E402 - the folder above becomes importable first
+from testbed.shell import BedError, clock, elapsed, end_children, say  # noqa: E402
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="bed.py", description=__doc__)
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    commands.add_parser("engine", help="make sure that a Docker Engine answers")
+
+    command = commands.add_parser("images", help="build what is missing or outdated")
+    command.add_argument(
+        "names", nargs="*", default=["all"], metavar="NAME", help="node, node-trixie, vllm, litellm, registry, models, demo, all (default)"
+    )
+
+    command = commands.add_parser("model", help="make one more tiny model, below /srv/models on every node")
+    command.add_argument("kind", choices=models.STANDARD)
+    command.add_argument("name", help="the folder's name")
+    command.add_argument("--reply", default="", help="what it answers, in words that differ from each other: 'Hello from node-a.'")
+
+    commands.add_parser("registry", help="run the private registry and publish the engine and gateway image in it")
+
+    command = commands.add_parser("node", help="boot a node with systemd")
+    command.add_argument("name")
+    command.add_argument("--image", choices=("trixie", "bookworm"), default="trixie")
+    command.add_argument("--ip", help=f"a fixed address in {settings.SUBNET}")
+    command.add_argument("--publish", action="append", default=[], metavar="127.0.0.1:PORT:PORT")
+
+    command = commands.add_parser("node-rm", help="remove nodes with their data")
+    command.add_argument("names", nargs="+", metavar="NAME")
+
+    commands.add_parser("nodes", help="list the nodes")
+    return top
+
+
+def main(arguments: list[str]) -> int:
+    options = parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        dispatch(options)
+    except BedError as error:
+        print(f"\nbed.py {options.command}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        end_children()
+        print("\nInterrupted.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def dispatch(options: argparse.Namespace) -> None:
+    if options.command == "engine":
+        engine.ensure()
+    elif options.command == "images":
+        engine.ensure()
+        wanted = [name for name in options.names if name != "models"]
+        if wanted:
+            images.ensure(wanted)
+        if {"models", "demo", "all"} & set(options.names):
+            models.ensure()
+    elif options.command == "model":
+        engine.ensure()
+        models.ensure([models.request(options.kind, options.name, options.reply)])
+    elif options.command == "registry":
+        engine.ensure()
+        registry.ensure()
+    elif options.command == "node":
+        engine.ensure()
+        images.ensure([f"node-{options.image}"])
+        nodes.ensure(nodes.node(options.name, options.image, options.ip, options.publish))
+    elif options.command == "node-rm":
+        for name in options.names:
+            nodes.remove(name)
+    elif options.command == "nodes":
+        for row in nodes.listing():
+            print("{:<24} {:<56} {:<24} {}".format(*row))
+        return
+    say(f"done in {clock(elapsed())}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

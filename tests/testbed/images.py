@@ -1,0 +1,287 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The bed's images: each made from a folder under recipes/, tagged with a hash of its inputs, rebuilt only when these change.
+
+To add one, make a folder with a build.sh (see recipes/common.sh for what it gets) and a line in RECIPES.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import sys
+import tempfile
+import threading
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from testbed import engine, settings
+from testbed.shell import BedError, capture, run, say, succeeds
+
+_PYTHON_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one image is made."""
+
+    name: str
+    repository: str
+    tag: str
+    folder: str
+    base: str | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
+    changes: tuple[str, ...] = ()
+    """Lines as in a Dockerfile, for `docker import`."""
+    importable: bool = True
+    """False for a root file system that only serves as a base."""
+
+    @property
+    def alias(self) -> str:
+        return f"{settings.IMAGE_PREFIX}/{self.repository}:{self.tag}"
+
+
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe("python", "python", "bookworm", "python", importable=False),
+        *(
+            Recipe(
+                f"node-{suite}",
+                "node",
+                suite,
+                "node",
+                variables={"SUITE": suite},
+                changes=("ENV container=docker LANG=C.UTF-8", 'CMD ["/sbin/init"]'),
+            )
+            for suite in ("trixie", "bookworm")
+        ),
+        Recipe(
+            "vllm",
+            "vllm",
+            settings.VLLM_TAG,
+            "vllm",
+            base="python",
+            changes=(
+                f"ENV {_PYTHON_PATH} HF_HUB_OFFLINE=1 VLLM_NO_USAGE_STATS=1 DO_NOT_TRACK=1 VLLM_ENABLE_V1_MULTIPROCESSING=0 "
+                "TORCHDYNAMO_DISABLE=1 VLLM_USE_AOT_COMPILE=0 VLLM_CPU_OMP_THREADS_BIND=nobind VLLM_MQ_MAX_CHUNK_BYTES_MB=2",
+                'ENTRYPOINT ["vllm", "serve"]',
+            ),
+        ),
+        Recipe(
+            "litellm",
+            "litellm",
+            settings.LITELLM_TAG,
+            "litellm",
+            base="python",
+            changes=(f"ENV {_PYTHON_PATH} HOME=/root", "WORKDIR /app", "EXPOSE 4000/tcp", 'ENTRYPOINT ["litellm"]'),
+        ),
+        Recipe(
+            "registry",
+            "registry",
+            "debian",
+            "registry",
+            base="python",
+            changes=('ENTRYPOINT ["/usr/bin/docker-registry"]', 'CMD ["serve", "/etc/docker/registry/config.yml"]'),
+        ),
+    )
+}
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "node": ("node-trixie", "node-bookworm"),
+    "demo": ("node-trixie", "vllm", "litellm", "registry"),
+    "all": ("node-trixie", "vllm", "litellm", "registry", "node-bookworm"),
+}
+
+
+def fingerprint(inputs: Mapping[str, bytes]) -> str:
+    """Twelve hex digits that change when a name or a content does."""
+    digest = hashlib.sha256()
+    for name in sorted(inputs):
+        for part in (name.encode(), inputs[name]):
+            digest.update(len(part).to_bytes(8, "big") + part)
+    return digest.hexdigest()[:12]
+
+
+def recipe_inputs(recipe: Recipe) -> dict[str, bytes]:
+    folder = settings.RECIPES / recipe.folder
+    inputs = {f"file {path.relative_to(folder)}": path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    inputs["file common.sh"] = (settings.RECIPES / "common.sh").read_bytes()
+    inputs.update({f"variable {name}": value.encode() for name, value in recipe.variables.items()})
+    inputs["changes"] = "\n".join(recipe.changes).encode()
+    if recipe.base is not None:
+        inputs["base"] = recipe_hash(RECIPES[recipe.base]).encode()
+    return inputs
+
+
+def recipe_hash(recipe: Recipe) -> str:
+    return fingerprint(recipe_inputs(recipe))
+
+
+def reference(name: str) -> str:
+    """The image as the engine knows it, by its inputs."""
+    recipe = RECIPES[name]
+    return f"{settings.IMAGE_PREFIX}/{recipe.repository}:{recipe.tag}-{recipe_hash(recipe)}"
+
+
+def exists(image: str) -> bool:
+    return succeeds(["docker", "image", "inspect", image])
+
+
+def image_id(image: str) -> str:
+    return capture(["docker", "image", "inspect", "--format", "{{.Id}}", image])
+
+
+def expand(names: Iterable[str]) -> list[str]:
+    """Names and group names to recipe names, each once."""
+    found: list[str] = []
+    for name in names:
+        for recipe in GROUPS.get(name, (name,)):
+            if recipe not in RECIPES or not RECIPES[recipe].importable:
+                known = sorted([*GROUPS, *(n for n, r in RECIPES.items() if r.importable), "models"])
+                raise BedError(f"Unknown image '{name}'. Known: {', '.join(known)}.")
+            if recipe not in found:
+                found.append(recipe)
+    return found
+
+
+def ensure(names: Iterable[str]) -> None:
+    """Build what is missing, side by side where one does not need the other."""
+    wanted = expand(names)
+    missing = [name for name in wanted if not exists(reference(name))]
+    for name in wanted:
+        if name not in missing:
+            capture(["docker", "tag", reference(name), RECIPES[name].alias])
+            say(f"images: {reference(name)} is there")
+    if not missing:
+        return
+    if not engine.is_root():
+        command = f"sudo {sys.executable} {settings.HERE / 'bed.py'} images {' '.join(wanted)}"
+        raise BedError(f"Building images needs root (debootstrap, chroot). Run: {command}")
+    if os.uname().machine != "x86_64":
+        raise BedError(f"The pins of the vLLM image are for x86_64; this machine is {os.uname().machine}.")
+    if shutil.which("debootstrap") is None:
+        engine.install_packages(["debootstrap"])
+    settings.STATE.mkdir(parents=True, exist_ok=True)
+    with (settings.STATE / "images.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another checkout may be building the same
+        missing = [name for name in wanted if not exists(reference(name))]
+        for left_over in [*settings.STATE.glob("build-*"), *settings.STATE.glob("rootfs/partial-*")]:
+            _remove_tree(left_over)
+        if missing:
+            _Builder().build(missing)
+
+
+def _remove_tree(folder: Path) -> None:
+    """Remove what an interrupted build left, where debootstrap may still have /proc and /sys mounted."""
+    for mounted in ("proc", "sys"):
+        for place in [folder / mounted, folder / "rootfs" / mounted]:
+            while place.is_mount():
+                capture(["umount", str(place)])
+    shutil.rmtree(folder)
+
+
+class _Builder:
+    """One build run: a thread per image, with bases shared."""
+
+    def __init__(self) -> None:
+        self._pip = _pip_command()
+        self._bases: dict[str, Future[Path]] = {}
+        self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(max_workers=12)
+
+    def build(self, names: list[str]) -> None:
+        say(f"images: building {', '.join(names)}")
+        futures = [self._pool.submit(self._image, RECIPES[name]) for name in names]
+        try:
+            for future in futures:
+                future.result()
+        finally:
+            self._pool.shutdown(wait=True)
+
+    def _base(self, name: str) -> Future[Path]:
+        with self._lock:
+            if name not in self._bases:
+                self._bases[name] = self._pool.submit(self._base_rootfs, RECIPES[name])
+            return self._bases[name]
+
+    def _base_rootfs(self, recipe: Recipe) -> Path:
+        finished = settings.STATE / "rootfs" / f"{recipe.name}-{recipe_hash(recipe)}"
+        if not finished.is_dir():
+            shutil.rmtree(finished.parent, ignore_errors=True)  # earlier versions
+            finished.parent.mkdir(parents=True, exist_ok=True)
+            work = Path(tempfile.mkdtemp(prefix="partial-", dir=finished.parent))
+            self._script(recipe, "build.sh", rootfs=work, lib=None, base=None)
+            work.rename(finished)
+        return finished
+
+    def _image(self, recipe: Recipe) -> None:
+        settings.STATE.mkdir(parents=True, exist_ok=True)
+        base = self._base(recipe.base) if recipe.base else None
+        with tempfile.TemporaryDirectory(prefix=f"build-{recipe.name}-", dir=settings.STATE) as work:
+            rootfs, lib = Path(work, "rootfs"), Path(work, "lib")
+            rootfs.mkdir(mode=0o755)
+            lib.mkdir(mode=0o755)
+            if (settings.RECIPES / recipe.folder / "fetch.sh").exists():
+                self._script(recipe, "fetch.sh", rootfs=rootfs, lib=lib, base=None)
+            self._script(recipe, "build.sh", rootfs=rootfs, lib=lib, base=base.result() if base else None)
+            self._import(recipe, rootfs)
+
+    def _script(self, recipe: Recipe, script: str, *, rootfs: Path, lib: Path | None, base: Path | None) -> None:
+        folder = settings.RECIPES / recipe.folder
+        step = f"{recipe.name} {script.partition('.')[0]}"
+        rootfs.chmod(0o755)
+        seconds = run(
+            ["bash", str(folder / script)],
+            step=step,
+            environment={
+                **recipe.variables,
+                "HERE": str(folder),
+                "ROOTFS": str(rootfs),
+                "LIB": str(lib or ""),
+                "BASE": str(base or ""),
+                "PIP": self._pip,
+                "MIRROR": settings.MIRROR,
+            },
+        )
+        say(f"images: {step} took {seconds:.0f} s")
+
+    def _import(self, recipe: Recipe, rootfs: Path) -> None:
+        image = reference(recipe.name)
+        arguments = ["docker", "import", "--change", f"LABEL {settings.LABEL}=1"]
+        for change in recipe.changes:
+            arguments += ["--change", change]
+        seconds = run(
+            [*arguments, "-", image],
+            step=f"{recipe.name} import",
+            stdin_from=["tar", "-C", str(rootfs), "--numeric-owner", "-cf", "-", "."],
+        )
+        stale = [old for old in _tags(recipe) if old not in (image, recipe.alias)]
+        capture(["docker", "tag", image, recipe.alias])
+        for old in stale:
+            capture(["docker", "image", "rm", old], check=False)
+        say(f"images: {image} imported in {seconds:.0f} s")
+
+
+def _tags(recipe: Recipe) -> list[str]:
+    """The tags that earlier builds of this recipe left."""
+    lines = capture(["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", f"{settings.IMAGE_PREFIX}/{recipe.repository}"])
+    return [line for line in lines.splitlines() if line.rpartition(":")[2].startswith(recipe.tag)]
+
+
+def _pip_command() -> str:
+    """A pip that works: this Python's, else one in a virtual environment made for it."""
+    if succeeds([sys.executable, "-m", "pip", "--version"]):
+        return f"{sys.executable} -m pip"
+    venv = settings.STATE / "pip"
+    if not (venv / "bin" / "pip").exists():
+        settings.STATE.mkdir(parents=True, exist_ok=True)
+        if not succeeds([sys.executable, "-m", "venv", str(venv)]):
+            shutil.rmtree(venv, ignore_errors=True)
+            raise BedError("This Python has neither pip nor venv. Run: sudo apt-get install -y python3-venv")
+    return f"{venv / 'bin' / 'python'} -m pip"
