@@ -1,0 +1,207 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the files of client programs have in common: the marker, the environment syntax, merging, and the manifest.
+
+This module util is PRIVATE to the collection. It can have breaking changes at any time.
+
+Pure functions over texts: no file is opened here. Rendering for the single programs is in
+plugin_utils/_client_render.py, writing in the module client_files.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+#: First line of every text file that is wholly ours. A file without it is somebody else's and is never removed.
+MARKER = "# Written by llmops.gpu_inference; changes here are overwritten."
+
+#: Characters that mean the same to `docker run --env-file`, to a shell that sources the file, and to python-dotenv.
+#: A value with any other character reads differently in at least one of them, so it is refused and not quoted.
+SAFE_VALUE_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_@%+=:,./-")
+
+MANIFEST_VERSION = 1
+
+
+class ClientFileError(ValueError):
+    """A client file cannot be written as asked; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What the manifest remembers of one file: enough to take our part out again, and nothing secret."""
+
+    path: str
+    merge: str  # "none": the whole file is ours; "connections": only the entries `ids` are
+    ids: tuple[str, ...] = ()
+    created: bool = False  # whether the file did not exist before us
+
+
+@dataclass(frozen=True)
+class Removal:
+    """What is to be done with a file that left the inventory."""
+
+    action: str  # "delete", "rewrite", "keep" or "forget"
+    text: str | None = None
+    reason: str | None = None
+
+
+# --- environment files -------------------------------------------------------------------------------------------
+
+
+def unsafe_characters(value: str) -> str:
+    """The characters of `value` that an environment file cannot carry to every reader, each once, in order."""
+    return "".join(dict.fromkeys(character for character in value if character not in SAFE_VALUE_CHARACTERS))
+
+
+def render_env(variables: Mapping[str, str], comments: Sequence[str] = ()) -> str:
+    """An environment file, and proof that its readers get back exactly `variables`."""
+    for name, value in variables.items():
+        bad = unsafe_characters(value)
+        if bad:
+            raise ClientFileError(
+                f"{name}: the value contains {bad!r}, which docker, a shell and python-dotenv read differently; "
+                "use letters, digits and _@%+=:,./- only"
+            )
+    lines = [MARKER, *(f"# {comment}" for comment in comments)]
+    lines += [f"{name}={value}" for name, value in variables.items()]
+    text = "\n".join(lines) + "\n"
+    for reader, parsed in (("docker --env-file", parse_env_as_docker(text)), ("a shell", parse_env_as_shell(text))):
+        if parsed != dict(variables):
+            raise ClientFileError(f"read back by {reader}, the rendered file gives other variables; this is a defect of the collection")
+    return text
+
+
+def parse_env_as_docker(text: str) -> dict[str, str]:
+    """The variables that `docker run --env-file` takes from `text`: no quoting, no expansion."""
+    variables: dict[str, str] = {}
+    for line in text.splitlines():
+        stripped = line.lstrip()
+        if stripped and not stripped.startswith("#"):
+            name, _separator, value = stripped.partition("=")
+            variables[name] = value
+    return variables
+
+
+def parse_env_as_shell(text: str) -> dict[str, str]:
+    """The variables that a shell gets by sourcing `text` (expansion apart, which the safe characters exclude)."""
+    words = shlex.split(text, comments=True, posix=True)
+    return {name: value for name, _separator, value in (word.partition("=") for word in words)}
+
+
+# --- lists of connections (Chat Studio) --------------------------------------------------------------------------
+
+
+def parse_connections(text: str, path: str) -> dict[str, Any]:
+    """The document of an llm_connections.json; raise ClientFileError where it is not one."""
+    if not text.strip():
+        return {"connections": []}
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        raise ClientFileError(
+            f"{path} exists and is not JSON ({error}); entries of others could be lost, so nothing was written. Repair or move the file."
+        ) from None
+    if not isinstance(document, dict) or not isinstance(document.get("connections", []), list):
+        raise ClientFileError(
+            f'{path} exists and is not of the form {{"connections": [...]}}; entries of others could be lost, so nothing was written. '
+            "Repair or move the file."
+        )
+    return document
+
+
+def merge_connections(document: Mapping[str, Any], wanted: Sequence[Mapping[str, Any]], obsolete_ids: Sequence[str] = ()) -> dict[str, Any]:
+    """`document` with the entries `wanted` (by id) in place, ours of earlier runs out, and everything else as it was.
+
+    An entry keeps its place and the fields that we do not know; what is new comes last.
+    """
+    by_id = {entry["id"]: dict(entry) for entry in wanted}
+    gone = set(obsolete_ids) - set(by_id)
+    merged: list[Any] = []
+    for entry in document.get("connections", []):
+        identity = entry.get("id") if isinstance(entry, dict) else None
+        if identity in gone:
+            continue
+        if identity in by_id:
+            merged.append({**entry, **by_id.pop(identity)})
+        else:
+            merged.append(entry)
+    merged.extend(by_id.values())
+    return {**document, "connections": merged}
+
+
+def dump_connections(document: Mapping[str, Any]) -> str:
+    """The text of an llm_connections.json, in the form that Chat Studio's own editor writes."""
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+# --- the manifest ------------------------------------------------------------------------------------------------
+
+
+def parse_manifest(text: str | None, path: str) -> dict[str, Record]:
+    """The records of a manifest text, by file path. A missing manifest has none."""
+    if text is None:
+        return {}
+    try:
+        document = json.loads(text)
+        if document["version"] != MANIFEST_VERSION:
+            raise ValueError(f"version {document['version']!r}, expected {MANIFEST_VERSION}")
+        return {
+            name: Record(path=name, merge=entry["merge"], ids=tuple(entry["ids"]), created=entry["created"])
+            for name, entry in document["files"].items()
+        }
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ClientFileError(
+            f"{path} is not a manifest of this collection ({error}). It lists the client files written here; remove it to forget them."
+        ) from None
+
+
+def dump_manifest(records: Mapping[str, Record]) -> str:
+    """The text of a manifest; sorted, so that equal contents are equal texts."""
+    files = {
+        name: {"merge": record.merge, "ids": sorted(record.ids), "created": record.created} for name, record in sorted(records.items())
+    }
+    return json.dumps({"version": MANIFEST_VERSION, "files": files}, indent=2) + "\n"
+
+
+def plan_removal(record: Record, text: str | None) -> Removal:
+    """What becomes of a file of ours that left the inventory, given its present `text` (None: it is gone)."""
+    if text is None:
+        return Removal("forget")
+    if record.merge == "none":
+        if text.startswith(MARKER):
+            return Removal("delete")
+        return Removal("keep", reason=f"{record.path} left the inventory but no longer starts with this collection's marker, so it stays")
+    try:
+        document = parse_connections(text, record.path)
+    except ClientFileError as error:
+        return Removal("keep", reason=str(error))
+    rest = merge_connections(document, [], record.ids)
+    if rest == document:
+        return Removal("forget")
+    if record.created and not rest["connections"] and set(rest) == {"connections"}:
+        return Removal("delete")
+    return Removal("rewrite", text=dump_connections(rest))
+
+
+def is_ours(text: str) -> bool:
+    """Whether a text file starts with our marker."""
+    return text.startswith(MARKER)
+
+
+def chunking(context: int | None, size: int | None = None, overlap: int | None = None) -> tuple[int, int]:
+    """Chunk size and overlap in tokens that an embedding model with that context can take.
+
+    An eighth of the context stays free for metadata and the difference between tokenizers (448 of 512). Above that,
+    1024 and 200 are Metis' own defaults; longer chunks make retrieval coarser, not better.
+    """
+    if size is None:
+        size = 1024 if context is None else max(1, min(1024, context * 7 // 8))
+    if overlap is None:
+        overlap = min(200, size * 3 // 14)
+    return size, overlap

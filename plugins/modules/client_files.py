@@ -1,0 +1,316 @@
+#!/usr/bin/python
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: client_files
+author: llmops.gpu_inference contributors (@llmops)
+version_added: 0.1.0
+short_description: Writes and removes the files that client programs read to reach the gateway
+description:
+  - Writes files that hold a key, and takes out again what left the list.
+  - A file is written beside its place, parsed back, and renamed over it, so a reader never sees half a file or wider permissions.
+  - A file of somebody else that stands in the place of one of ours is renamed to C(<path>.<time>~) first.
+  - Entries of others in a list of connections stay as they are.
+  - What was written is remembered in a manifest without secrets. A file that left the list is removed when the manifest names it and it
+    still starts with the marker of this collection; of a list of connections only the entries written by this module are removed.
+options:
+  files:
+    description: The files, as the filter P(llmops.gpu_inference.client_files#filter) returns them.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      path:
+        description: Absolute path. A leading C(~) is the home directory of the user who writes.
+        type: path
+        required: true
+      content:
+        description: The text. With O(files[].merge=connections), the document with our entries alone.
+        type: str
+        required: true
+      merge:
+        description:
+          - With V(none) the whole file is ours.
+          - With V(connections) it is JSON of the form C({"connections": [...]}), and only the entries with our ids are.
+        type: str
+        choices: [none, connections]
+        default: none
+      owner:
+        description: Name of the owner. Without it, an existing file keeps its owner.
+        type: str
+      group:
+        description: Name of the group. Without it, an existing file keeps its group.
+        type: str
+      mode:
+        description: Permissions, as four octal digits.
+        type: str
+        default: "0600"
+      directory_mode:
+        description: Permissions of folders that have to be made for the file; they get its owner and group.
+        type: str
+        default: "0755"
+  manifest:
+    description: Where the list of written files is kept.
+    type: path
+    required: true
+  prune:
+    description: Whether files that the manifest lists and O(files) does not are removed.
+    type: bool
+    default: true
+extends_documentation_fragment:
+  - llmops.gpu_inference._attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: none
+    details: The files hold keys, so their text is never shown.
+  idempotent:
+    support: full
+seealso:
+  - plugin: llmops.gpu_inference.client_files
+    plugin_type: filter
+"""
+
+EXAMPLES = r"""
+- name: Write an OpenAI environment file
+  llmops.gpu_inference.client_files:
+    manifest: /etc/gpu-inference/clients.json
+    files:
+      - path: /srv/app/openai.env
+        owner: app
+        group: app
+        content: "{{ app_environment }}"
+"""
+
+RETURN = r"""
+written:
+  description: Paths that were written or would be.
+  type: list
+  elements: str
+  returned: always
+removed:
+  description: Paths that were deleted, or out of which our entries were taken.
+  type: list
+  elements: str
+  returned: always
+backups:
+  description: New names of files of others that stood in the way.
+  type: list
+  elements: str
+  returned: always
+"""
+
+import contextlib
+import grp
+import os
+import pwd
+import stat
+import tempfile
+import time
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._clients import (
+    ClientFileError,
+    Record,
+    dump_connections,
+    dump_manifest,
+    is_ours,
+    merge_connections,
+    parse_connections,
+    parse_manifest,
+    plan_removal,
+)
+
+
+class Writer:
+    """Brings the files of one host in line with the list."""
+
+    def __init__(self, module: AnsibleModule) -> None:
+        self.module = module
+        self.check_mode: bool = module.check_mode
+        self.files: list[dict[str, Any]] = module.params["files"]
+        self.manifest: str = module.params["manifest"]
+        self.prune: bool = module.params["prune"]
+        self.written: list[str] = []
+        self.removed: list[str] = []
+        self.backups: list[str] = []
+        self.manifest_changed = False
+
+    def run(self) -> dict[str, Any]:
+        manifest_text = self.read(self.manifest)
+        known = parse_manifest(manifest_text, self.manifest)
+        wanted: dict[str, Record] = {}
+        texts: dict[str, str] = {}
+        for entry in self.files:
+            texts[entry["path"]], wanted[entry["path"]] = self.desired(entry, known.get(entry["path"]))
+        # Remembered before written: a run that is killed in between leaves nothing behind that the next cannot take out.
+        self.remember(manifest_text, {**known, **wanted})
+        for entry in self.files:
+            if self.write(entry, texts[entry["path"]]):
+                self.written.append(entry["path"])
+        left = {path: record for path, record in known.items() if path not in wanted}
+        if self.prune:
+            left = {path: record for path, record in left.items() if not self.take_out(record)}
+        self.remember(self.read(self.manifest), {**left, **wanted})
+        return {
+            "changed": bool(self.written or self.removed or self.manifest_changed),
+            "written": self.written,
+            "removed": self.removed,
+            "backups": self.backups,
+        }
+
+    def desired(self, entry: dict[str, Any], known: Record | None) -> tuple[str, Record]:
+        path: str = entry["path"]
+        present = self.read(path)
+        created = known.created if known else present is None
+        if entry["merge"] == "none":
+            return entry["content"], Record(path, "none", created=created)
+        ours = parse_connections(entry["content"], path)["connections"]
+        record = Record(path, "connections", ids=tuple(connection["id"] for connection in ours), created=created)
+        document = parse_connections(present or "", path)
+        merged = merge_connections(document, ours, known.ids if known else ())
+        if present is not None and present.strip() and merged == document:
+            return present, record  # same content: keep the spacing that the program's own editor gave it
+        return dump_connections(merged), record
+
+    def write(self, entry: dict[str, Any], text: str) -> bool:
+        path: str = entry["path"]
+        present = self.read(path)
+        uid, gid = self.ids(entry)
+        mode = int(entry["mode"], 8)
+        if present == text and not os.path.islink(path):
+            status = os.stat(path)
+            same = stat.S_IMODE(status.st_mode) == mode and uid in (None, status.st_uid) and gid in (None, status.st_gid)
+            if same:
+                return False
+        if self.check_mode:
+            return True
+        self.make_folder(os.path.dirname(path), int(entry["directory_mode"], 8), uid, gid)
+        if present is not None:
+            status = os.stat(path)
+            uid = status.st_uid if uid is None else uid
+            gid = status.st_gid if gid is None else gid
+            if entry["merge"] == "none" and not is_ours(present):
+                backup = f"{path}.{time.strftime('%Y-%m-%d@%H:%M:%S')}~"
+                os.rename(path, backup)
+                self.backups.append(backup)
+        self.replace(path, text, mode, uid, gid, entry["merge"])
+        return True
+
+    def take_out(self, record: Record) -> bool:
+        """Remove our part of a file; False where it stays and must be remembered."""
+        removal = plan_removal(record, self.read(record.path))
+        if removal.action == "keep":
+            self.module.warn(removal.reason or "")
+            return True  # not ours any more: forget it
+        if removal.action == "forget":
+            return True
+        self.removed.append(record.path)
+        if self.check_mode:
+            return True
+        if removal.action == "delete":
+            os.unlink(record.path)
+        else:
+            status = os.stat(record.path)
+            self.replace(record.path, removal.text or "", stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid, record.merge)
+        return True
+
+    def remember(self, present: str | None, records: dict[str, Record]) -> None:
+        text = dump_manifest(records)
+        if text == present or (present is None and not records):
+            return
+        self.manifest_changed = True
+        if not self.check_mode:
+            self.make_folder(os.path.dirname(self.manifest), 0o700, None, None)
+            self.replace(self.manifest, text, 0o600, None, None, "manifest")
+
+    def replace(self, path: str, text: str, mode: int, uid: int | None, gid: int | None, form: str) -> None:
+        """Write beside the place, check, rename. The temporary file is born 0600 in a folder that only its owner may write."""
+        handle, temporary = tempfile.mkstemp(prefix=".gpu-inference-", dir=os.path.dirname(path))
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
+                stream.write(text)
+                stream.flush()
+                os.fsync(stream.fileno())
+                os.fchown(stream.fileno(), -1 if uid is None else uid, -1 if gid is None else gid)
+                os.fchmod(stream.fileno(), mode)
+            with open(temporary, encoding="utf-8", newline="") as stream:
+                back = stream.read()
+            if back != text:
+                raise ClientFileError(f"{path}: what was written beside it reads back differently; the file was left as it was")
+            if form == "connections":
+                parse_connections(back, path)
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
+            raise
+
+    def make_folder(self, folder: str, mode: int, uid: int | None, gid: int | None) -> None:
+        missing = []
+        while folder and not os.path.isdir(folder):
+            missing.append(folder)
+            folder = os.path.dirname(folder)
+        for path in reversed(missing):
+            os.mkdir(path, mode)
+            os.chmod(path, mode)
+            os.chown(path, -1 if uid is None else uid, -1 if gid is None else gid)
+
+    def ids(self, entry: dict[str, Any]) -> tuple[int | None, int | None]:
+        try:
+            uid = None if entry["owner"] is None else pwd.getpwnam(entry["owner"]).pw_uid
+            gid = None if entry["group"] is None else grp.getgrnam(entry["group"]).gr_gid
+        except KeyError as error:
+            if self.check_mode:
+                return None, None  # an earlier task of a real run may make the user
+            raise ClientFileError(f"{entry['path']}: {error.args[0]}; create the user or group, or give another owner or group") from None
+        return uid, gid
+
+    @staticmethod
+    def read(path: str) -> str | None:
+        try:
+            with open(path, encoding="utf-8", newline="") as stream:
+                return stream.read()
+        except FileNotFoundError:
+            return None
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "files": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": {
+                    "path": {"type": "path", "required": True},
+                    "content": {"type": "str", "required": True, "no_log": True},
+                    "merge": {"type": "str", "choices": ["none", "connections"], "default": "none"},
+                    "owner": {"type": "str"},
+                    "group": {"type": "str"},
+                    "mode": {"type": "str", "default": "0600"},
+                    "directory_mode": {"type": "str", "default": "0755"},
+                },
+            },
+            "manifest": {"type": "path", "required": True},
+            "prune": {"type": "bool", "default": True},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        module.exit_json(**Writer(module).run())
+    except ClientFileError as error:
+        module.fail_json(msg=str(error))
+    except (OSError, UnicodeDecodeError) as error:
+        module.fail_json(msg=f"a client file could not be written: {error}")
+
+
+if __name__ == "__main__":
+    main()

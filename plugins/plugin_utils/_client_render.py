@@ -1,0 +1,391 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What each client program reads, rendered from the models that the gateway serves.
+
+This plugin util is PRIVATE to the collection. It can have breaking changes at any time.
+
+Every text is parsed back as its reader would before it is handed out. What the readers look at, in their sources:
+
+- Crawl4AI 0.9, deploy/docker/utils.py and entrypoint.sh: LLM_PROVIDER, LLM_BASE_URL, LLM_API_KEY, LLM_TEMPERATURE,
+  CRAWL4AI_API_TOKEN. Not VLLM_API_KEY, LLM_MAX_TOKENS, LLM_TOP_P or the penalties.
+- Chat Studio (AI Orchestrator Studio), app/api/config_management.py: {"connections": [LLMConnection]}. It appends the
+  API path itself, and takes a URL with "ollama" or "11434" in it for an Ollama server.
+- Metis, src/metis/configuration.py: llm_provider (older releases take the embedding models from there), and
+  embedding_provider in current ones; each names its API key itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._clients import (
+    MARKER,
+    ClientFileError,
+    chunking,
+    dump_connections,
+    render_env,
+)
+
+COMMON_KEYS = frozenset({"type", "path", "owner", "group", "mode", "directory_mode", "location", "base_url", "network"})
+METIS_MAX_TOKEN_LENGTH = 100_000  # Metis' own default for metis_engine.max_token_length
+METIS_MAX_TOKENS = 1024
+CHAT_STUDIO_MAX_TOKENS = 4096
+CHAT_STUDIO_TIMEOUT = 120
+
+
+class ClientRenderError(ValueError):
+    """One or more client files cannot be rendered; `findings` has one sentence for each reason."""
+
+    def __init__(self, findings: Sequence[str]) -> None:
+        super().__init__("; ".join(findings))
+        self.findings = tuple(findings)
+
+
+@dataclass(frozen=True)
+class ClientModel:
+    """A model as the gateway offers it."""
+
+    name: str
+    capability: str
+    aliases: tuple[str, ...] = ()
+    max_input_tokens: int | None = None
+    dimension: int | None = None
+    timeout: int | None = None
+    temperature: float | None = None
+    max_tokens: int | None = None
+
+    @classmethod
+    def from_plan(cls, model: Mapping[str, Any]) -> ClientModel:
+        defaults = model.get("request_defaults") or {}
+        return cls(
+            name=model["name"],
+            capability=model["capability"],
+            aliases=tuple(model.get("aliases") or ()),
+            max_input_tokens=model.get("max_input_tokens"),
+            dimension=model.get("dimension"),
+            timeout=model.get("timeout"),
+            temperature=defaults.get("temperature"),
+            max_tokens=defaults.get("max_tokens"),
+        )
+
+    def answers_to(self, name: str) -> bool:
+        return name == self.name or name in self.aliases
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a renderer may use: its own entry, where the gateway is for this program, the key, and the models."""
+
+    entry: Mapping[str, Any]
+    label: str
+    root_url: str  # without /v1
+    api_key: str
+    models: Sequence[ClientModel]
+    findings: list[str] = field(default_factory=list)
+
+    @property
+    def v1_url(self) -> str:
+        return f"{self.root_url}/v1"
+
+    def refuse(self, key: str, message: str) -> None:
+        self.findings.append(f"{self.label}.{key}: {message}")
+
+    def model(self, key: str, capability: str, wanted: str | None = None) -> tuple[str, ClientModel] | None:
+        """The name to write and the model behind it: the one asked for, else the first of that capability."""
+        name = wanted if wanted is not None else self.entry.get(key)
+        candidates = [model for model in self.models if model.capability == capability]
+        if name is None:
+            if candidates:
+                return candidates[0].name, candidates[0]
+            self.refuse(
+                key, f"the gateway serves no {capability} model, and {self.entry['type']} needs one; declare one in inference_models"
+            )
+            return None
+        for model in self.models:
+            if model.answers_to(name):
+                if model.capability == capability:
+                    return name, model
+                self.refuse(key, f"{name!r} has the capability {model.capability}, but {self.entry['type']} needs {capability} here")
+                return None
+        served = ", ".join(model.name for model in candidates) or "none"
+        self.refuse(key, f"{name!r} is not served by the gateway; {capability} models: {served}")
+        return None
+
+
+@dataclass(frozen=True)
+class Program:
+    """A client program: which keys its entry may have, and how its file is made."""
+
+    render: Callable[[Context], str | None]
+    keys: frozenset[str]
+    merge: str = "none"
+    in_container: bool = False  # whether it usually runs on the gateway's container network
+
+
+# --- the programs ------------------------------------------------------------------------------------------------
+
+
+def _crawl4ai(context: Context) -> str | None:
+    chosen = context.model("model", "chat")
+    provider = context.entry.get("provider", "openai")
+    if provider not in ("openai", "hosted_vllm"):
+        context.refuse(
+            "provider", f"{provider!r} is not a provider that LiteLLM speaks plain OpenAI to at LLM_BASE_URL; use openai or hosted_vllm"
+        )
+    if chosen is None:
+        return None
+    name, model = chosen
+    variables = {
+        "LLM_PROVIDER": f"{provider}/{name}",
+        "LLM_BASE_URL": context.v1_url,
+        "LLM_API_KEY": context.api_key,
+    }
+    temperature = context.entry.get("temperature", model.temperature)
+    if temperature is not None:
+        variables["LLM_TEMPERATURE"] = str(temperature)
+    if context.entry.get("api_token"):
+        variables["CRAWL4AI_API_TOKEN"] = str(context.entry["api_token"])
+    return _env(context, variables)
+
+
+def _openai(context: Context) -> str | None:
+    return _env(context, {"OPENAI_BASE_URL": context.v1_url, "OPENAI_API_KEY": context.api_key})
+
+
+def _litellm_sdk(context: Context) -> str | None:
+    return _env(context, {"GATEWAY_URL": context.root_url, "GATEWAY_KEY": context.api_key})
+
+
+def _env(context: Context, variables: Mapping[str, str]) -> str | None:
+    keys = {str(name): context.api_key for name in context.entry.get("key_names") or ()}
+    further = {str(name): str(value) for name, value in (context.entry.get("variables") or {}).items()}
+    try:
+        return render_env({**variables, **keys, **further})
+    except ClientFileError as error:
+        context.refuse("variables", str(error))
+        return None
+
+
+def _chat_studio(context: Context) -> str | None:
+    if "11434" in context.root_url or "ollama" in context.root_url.lower():
+        context.refuse(
+            "base_url",
+            f"Chat Studio takes {context.root_url!r} for an Ollama server because of its name or port; give the gateway another public_url",
+        )
+    asked = context.entry.get("connections")
+    if asked is None:
+        asked = [{"model": model.name} for model in context.models if model.capability == "chat"]
+    connections = []
+    for number, connection in enumerate(asked):
+        key = f"connections[{number}]"
+        unknown = sorted(set(connection) - {"id", "name", "model", "timeout", "max_tokens", "temperature"})
+        if unknown:
+            context.refuse(key, f"unknown keys {', '.join(unknown)}; known: id, name, model, timeout, max_tokens, temperature")
+        chosen = context.model(f"{key}.model", "chat", connection.get("model"))
+        if chosen is None:
+            continue
+        name, model = chosen
+        connections.append(
+            {
+                "id": str(connection.get("id", f"gpu-inference-{name}")),
+                "name": str(connection.get("name", name)),
+                "base_url": context.root_url,
+                "model": name,
+                "api_key": context.api_key,
+                "timeout": int(connection.get("timeout", model.timeout or CHAT_STUDIO_TIMEOUT)),
+                "max_tokens": int(connection.get("max_tokens", model.max_tokens or _answer_limit(model, CHAT_STUDIO_MAX_TOKENS))),
+                "temperature": float(connection.get("temperature", 0.7 if model.temperature is None else model.temperature)),
+                "is_local": False,
+            }
+        )
+    ids = [str(connection["id"]) for connection in connections]
+    for identity in sorted({identity for identity in ids if ids.count(identity) > 1}):
+        context.refuse("connections", f"the id {identity!r} is used twice; ids tell Chat Studio's connections apart")
+    return dump_connections({"connections": connections})
+
+
+def _metis(context: Context) -> str | None:
+    chat = context.model("model", "chat")
+    embedding = context.model("embedding_model", "embedding")
+    if chat is None or embedding is None:
+        return None
+    dimension = context.entry.get("embed_dim", embedding[1].dimension)
+    if dimension is None:
+        context.refuse("embed_dim", f"the dimension of {embedding[0]!r} was not measured; is the gateway up? Or give embed_dim here")
+        return None
+    size, overlap = chunking(embedding[1].max_input_tokens, context.entry.get("doc_chunk_size"), context.entry.get("doc_chunk_overlap"))
+    if overlap >= size:
+        context.refuse("doc_chunk_overlap", f"{overlap} is not smaller than doc_chunk_size ({size})")
+    if embedding[1].max_input_tokens is not None and size >= embedding[1].max_input_tokens:
+        context.refuse(
+            "doc_chunk_size",
+            f"{size} does not fit the context of {embedding[0]!r} ({embedding[1].max_input_tokens} tokens) with room to spare",
+        )
+    max_tokens = int(context.entry.get("max_tokens", METIS_MAX_TOKENS))
+    engine: dict[str, Any] = {"embed_dim": int(dimension), "doc_chunk_size": size, "doc_chunk_overlap": overlap}
+    if chat[1].max_input_tokens is not None and chat[1].max_input_tokens - max_tokens < METIS_MAX_TOKEN_LENGTH:
+        engine = {"max_token_length": max(1, chat[1].max_input_tokens - max_tokens), **engine}
+    embeddings = {"code_embedding_model": embedding[0], "docs_embedding_model": embedding[0]}
+    provider = {"name": "vllm", "base_url": context.v1_url, "api_key": context.api_key}
+    document: dict[str, Any] = {
+        # Releases before embedding_provider take the embedding models from llm_provider; later ones ignore them there.
+        "llm_provider": {**provider, "model": chat[0], **embeddings},
+        "embedding_provider": {**provider, **embeddings},
+        "metis_engine": engine,
+        "query": {"model": chat[0], "temperature": float(context.entry.get("temperature", 0.0)), "max_tokens": max_tokens},
+    }
+    document = _deep_merge(document, plain(context.entry.get("settings") or {}))
+    text = f"{MARKER}\n{yaml.safe_dump(document, sort_keys=False, default_flow_style=False, width=1000)}"
+    if yaml.safe_load(text) != document:
+        raise ClientFileError("read back, the rendered metis.yaml differs; this is a defect of the collection")
+    return text
+
+
+PROGRAMS: Mapping[str, Program] = {
+    "crawl4ai": Program(
+        _crawl4ai, frozenset({"model", "temperature", "provider", "api_token", "variables", "key_names", "container"}), in_container=True
+    ),
+    "chat_studio": Program(_chat_studio, frozenset({"connections"}), merge="connections"),
+    "metis": Program(
+        _metis,
+        frozenset(
+            {"model", "embedding_model", "temperature", "max_tokens", "embed_dim", "doc_chunk_size", "doc_chunk_overlap", "settings"}
+        ),
+    ),
+    "openai": Program(_openai, frozenset({"variables", "key_names"})),
+    "litellm_sdk": Program(_litellm_sdk, frozenset({"variables", "key_names"})),
+}
+
+
+# --- the whole ---------------------------------------------------------------------------------------------------
+
+
+def render_client_files(
+    files: Sequence[Mapping[str, Any]],
+    *,
+    gateway_url: str,
+    api_key: str,
+    models: Sequence[Mapping[str, Any]],
+    network_url: str | None = None,
+    variable: str = "clients_files",
+) -> list[dict[str, Any]]:
+    """The files to write, with their text; raise ClientRenderError with every reason why one cannot be."""
+    findings: list[str] = []
+    catalogue = [ClientModel.from_plan(plain(model)) for model in models]
+    rendered: list[dict[str, Any]] = []
+    paths: dict[str, str] = {}
+    for number, raw in enumerate(files):
+        entry = plain(raw)
+        label = f"{variable}[{number}]"
+        kind = entry.get("type")
+        program = PROGRAMS.get(kind)
+        if program is None:
+            findings.append(f"{label}.type: {kind!r} is not a known client program; known: {', '.join(sorted(PROGRAMS))}")
+            continue
+        unknown = sorted(set(entry) - COMMON_KEYS - program.keys)
+        if unknown:
+            known = ", ".join(sorted(COMMON_KEYS | program.keys))
+            findings.append(f"{label}: unknown keys {', '.join(unknown)} for the type {kind}; known: {known}")
+        path = entry.get("path")
+        if not isinstance(path, str) or not (path.startswith("/") or (entry.get("location") == "controller" and path)):
+            findings.append(f"{label}.path: {path!r} is not an absolute path")
+            continue
+        place = f"{entry.get('location', 'host')}:{path}"
+        if place in paths:
+            findings.append(f"{label}.path: {path} is already written by {paths[place]}")
+        paths[place] = label
+        inside = entry.get("network", program.in_container and network_url is not None)
+        if inside and network_url is None:
+            findings.append(
+                f"{label}.network: there is no gateway on this host's container network; leave network out to use the gateway's address"
+            )
+        base = entry.get("base_url") or (network_url if inside and network_url else gateway_url)
+        root = root_url(str(base))
+        if root is None:
+            findings.append(f"{label}.base_url: {base!r} is not an http or https address")
+            continue
+        context = Context(entry=entry, label=label, root_url=root, api_key=str.__str__(api_key), models=catalogue, findings=findings)
+        text = program.render(context)
+        if text is not None:
+            rendered.append(
+                {
+                    "path": path,
+                    "merge": program.merge,
+                    "content": text,
+                    **{key: entry[key] for key in ("owner", "group", "mode", "directory_mode") if entry.get(key) is not None},
+                }
+            )
+    if findings:
+        raise ClientRenderError(findings)
+    return rendered
+
+
+def models_to_measure(files: Sequence[Mapping[str, Any]], models: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The embedding models whose dimension a file needs and nobody has given: to be asked for before rendering."""
+    catalogue = [plain(model) for model in models]
+    needed: list[dict[str, Any]] = []
+    for raw in files:
+        entry = plain(raw)
+        if entry.get("type") != "metis" or entry.get("embed_dim") is not None:
+            continue
+        wanted = entry.get("embedding_model")
+        for model in catalogue:
+            served = model["capability"] == "embedding" and (wanted is None or ClientModel.from_plan(model).answers_to(wanted))
+            if served:
+                if model.get("dimension") is None and model not in needed:
+                    needed.append(model)
+                break
+    return needed
+
+
+def with_dimensions(models: Sequence[Mapping[str, Any]], measured: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """`models` with the dimensions found in the rows that verify_gateway returned."""
+    found = {row["model"]: row["dimension"] for row in plain(list(measured)) if row.get("dimension") is not None}
+    return [{**plain(model), **({"dimension": found[model["name"]]} if model["name"] in found else {})} for model in models]
+
+
+def root_url(url: str) -> str | None:
+    """The address of the gateway without a trailing slash or /v1; None where it is no http address."""
+    root = url.rstrip("/")
+    if root.endswith("/v1"):
+        root = root[: -len("/v1")].rstrip("/")
+    parts = urlsplit(root)
+    return root if parts.scheme in ("http", "https") and parts.hostname else None
+
+
+def plain(value: Any) -> Any:
+    """`value` as plain Python: Ansible hands over tagged and lazy types, which YAML and JSON dumpers do not take."""
+    if isinstance(value, Mapping):
+        return {plain(key): plain(item) for key, item in value.items()}
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, Sequence):
+        return [plain(item) for item in value]
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value)
+    return value
+
+
+def _answer_limit(model: ClientModel, wanted: int) -> int:
+    return wanted if model.max_input_tokens is None else max(1, min(wanted, model.max_input_tokens // 2))
+
+
+def _deep_merge(base: Mapping[str, Any], further: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in further.items():
+        if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
+            merged[key] = _deep_merge(merged[key], value)
+        else:
+            merged[key] = value
+    return merged

@@ -1,0 +1,325 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The files against golden copies, and against what each program's loader looks at (see plugin_utils/_client_render.py)."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._clients import MARKER, parse_env_as_docker
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._client_render import (
+    ClientRenderError,
+    models_to_measure,
+    plain,
+    render_client_files,
+    root_url,
+    with_dimensions,
+)
+
+GOLDEN = Path(__file__).parent / "golden"
+KEY = "sk-client-0123456789abcdef"
+MODELS: list[dict[str, Any]] = [
+    {
+        "name": "chat",
+        "capability": "chat",
+        "aliases": ["LLM", "Qwen/Qwen3-VL-4B-Instruct-FP8"],
+        "max_input_tokens": 8192,
+        "timeout": 600,
+        "request_defaults": {"temperature": 0.2, "max_tokens": 1024},
+    },
+    {"name": "ocr", "capability": "chat", "modalities": ["text", "image"], "max_input_tokens": 4096},
+    {"name": "embedding", "capability": "embedding", "aliases": ["Embbeding"], "max_input_tokens": 512, "dimension": 384},
+    {"name": "asr", "capability": "transcription"},
+]
+
+
+def render(*files: dict[str, Any], models: list[dict[str, Any]] | None = None, **options: Any) -> list[dict[str, Any]]:
+    arguments = {"gateway_url": "http://192.0.2.10:8400", "api_key": KEY, **options}
+    return render_client_files(list(files), models=MODELS if models is None else models, **arguments)
+
+
+def findings(*files: dict[str, Any], **options: Any) -> list[str]:
+    with pytest.raises(ClientRenderError) as caught:
+        render(*files, **options)
+    return list(caught.value.findings)
+
+
+CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "crawl4ai.llm.env": (
+        {"type": "crawl4ai", "path": "/opt/crawl4ai/.llm.env", "model": "chat", "temperature": 0.7, "api_token": "tok-0123"},
+        {"network_url": "http://litellm-gateway:4000"},
+    ),
+    "crawl4ai-host.llm.env": ({"type": "crawl4ai", "path": "/opt/crawl4ai/.llm.env", "provider": "hosted_vllm", "model": "ocr"}, {}),
+    "llm_connections.json": (
+        {
+            "type": "chat_studio",
+            "path": "/srv/chat-studio/backend/orchestrator/config/llm_connections.json",
+            "connections": [{"id": "vllm-external", "name": "External vLLM Server", "model": "LLM", "timeout": 120, "max_tokens": 4096}],
+        },
+        {},
+    ),
+    "llm_connections-default.json": ({"type": "chat_studio", "path": "/srv/llm_connections.json"}, {}),
+    "metis.yaml": (
+        {
+            "type": "metis",
+            "path": "/srv/metis/metis.yaml",
+            "settings": {"metis_engine": {"max_workers": 4}, "query": {"similarity_top_k": 5}},
+        },
+        {},
+    ),
+    "openai.env": (
+        {"type": "openai", "path": "/srv/app/openai.env", "key_names": ["VLLM_API_KEY"], "variables": {"OPENAI_TIMEOUT": 60}},
+        {},
+    ),
+    "litellm_sdk.env": ({"type": "litellm_sdk", "path": "/srv/sdk/.env"}, {"gateway_url": "http://192.0.2.10:8400/v1/"}),
+}
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_golden(name: str) -> None:
+    entry, options = CASES[name]
+    text = render(entry, **options)[0]["content"]
+    path = GOLDEN / name
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text(encoding="utf-8")
+
+
+# --- what the programs' loaders do with them -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "provider", "base_url"),
+    [
+        ("crawl4ai.llm.env", "openai/chat", "http://litellm-gateway:4000/v1"),
+        ("crawl4ai-host.llm.env", "hosted_vllm/ocr", "http://192.0.2.10:8400/v1"),
+    ],
+)
+def test_crawl4ai_takes_provider_address_and_key_from_its_environment(name: str, provider: str, base_url: str) -> None:
+    environment = parse_env_as_docker((GOLDEN / name).read_text(encoding="utf-8"))
+    # A variable named after the provider would win over LLM_BASE_URL and LLM_TEMPERATURE: there must be none.
+    prefix = environment["LLM_PROVIDER"].split("/")[0].upper()
+    assert not {f"{prefix}_BASE_URL", f"{prefix}_TEMPERATURE"} & set(environment)
+    assert environment["LLM_PROVIDER"] == provider
+    assert environment["LLM_BASE_URL"] == base_url
+    assert environment["LLM_API_KEY"] == KEY
+    float(environment.get("LLM_TEMPERATURE", "0"))
+
+
+def test_chat_studio_accepts_every_entry() -> None:
+    fields: dict[str, tuple[type, ...]] = {
+        "id": (str,),
+        "name": (str,),
+        "base_url": (str,),
+        "model": (str, type(None)),
+        "api_key": (str, type(None)),
+        "timeout": (int,),
+        "max_tokens": (int, type(None)),
+        "temperature": (float,),
+        "is_local": (bool,),
+    }
+    for name in ("llm_connections.json", "llm_connections-default.json"):
+        for entry in json.loads((GOLDEN / name).read_text(encoding="utf-8"))["connections"]:
+            assert set(entry) == set(fields)
+            assert all(isinstance(entry[field], types) for field, types in fields.items())
+            # The program appends /v1/models itself, and takes these words for another kind of server.
+            assert not entry["base_url"].endswith(("/v1", "/"))
+            assert "ollama" not in entry["base_url"]
+
+
+def test_metis_finds_its_settings_in_both_layouts() -> None:
+    document = yaml.safe_load((GOLDEN / "metis.yaml").read_text(encoding="utf-8"))
+    for section in ("llm_provider", "embedding_provider"):
+        settings = document[section]
+        assert settings["name"] == "vllm"
+        assert settings["base_url"] == "http://192.0.2.10:8400/v1"
+        assert settings["api_key"] == KEY
+        assert settings["code_embedding_model"] == settings["docs_embedding_model"] == "embedding"
+    assert document["llm_provider"]["model"] == document["query"]["model"] == "chat"
+    assert document["metis_engine"] == {
+        "max_token_length": 7168,
+        "embed_dim": 384,
+        "doc_chunk_size": 448,
+        "doc_chunk_overlap": 96,
+        "max_workers": 4,
+    }
+
+
+# --- choices -------------------------------------------------------------------------------------------------------
+
+
+def test_file_attributes_pass_through_and_the_merge_follows_from_the_type() -> None:
+    rendered = render(
+        {"type": "chat_studio", "path": "/a", "owner": "studio", "group": "studio", "mode": "0640", "directory_mode": "0750"},
+        {"type": "openai", "path": "/b"},
+    )
+    assert {key: value for key, value in rendered[0].items() if key != "content"} == {
+        "path": "/a",
+        "merge": "connections",
+        "owner": "studio",
+        "group": "studio",
+        "mode": "0640",
+        "directory_mode": "0750",
+    }
+    assert {key: value for key, value in rendered[1].items() if key != "content"} == {"path": "/b", "merge": "none"}
+    assert rendered[1]["content"].startswith(MARKER)
+
+
+@pytest.mark.parametrize(
+    ("entry", "options", "expected"),
+    [
+        ({"type": "crawl4ai", "network": False}, {"network_url": "http://litellm-gateway:4000"}, "http://192.0.2.10:8400/v1"),
+        ({"type": "openai", "network": True}, {"network_url": "http://litellm-gateway:4000"}, "http://litellm-gateway:4000/v1"),
+        ({"type": "openai"}, {"network_url": "http://litellm-gateway:4000"}, "http://192.0.2.10:8400/v1"),
+        ({"type": "openai", "base_url": "https://llm.example/v1"}, {}, "https://llm.example/v1"),
+    ],
+)
+def test_the_address_is_the_one_that_the_program_can_reach(entry: dict[str, Any], options: dict[str, Any], expected: str) -> None:
+    text = render({"path": "/a", **entry}, **options)[0]["content"]
+    environment = parse_env_as_docker(text)
+    assert environment.get("LLM_BASE_URL", environment.get("OPENAI_BASE_URL")) == expected
+
+
+def test_a_temperature_of_the_model_is_taken_over() -> None:
+    assert "LLM_TEMPERATURE=0.2" in render({"type": "crawl4ai", "path": "/a"})[0]["content"]
+    assert "LLM_TEMPERATURE" not in render({"type": "crawl4ai", "path": "/a", "model": "ocr"})[0]["content"]
+
+
+def test_metis_keeps_its_own_limit_for_long_contexts() -> None:
+    models = [{**MODELS[0], "max_input_tokens": 131072}, MODELS[2]]
+    document = yaml.safe_load(render({"type": "metis", "path": "/a"}, models=models)[0]["content"])
+    assert "max_token_length" not in document["metis_engine"]
+
+
+def test_a_relative_path_is_allowed_on_the_controller() -> None:
+    assert render({"type": "openai", "path": "clients/studio.env", "location": "controller"})
+
+
+@pytest.mark.parametrize(
+    ("entry", "options", "message"),
+    [
+        ({"type": "curl", "path": "/a"}, {}, "clients_files[0].type: 'curl' is not a known client program; known: chat_studio, crawl4ai"),
+        ({"type": "openai", "path": "/a", "modell": "x"}, {}, "clients_files[0]: unknown keys modell for the type openai"),
+        ({"type": "openai"}, {}, "clients_files[0].path: None is not an absolute path"),
+        ({"type": "openai", "path": "a"}, {}, "clients_files[0].path: 'a' is not an absolute path"),
+        ({"type": "openai", "path": "/a", "network": True}, {}, "clients_files[0].network: there is no gateway on this host's"),
+        ({"type": "openai", "path": "/a", "base_url": "gw:8400"}, {}, "clients_files[0].base_url: 'gw:8400' is not an http"),
+        ({"type": "openai", "path": "/a", "variables": {"X": "a b"}}, {}, "clients_files[0].variables: X: the value contains ' '"),
+        (
+            {"type": "crawl4ai", "path": "/a", "model": "gpt"},
+            {},
+            "clients_files[0].model: 'gpt' is not served by the gateway; chat models: chat, ocr",
+        ),
+        (
+            {"type": "crawl4ai", "path": "/a", "model": "asr"},
+            {},
+            "clients_files[0].model: 'asr' has the capability transcription, but crawl4ai",
+        ),
+        ({"type": "crawl4ai", "path": "/a", "provider": "qwen"}, {}, "clients_files[0].provider: 'qwen' is not a provider"),
+        ({"type": "crawl4ai", "path": "/a"}, {"models": []}, "clients_files[0].model: the gateway serves no chat model"),
+        (
+            {"type": "chat_studio", "path": "/a"},
+            {"gateway_url": "http://ollama.example:8400"},
+            "clients_files[0].base_url: Chat Studio takes",
+        ),
+        ({"type": "chat_studio", "path": "/a", "connections": [{"title": "x"}]}, {}, "clients_files[0].connections[0]: unknown keys title"),
+        (
+            {"type": "chat_studio", "path": "/a", "connections": [{"model": "none"}]},
+            {},
+            "clients_files[0].connections[0].model: 'none' is not served",
+        ),
+        (
+            {"type": "chat_studio", "path": "/a", "connections": [{"id": "x"}, {"id": "x"}]},
+            {},
+            "clients_files[0].connections: the id 'x' is used twice",
+        ),
+        (
+            {"type": "metis", "path": "/a"},
+            {"models": MODELS[:1]},
+            "clients_files[0].embedding_model: the gateway serves no embedding model",
+        ),
+        ({"type": "metis", "path": "/a", "doc_chunk_size": 512}, {}, "clients_files[0].doc_chunk_size: 512 does not fit the context"),
+        ({"type": "metis", "path": "/a", "doc_chunk_overlap": 448}, {}, "clients_files[0].doc_chunk_overlap: 448 is not smaller"),
+        (
+            {"type": "metis", "path": "/a"},
+            {"models": [MODELS[0], {"name": "e", "capability": "embedding"}]},
+            "clients_files[0].embed_dim: the dimension of 'e' was not measured",
+        ),
+    ],
+)
+def test_mistakes_name_the_variable_the_value_and_the_remedy(entry: dict[str, Any], options: dict[str, Any], message: str) -> None:
+    assert any(finding.startswith(message) for finding in findings(entry, **options)), findings(entry, **options)
+
+
+def test_every_mistake_is_reported_at_once() -> None:
+    assert (
+        len(findings({"type": "x", "path": "/a"}, {"type": "openai", "path": "b"}, {"type": "crawl4ai", "path": "/c", "model": "no"})) == 3
+    )
+
+
+def test_one_path_is_written_once() -> None:
+    assert findings({"type": "openai", "path": "/a"}, {"type": "litellm_sdk", "path": "/a"}) == [
+        "clients_files[1].path: /a is already written by clients_files[0]"
+    ]
+    assert render({"type": "openai", "path": "/a"}, {"type": "openai", "path": "/a", "location": "controller"})
+
+
+# --- dimensions ----------------------------------------------------------------------------------------------------
+
+UNMEASURED = [MODELS[0], {"name": "embedding", "capability": "embedding", "aliases": ["Embbeding"]}]
+
+
+@pytest.mark.parametrize(
+    ("files", "models", "expected"),
+    [
+        ([{"type": "metis", "path": "/a"}], UNMEASURED, ["embedding"]),
+        ([{"type": "metis", "path": "/a", "embedding_model": "Embbeding"}, {"type": "metis", "path": "/b"}], UNMEASURED, ["embedding"]),
+        ([{"type": "metis", "path": "/a", "embed_dim": 64}], UNMEASURED, []),
+        ([{"type": "metis", "path": "/a"}], MODELS, []),
+        ([{"type": "metis", "path": "/a", "embedding_model": "other"}], UNMEASURED, []),
+        ([{"type": "openai", "path": "/a"}], UNMEASURED, []),
+    ],
+)
+def test_models_to_measure(files: list[dict[str, Any]], models: list[dict[str, Any]], expected: list[str]) -> None:
+    assert [model["name"] for model in models_to_measure(files, models)] == expected
+
+
+def test_with_dimensions() -> None:
+    measured = with_dimensions(
+        UNMEASURED, [{"model": "embedding", "dimension": 64}, {"model": "chat", "dimension": None}, {"model": "chat"}]
+    )
+    assert [model.get("dimension") for model in measured] == [None, 64]
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("http://gw:8400", "http://gw:8400"),
+        ("http://gw:8400/", "http://gw:8400"),
+        ("https://gw/v1/", "https://gw"),
+        ("https://gw/base/v1", "https://gw/base"),
+        ("ftp://gw", None),
+        ("gw", None),
+    ],
+)
+def test_root_url(url: str, expected: str | None) -> None:
+    assert root_url(url) == expected
+
+
+class Tagged(str):
+    """Like the strings that Ansible hands to filters."""
+
+
+def test_plain_removes_subclasses() -> None:
+    value = plain({Tagged("a"): [Tagged("b"), 1, 1.5, True, None, ("c",)]})
+    assert value == {"a": ["b", 1, 1.5, True, None, ["c"]]}
+    assert type(next(iter(value))) is str
+    assert type(value["a"][0]) is str
