@@ -14,7 +14,7 @@ description:
   - Every text is parsed back as the program that reads it would, before it is returned.
   - All mistakes in the input are reported in one message, each with the variable, the value, and what would be right.
   - The result contains the API key. Keep it out of the output with C(no_log) or pass it straight on to the module.
-positional: _input
+positional: gateway_url, api_key, models, network_url, variable
 options:
   _input:
     description:
