@@ -13,7 +13,7 @@ author:
 description:
   - Takes the text of C(/etc/docker/daemon.json) and the keys that should be in it.
   - Returns the merged document, its text, and what the daemon needs to notice the difference.
-  - Objects are merged key by key. Lists that are sets to Docker, such as C(insecure-registries), C(registry-mirrors), and C(dns), are united;
+  - Objects are merged key by key. Lists that are sets to Docker (C(insecure-registries), C(registry-mirrors), C(dns)) are united;
     other lists are replaced. An entry of C(runtimes) or C(default-ulimits) is replaced as a whole. Everything else in the file is kept.
   - Documents are compared as JSON and not as text. Where nothing differs, the text comes back byte by byte.
   - A file that Docker would not read, or that holds a key of a wrong type, gives errors and is not changed.
@@ -51,6 +51,11 @@ options:
     description: Lines C(KEY=value) that fill variables such as C($DOCKER_OPTS) in O(exec_start).
     type: str
     default: ""
+  info:
+    description:
+      - What C(docker info) says as JSON, to notice keys that are in the file but that the running daemon does not follow yet.
+    type: dict
+    default: {}
   encoding:
     description: V(base64) when the text comes from M(ansible.builtin.slurp).
     type: str
@@ -94,8 +99,12 @@ _value:
       description: The keys that differ.
       type: list
       elements: str
+    stale_keys:
+      description: Keys that do not differ in the file, but that the running daemon does not follow according to O(info).
+      type: list
+      elements: str
     action:
-      description: What the daemon needs. V(reload) is a SIGHUP.
+      description: What the daemon needs for RV(_value.changed_keys) and RV(_value.stale_keys). V(reload) is a SIGHUP.
       type: str
       choices: [none, reload, restart]
     errors:
@@ -122,6 +131,7 @@ def docker_daemon_config(
     unwanted: Sequence[t.Any] = (),
     exec_start: str = "",
     environment: str = "",
+    info: Mapping[str, t.Any] | None = None,
     encoding: str = "text",
     path: str = _daemon_config.PATH,
 ) -> dict[str, t.Any]:
@@ -135,13 +145,14 @@ def docker_daemon_config(
             existing = base64.b64decode(existing).decode("utf-8")
         except (binascii.Error, UnicodeDecodeError):
             message = f"{path} is not UTF-8 text. It was left as it is: correct it, or move it away to start afresh."
-            return _daemon_config.DaemonConfig({}, "", "none", changed=False, changed_keys=(), errors=(message,)).as_dict()
+            return _daemon_config.DaemonConfig({}, "", "none", changed=False, changed_keys=(), stale_keys=(), errors=(message,)).as_dict()
     return _daemon_config.merge(
         existing,
         wanted,
         defaults=defaults,
         unwanted=unwanted,
         flags=_daemon_config.unit_flags(exec_start, environment) if exec_start else (),
+        info=info,
         path=path,
     ).as_dict()
 

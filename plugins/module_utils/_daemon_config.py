@@ -158,6 +158,7 @@ class DaemonConfig:
     action: Action
     changed: bool
     changed_keys: tuple[str, ...]
+    stale_keys: tuple[str, ...]
     errors: tuple[str, ...]
 
     def as_dict(self) -> dict[str, t.Any]:
@@ -167,6 +168,7 @@ class DaemonConfig:
             "action": self.action,
             "changed": self.changed,
             "changed_keys": list(self.changed_keys),
+            "stale_keys": list(self.stale_keys),
             "errors": list(self.errors),
         }
 
@@ -177,11 +179,12 @@ class _BadDocumentError(ValueError):
 
 def merge(
     existing: str | None,
-    wanted: t.Mapping[str, t.Any],
+    wanted: Mapping[str, t.Any],
     *,
-    defaults: t.Mapping[str, t.Any] | None = None,
+    defaults: Mapping[str, t.Any] | None = None,
     unwanted: t.Sequence[t.Any] = (),
     flags: t.Sequence[str] = (),
+    info: Mapping[str, t.Any] | None = None,
     path: str = PATH,
 ) -> DaemonConfig:
     """Bring the wanted keys into the existing file and leave everything else in it alone.
@@ -189,7 +192,7 @@ def merge(
     `existing` is the text of the file, `None` where there is none. `wanted` wins over the file, `defaults` fills only what the file lacks.
     `unwanted` names keys to take away: `"key"`, `"key.subkey"`, or `{"key": [values]}` for items of a list, or for a key only while it
     has one of these values.
-    `flags` is the argument vector of the docker unit.
+    `flags` is the argument vector of the docker unit, `info` what `docker info` says of the running daemon.
     """
     if existing is None:
         before: dict[str, t.Any] = {}
@@ -224,13 +227,14 @@ def merge(
     changed_keys = tuple(
         sorted(key for key in {*before, *after} if not _same([before.get(key), key in before], [after.get(key), key in after]))
     )
-    if not changed_keys:
-        return DaemonConfig(document=before, text=existing or "", action="none", changed=False, changed_keys=(), errors=())
-    action: Action = "reload" if RELOADABLE.issuperset(changed_keys) else "restart"
-    return DaemonConfig(document=after, text=render(after), action=action, changed=True, changed_keys=changed_keys, errors=())
+    stale_keys = tuple(key for key in not_applied(after, info or {}) if key not in changed_keys)
+    action = action_for((*changed_keys, *stale_keys))
+    changed = bool(changed_keys)
+    text = render(after) if changed else existing or ""
+    return DaemonConfig(after, text, action, changed=changed, changed_keys=changed_keys, stale_keys=stale_keys, errors=())
 
 
-def render(document: t.Mapping[str, t.Any]) -> str:
+def render(document: Mapping[str, t.Any]) -> str:
     """The document as text: order of the keys as given, four spaces, a newline at the end."""
     return json.dumps(document, indent=4, ensure_ascii=False) + "\n"
 
@@ -270,7 +274,7 @@ def _environment(text: str) -> dict[str, str]:
 
 
 def _refused(document: dict[str, t.Any], text: str, errors: t.Iterable[str]) -> DaemonConfig:
-    return DaemonConfig(document=document, text=text, action="none", changed=False, changed_keys=(), errors=tuple(errors))
+    return DaemonConfig(document=document, text=text, action="none", changed=False, changed_keys=(), stale_keys=(), errors=tuple(errors))
 
 
 def _parse(text: str) -> dict[str, t.Any]:
@@ -304,7 +308,7 @@ def _json_name(value: object) -> str:
     return "null" if value is None else JSON_NAMES.get(type(value), type(value).__name__)
 
 
-def _type_errors(document: t.Mapping[str, t.Any]) -> list[str]:
+def _type_errors(document: Mapping[str, t.Any]) -> list[str]:
     problems: list[str] = []
     for key, value in document.items():
         expected = TYPES.get(key)
@@ -328,7 +332,7 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _without_null(document: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+def _without_null(document: Mapping[str, t.Any]) -> dict[str, t.Any]:
     return {key: value for key, value in document.items() if value is not None}
 
 
@@ -398,7 +402,7 @@ def _same(left: t.Any, right: t.Any) -> bool:
     return bool(json.dumps(left, sort_keys=True) == json.dumps(right, sort_keys=True))
 
 
-def _fill_gaps(document: dict[str, t.Any], defaults: t.Mapping[str, t.Any], wanted: t.Mapping[str, t.Any]) -> None:
+def _fill_gaps(document: dict[str, t.Any], defaults: Mapping[str, t.Any], wanted: Mapping[str, t.Any]) -> None:
     for key, value in defaults.items():
         if key in document or key in wanted:
             continue
@@ -449,7 +453,7 @@ def _remove_path(document: dict[str, t.Any], path: str, values: list[t.Any] | No
         del document[name]
 
 
-def _clashes(document: t.Mapping[str, t.Any], flags: t.Sequence[str], path: str) -> list[str]:
+def _clashes(document: Mapping[str, t.Any], flags: t.Sequence[str], path: str) -> list[str]:
     errors: list[str] = []
     seen: set[str] = set()
     for flag, name in _flag_names(flags):
@@ -474,7 +478,7 @@ def _flag_names(flags: t.Sequence[str]) -> t.Iterator[tuple[str, str]]:
             yield flag[:2], SHORT_FLAGS[flag[:2]]
 
 
-def _dangling_default_runtime(document: t.Mapping[str, t.Any], path: str) -> list[str]:
+def _dangling_default_runtime(document: Mapping[str, t.Any], path: str) -> list[str]:
     default = document.get("default-runtime")
     known = {*BUILT_IN_RUNTIMES, *document.get("runtimes", {})}
     if default is None or default in known or str(default).startswith(("io.containerd.", "/")):
@@ -483,3 +487,34 @@ def _dangling_default_runtime(document: t.Mapping[str, t.Any], path: str) -> lis
         f"default-runtime in {path} would be {default!r}, which runtimes does not define; Docker does not start so. "
         f"Define it in runtimes, or remove default-runtime."
     ]
+
+
+def not_applied(document: Mapping[str, t.Any], info: Mapping[str, t.Any]) -> tuple[str, ...]:
+    """Keys of the file that the running daemon does not follow, as far as `docker info` shows them.
+
+    A play that was killed between writing the file and telling the daemon leaves such keys behind; the file alone looks right then.
+    """
+    if not info.get("ServerVersion"):
+        return ()
+    registries = info.get("RegistryConfig") or {}
+    insecure = {str(item) for item in registries.get("InsecureRegistryCIDRs") or ()} | {
+        name for name, index in (registries.get("IndexConfigs") or {}).items() if not index.get("Secure", True)
+    }
+    mirrors = {_list_name(item, "registry-mirrors") for item in registries.get("Mirrors") or ()}
+    checks: dict[str, t.Callable[[t.Any], bool]] = {
+        "default-runtime": lambda value: info.get("DefaultRuntime") == value,
+        "insecure-registries": lambda value: {re.sub(r"^https?://", "", str(item)) for item in value} <= insecure,
+        "live-restore": lambda value: info.get("LiveRestoreEnabled") == value,
+        "log-driver": lambda value: info.get("LoggingDriver") == value,
+        "registry-mirrors": lambda value: {_list_name(item, "registry-mirrors") for item in value} <= mirrors,
+        "runtimes": lambda value: set(value) <= set(info.get("Runtimes") or {}),
+    }
+    return tuple(key for key, followed in sorted(checks.items()) if key in document and not followed(document[key]))
+
+
+def action_for(keys: t.Iterable[str]) -> Action:
+    """What the daemon needs when these keys differ."""
+    keys = set(keys)
+    if not keys:
+        return "none"
+    return "reload" if RELOADABLE.issuperset(keys) else "restart"

@@ -274,6 +274,39 @@ def test_values_survive_the_round_trip(special: str) -> None:
     assert json.loads(result.text)["labels"] == [special]
 
 
+INFO = {
+    "ServerVersion": "26.1.5",
+    "LiveRestoreEnabled": False,
+    "LoggingDriver": "json-file",
+    "DefaultRuntime": "runc",
+    "Runtimes": {"runc": {}, "io.containerd.runc.v2": {}},
+    "RegistryConfig": {
+        "InsecureRegistryCIDRs": ["127.0.0.0/8"],
+        "IndexConfigs": {"docker.io": {"Secure": True}, "a:5000": {"Secure": False}},
+        "Mirrors": ["https://m/"],
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("document", "stale", "action"),
+    [
+        ({}, [], "none"),
+        ({"live-restore": False, "log-driver": "json-file", "runtimes": {}, "default-runtime": "runc"}, [], "none"),
+        ({"insecure-registries": ["a:5000", "127.0.0.0/8"], "registry-mirrors": ["https://m"]}, [], "none"),
+        ({"live-restore": True}, ["live-restore"], "reload"),
+        (NVIDIA, ["runtimes"], "reload"),
+        ({"insecure-registries": ["b:5000"]}, ["insecure-registries"], "reload"),
+        ({"registry-mirrors": ["https://n"]}, ["registry-mirrors"], "reload"),
+        ({"log-driver": "local", "live-restore": True}, ["live-restore", "log-driver"], "restart"),
+    ],
+)
+def test_a_daemon_that_missed_a_change_is_noticed(document: dict[str, t.Any], stale: list[str], action: str) -> None:
+    result = merge(json.dumps(document), {}, info=INFO)
+    assert (result.changed, list(result.stale_keys), result.action) == (False, stale, action)
+    assert merge(json.dumps(document), {}, info={"ServerErrors": ["down"]}).action == "none"
+
+
 KEYS = st.sampled_from(["x-text", "x-list", "x-object", "dns", "labels", "features", "log-opts", "runtimes", "debug"])
 VALUES: dict[str, st.SearchStrategy[t.Any]] = {
     "x-text": st.text(max_size=3),
