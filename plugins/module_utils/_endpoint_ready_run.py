@@ -1,0 +1,164 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+# Do not use this from other collections or standalone plugins/modules!
+
+"""From the options of endpoint_ready to its result, with the real clock, systemd and network."""
+
+from __future__ import annotations
+
+import time
+import typing as t
+import urllib.parse
+from dataclasses import asdict, dataclass
+
+from ansible_collections.llmops.gpu_inference.plugins.module_utils import _probe as probe_file
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import Cause
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._endpoint_ready import (
+    Limits,
+    Outcome,
+    Polled,
+    Prober,
+    Since,
+    Target,
+    failure_message,
+    poll,
+    with_log,
+    without_secrets,
+)
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._probe import Endpoint
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._probers import (
+    ContainerProber,
+    ThreadProber,
+    requests_transport,
+)
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_watch import UnitWatch, WatchError, journal_tail
+
+#: A pause that shows a new percentage only; a new phase is shown at once.
+_PERCENT_PAUSE = 5.0
+_SHOWN = ("name", "base_url", "health_path", "level", "capability", "modalities", "model", "dimension", "unit", "required")
+
+
+class RunError(Exception):
+    """The options make no sense, or the host cannot do what they ask."""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    values: t.Mapping[str, t.Any]
+    failure: str | None = None
+    warnings: tuple[str, ...] = ()
+
+
+def targets_of(params: t.Mapping[str, t.Any]) -> list[Target]:
+    problems: list[str] = []
+    targets: list[Target] = []
+    names: set[str] = set()
+    for number, one in enumerate(params["endpoints"]):
+        where = f"endpoints[{number}] ({one['name']})"
+        if one["name"] in names:
+            problems.append(f"{where}: the name is given twice")
+        names.add(one["name"])
+        if (one.get("unit") or "").startswith("-"):
+            problems.append(f"{where}: unit is {one['unit']}, which is no unit name")
+        try:
+            parts = urllib.parse.urlsplit(one["base_url"])
+            usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        except ValueError:
+            usable = False
+        if not usable:
+            problems.append(f"{where}: base_url is {one['base_url']}, expected something like http://127.0.0.1:8000/v1")
+            continue
+        targets.append(Target(Endpoint.from_mapping(one), one.get("unit") or None, one["required"], one.get("config_hash") or None))
+    for option in ("timeout", "interval", "request_timeout"):
+        if params[option] <= 0:
+            problems.append(f"{option} is {params[option]}, expected a number above 0")
+    if problems:
+        raise RunError("The options of endpoint_ready cannot be used:\n" + "\n".join(f"- {one}" for one in problems))
+    return targets
+
+
+def would_poll(params: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
+    return [{key: one.get(key) for key in _SHOWN} for one in params["endpoints"]]
+
+
+def program_text() -> str:
+    """The probe's own source, also when this runs out of a zip file."""
+    loader = getattr(probe_file.__spec__, "loader", None)
+    text = loader.get_source(probe_file.__name__) if loader is not None and hasattr(loader, "get_source") else None
+    if not text:
+        raise RunError("The source of the probe cannot be read, so it cannot run inside a container.")
+    return str(text)
+
+
+class _Pause:
+    """Gives the word back as soon as there is something to show."""
+
+    def __init__(self, known: t.Mapping[str, t.Any]) -> None:
+        self.known = known
+
+    def __call__(self, outcomes: t.Sequence[Outcome], elapsed: float) -> bool:
+        for one in outcomes:
+            before = self.known.get(one.name) or {}
+            if one.ready:
+                return True
+            # The first look of all is no news: most endpoints settle within a moment.
+            told = one.message if one.percent is None else one.phase
+            if told != before.get("told") and elapsed >= 1.0:
+                return True
+            if one.percent != before.get("percent") and elapsed >= _PERCENT_PAUSE:
+                return True
+        return False
+
+
+def told_of(outcome: Outcome) -> dict[str, t.Any]:
+    return {"told": outcome.message if outcome.percent is None else outcome.phase, "percent": outcome.percent}
+
+
+def run(
+    params: t.Mapping[str, t.Any],
+    clock: t.Callable[[], float] = time.monotonic,
+    wall: t.Callable[[], float] = time.time,
+) -> RunResult:
+    targets = targets_of(params)
+    prober: Prober
+    if params.get("container"):
+        prober = ContainerProber(params["container"], program_text(), params["request_timeout"])
+    else:
+        prober = ThreadProber(requests_transport, params["request_timeout"])
+    part = params.get("_slice") or None
+    since = Since.from_mapping(part["since"]) if part and part.get("since") else None
+    remaining = max(0.0, params["timeout"] - since.waited) if since else float(params["timeout"])
+    limits = Limits(remaining, params["interval"])
+    pause = _Pause(part.get("known") or {}) if part else None
+    try:
+        polled = poll(targets, prober, UnitWatch(params["state_dir"]), clock, wall, limits, since, pause)
+    except WatchError as exc:
+        raise RunError(str(exc)) from exc
+    return _result(polled, params)
+
+
+def _result(polled: Polled, params: t.Mapping[str, t.Any]) -> RunResult:
+    secrets = [one["api_key"] for one in params["endpoints"] if one.get("api_key")]
+    outcomes = polled.outcomes
+    if polled.finished:
+        outcomes = tuple(_with_journal(one) for one in outcomes)
+    outcomes = tuple(without_secrets(one, secrets) for one in outcomes)
+    values: dict[str, t.Any] = {"endpoints": [one.as_result() for one in outcomes], "waited": polled.since.waited}
+    if not polled.finished:
+        values["_slice"] = {"since": asdict(polled.since), "known": {one.name: told_of(one) for one in outcomes}}
+        return RunResult(values)
+    if polled.failed:
+        return RunResult(values, failure_message(outcomes, params.get("container")))
+    absent = tuple(f"{one.name} ({one.base_url}) is not ready: {one.message}" for one in outcomes if not one.ready)
+    return RunResult(values, None, absent)
+
+
+def _with_journal(outcome: Outcome) -> Outcome:
+    if outcome.ready or outcome.log_lines or not outcome.unit:
+        return outcome
+    if outcome.cause in (str(Cause.UNIT_FAILED), str(Cause.CRASH_LOOP), str(Cause.OUT_OF_MEMORY), str(Cause.TIMEOUT)):
+        return with_log(outcome, journal_tail(outcome.unit))
+    return outcome

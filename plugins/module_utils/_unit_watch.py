@@ -1,0 +1,158 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+# Do not use this from other collections or standalone plugins/modules!
+
+"""What systemd and the launcher say about a unit: one `systemctl show` for all units, and one state file each."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import typing as t
+from dataclasses import dataclass, replace
+
+STATE_DIR = "/run/gpu-inference/state"
+_PROPERTIES = ("Id", "LoadState", "ActiveState", "SubState", "Result", "NRestarts", "MainPID", "ExecMainStatus", "Job")
+
+
+class WatchError(Exception):
+    """systemd could not be asked."""
+
+
+@dataclass(frozen=True)
+class LauncherState:
+    phase: str
+    percent: int | None = None
+    detail: str = ""
+    since: float = 0.0
+    failures: int = 0
+    config_hash: str | None = None
+    cause: str | None = None
+    message: str | None = None
+    remedy: str | None = None
+    log_lines: tuple[str, ...] = ()
+    permanent: bool = False
+    pid: int | None = None
+
+
+@dataclass(frozen=True)
+class UnitView:
+    unit: str
+    found: bool = True
+    active_state: str = "inactive"
+    sub_state: str = "dead"
+    result: str = "success"
+    restarts: int = 0
+    main_pid: int = 0
+    exit_status: int = 0
+    job: bool = False  # systemd has a queued start or stop of this unit
+    state: LauncherState | None = None
+
+    @property
+    def kind(self) -> str:
+        return self.unit.split("@", 1)[0]
+
+    @property
+    def own_state(self) -> LauncherState | None:
+        """The launcher's state, unless an earlier process than the running one left it behind."""
+        if self.state is None or (self.main_pid and self.state.pid and self.state.pid != self.main_pid):
+            return None
+        return self.state
+
+
+def _whole(value: t.Any) -> int:
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        return 0
+
+
+def read_state(text: str) -> LauncherState | None:
+    try:
+        data = json.loads(text)
+    except ValueError:
+        return None
+    if not isinstance(data, dict) or not isinstance(data.get("phase"), str):
+        return None
+    percent = data.get("percent")
+    return LauncherState(
+        phase=data["phase"],
+        percent=_whole(percent) if percent is not None else None,
+        detail=str(data.get("detail") or ""),
+        since=float(data.get("since") or 0.0),
+        failures=_whole(data.get("failures")),
+        config_hash=data.get("config_hash"),
+        cause=data.get("cause"),
+        message=data.get("message"),
+        remedy=data.get("remedy"),
+        log_lines=tuple(str(line) for line in data.get("log_lines") or ()),
+        permanent=bool(data.get("permanent")),
+        pid=_whole(data.get("pid")) or None,
+    )
+
+
+def parse_show(units: t.Sequence[str], text: str) -> dict[str, UnitView]:
+    """The blocks of `systemctl show`, which come in the order in which the units were named."""
+    blocks = [dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in text.strip().split("\n\n")]
+    views: dict[str, UnitView] = {}
+    for number, unit in enumerate(units):
+        block = blocks[number] if number < len(blocks) else {}
+        views[unit] = UnitView(
+            unit=unit,
+            found=block.get("LoadState", "not-found") not in ("not-found", "bad-setting", "error", "masked"),
+            active_state=block.get("ActiveState", "inactive"),
+            sub_state=block.get("SubState", "dead"),
+            result=block.get("Result", "success"),
+            restarts=_whole(block.get("NRestarts")),
+            main_pid=_whole(block.get("MainPID")),
+            exit_status=_whole(block.get("ExecMainStatus")),
+            job=bool(_whole(str(block.get("Job") or "0").split(" ", 1)[0])),
+        )
+    return views
+
+
+def state_path(unit: str, state_dir: str) -> str:
+    name = unit[: -len(".service")] if unit.endswith(".service") else unit
+    return os.path.join(state_dir, os.path.basename(name) + ".json")
+
+
+@dataclass(frozen=True)
+class UnitWatch:
+    state_dir: str = STATE_DIR
+
+    def __call__(self, units: t.Sequence[str]) -> dict[str, UnitView]:
+        if not units:
+            return {}
+        argv = ["systemctl", "show", "--no-pager", "--property=" + ",".join(_PROPERTIES), "--", *units]
+        try:
+            done = subprocess.run(argv, capture_output=True, timeout=20, check=False, env=dict(os.environ, LC_ALL="C"))
+        except FileNotFoundError:
+            raise WatchError("systemctl does not exist on this host, so units cannot be watched; leave out 'unit'") from None
+        except (OSError, subprocess.SubprocessError) as exc:
+            raise WatchError(f"systemctl show failed: {exc}") from exc
+        if done.returncode != 0:
+            raise WatchError(f"systemctl show failed (exit status {done.returncode}): {done.stderr.decode('utf-8', 'replace').strip()}")
+        views = parse_show(units, done.stdout.decode("utf-8", "replace"))
+        return {unit: self._with_state(view) for unit, view in views.items()}
+
+    def _with_state(self, view: UnitView) -> UnitView:
+        try:
+            with open(state_path(view.unit, self.state_dir), encoding="utf-8") as handle:
+                state = read_state(handle.read())
+        except OSError:
+            return view
+        return replace(view, state=state)
+
+
+def journal_tail(unit: str, lines: int = 60) -> list[str]:
+    """The unit's last journal lines; nothing where the journal may not be read."""
+    argv = ["journalctl", "--no-pager", "--output=cat", "--all", f"--lines={lines}", f"--unit={unit}"]
+    try:
+        done = subprocess.run(argv, capture_output=True, timeout=20, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return done.stdout.decode("utf-8", "replace").splitlines() if done.returncode == 0 else []
