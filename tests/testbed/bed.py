@@ -14,7 +14,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from testbed import engine, images, models, nodes, registry, settings  # noqa: E402 - the folder above becomes importable first
+from testbed import demo, engine, everything, images, models, nodes, registry, settings  # noqa: E402 - the folder above becomes importable first
 from testbed.shell import BedError, clock, elapsed, end_children, say  # noqa: E402
 
 
@@ -23,6 +23,9 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     commands.add_parser("engine", help="make sure that a Docker Engine answers")
+
+    command = commands.add_parser("up", help="engine, node image, registry with both images, models: all that nodes need")
+    command.add_argument("--suite", action="append", choices=("trixie", "bookworm"), help="node image; trixie unless said otherwise")
 
     command = commands.add_parser("images", help="build what is missing or outdated")
     command.add_argument(
@@ -46,6 +49,13 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("names", nargs="+", metavar="NAME")
 
     commands.add_parser("nodes", help="list the nodes")
+
+    commands.add_parser("demo", help="deploy on a fresh node and talk to the gateway")
+
+    command = commands.add_parser("clean", help="remove all containers, volumes, networks and processes of the bed, and nothing else")
+    command.add_argument(
+        "--images", dest="with_images", action="store_true", help="also what was built: images, models, logs, the engine's data"
+    )
     return top
 
 
@@ -67,6 +77,12 @@ def main(arguments: list[str]) -> int:
 def dispatch(options: argparse.Namespace) -> None:
     if options.command == "engine":
         engine.ensure()
+    elif options.command == "up":
+        everything.up(options.suite or ["trixie"])
+    elif options.command == "demo":
+        demo.run()
+    elif options.command == "clean":
+        everything.clean(with_images=options.with_images)
     elif options.command == "images":
         engine.ensure()
         wanted = [name for name in options.names if name != "models"]

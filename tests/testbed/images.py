@@ -8,15 +8,16 @@ To add one, make a folder with a build.sh (see recipes/common.sh for what it get
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
+import functools
 import hashlib
 import os
 import shutil
 import sys
 import tempfile
-import threading
-from collections.abc import Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -151,34 +152,81 @@ def expand(names: Iterable[str]) -> list[str]:
 
 
 def ensure(names: Iterable[str]) -> None:
-    """Build what is missing, side by side where one does not need the other."""
+    """Build what is missing, side by side."""
     wanted = expand(names)
-    missing = [name for name in wanted if not exists(reference(name))]
-    for name in wanted:
-        if name not in missing:
-            capture(["docker", "tag", reference(name), RECIPES[name].alias])
-            say(f"images: {reference(name)} is there")
-    if not missing:
-        return
+    with ThreadPoolExecutor(max_workers=len(RECIPES)) as pool:
+        for future in [pool.submit(ensure_one, name) for name in wanted]:
+            future.result()
+
+
+def ensure_one(name: str) -> str:
+    """Build this image if its inputs changed; return its reference. Safe to call from several threads and processes at once."""
+    recipe, image = RECIPES[name], reference(name)
+    if not exists(image):
+        _check_means(name)
+        with _lock(name):
+            if not exists(image):  # another process may have been building it
+                _build(recipe)
+    if exists(recipe.alias) and image_id(recipe.alias) == image_id(image):
+        say(f"images: {image} is there")
+    else:
+        capture(["docker", "tag", image, recipe.alias])
+    return image
+
+
+def _check_means(name: str) -> None:
     if not engine.is_root():
-        command = f"sudo {sys.executable} {settings.HERE / 'bed.py'} images {' '.join(wanted)}"
+        command = f"sudo {sys.executable} {settings.HERE / 'bed.py'} images {name}"
         raise BedError(f"Building images needs root (debootstrap, chroot). Run: {command}")
     if os.uname().machine != "x86_64":
-        raise BedError(f"The pins of the vLLM image are for x86_64; this machine is {os.uname().machine}.")
+        raise BedError(f"The pinned wheels of the images are for x86_64; this machine is {os.uname().machine}.")
     if shutil.which("debootstrap") is None:
-        engine.install_packages(["debootstrap"])
-    settings.STATE.mkdir(parents=True, exist_ok=True)
-    with (settings.STATE / "images.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # another checkout may be building the same
-        missing = [name for name in wanted if not exists(reference(name))]
-        for left_over in [*settings.STATE.glob("build-*"), *settings.STATE.glob("rootfs/partial-*")]:
-            _remove_tree(left_over)
-        if missing:
-            _Builder().build(missing)
+        with _lock("apt"):
+            if shutil.which("debootstrap") is None:
+                engine.install_packages(["debootstrap"])
 
 
-def _remove_tree(folder: Path) -> None:
-    """Remove what an interrupted build left, where debootstrap may still have /proc and /sys mounted."""
+@contextlib.contextmanager
+def _lock(name: str) -> Iterator[None]:
+    """One builder per image, among the threads of this process and other checkouts on this machine."""
+    folder = settings.STATE / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / name).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _build(recipe: Recipe) -> None:
+    for left_over in settings.STATE.glob(f"build-{recipe.name}-*"):
+        remove_tree(left_over)
+    work = Path(tempfile.mkdtemp(prefix=f"build-{recipe.name}-", dir=settings.STATE))
+    rootfs, lib = work / "rootfs", work / "lib"
+    for folder in (rootfs, lib):
+        folder.mkdir(mode=0o755)
+    with ThreadPoolExecutor(max_workers=1) as pool:  # the base is built while the packages are fetched
+        base = pool.submit(_base_rootfs, RECIPES[recipe.base]) if recipe.base else None
+        if (settings.RECIPES / recipe.folder / "fetch.sh").exists():
+            _script(recipe, "fetch.sh", rootfs=rootfs, lib=lib, base=None)
+        _script(recipe, "build.sh", rootfs=rootfs, lib=lib, base=base.result() if base else None)
+    _import(recipe, rootfs)
+    remove_tree(work)
+
+
+def _base_rootfs(recipe: Recipe) -> Path:
+    finished = settings.STATE / "rootfs" / f"{recipe.name}-{recipe_hash(recipe)}"
+    with _lock(recipe.name):
+        if not finished.is_dir():
+            finished.parent.mkdir(parents=True, exist_ok=True)
+            for old in finished.parent.iterdir():
+                remove_tree(old)
+            work = Path(tempfile.mkdtemp(prefix="partial-", dir=finished.parent))
+            _script(recipe, "build.sh", rootfs=work, lib=None, base=None)
+            work.rename(finished)
+    return finished
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a build's folder; after an interruption debootstrap may have left /proc and /sys mounted in it."""
     for mounted in ("proc", "sys"):
         for place in [folder / mounted, folder / "rootfs" / mounted]:
             while place.is_mount():
@@ -186,86 +234,41 @@ def _remove_tree(folder: Path) -> None:
     shutil.rmtree(folder)
 
 
-class _Builder:
-    """One build run: a thread per image, with bases shared."""
+def _script(recipe: Recipe, script: str, *, rootfs: Path, lib: Path | None, base: Path | None) -> None:
+    folder = settings.RECIPES / recipe.folder
+    step = f"{recipe.name} {script.partition('.')[0]}"
+    rootfs.chmod(0o755)
+    seconds = run(
+        ["bash", str(folder / script)],
+        step=step,
+        environment={
+            **recipe.variables,
+            "HERE": str(folder),
+            "ROOTFS": str(rootfs),
+            "LIB": str(lib or ""),
+            "BASE": str(base or ""),
+            "PIP": _pip_command(),
+            "MIRROR": settings.MIRROR,
+        },
+    )
+    say(f"images: {step} took {seconds:.0f} s")
 
-    def __init__(self) -> None:
-        self._pip = _pip_command()
-        self._bases: dict[str, Future[Path]] = {}
-        self._lock = threading.Lock()
-        self._pool = ThreadPoolExecutor(max_workers=12)
 
-    def build(self, names: list[str]) -> None:
-        say(f"images: building {', '.join(names)}")
-        futures = [self._pool.submit(self._image, RECIPES[name]) for name in names]
-        try:
-            for future in futures:
-                future.result()
-        finally:
-            self._pool.shutdown(wait=True)
-
-    def _base(self, name: str) -> Future[Path]:
-        with self._lock:
-            if name not in self._bases:
-                self._bases[name] = self._pool.submit(self._base_rootfs, RECIPES[name])
-            return self._bases[name]
-
-    def _base_rootfs(self, recipe: Recipe) -> Path:
-        finished = settings.STATE / "rootfs" / f"{recipe.name}-{recipe_hash(recipe)}"
-        if not finished.is_dir():
-            shutil.rmtree(finished.parent, ignore_errors=True)  # earlier versions
-            finished.parent.mkdir(parents=True, exist_ok=True)
-            work = Path(tempfile.mkdtemp(prefix="partial-", dir=finished.parent))
-            self._script(recipe, "build.sh", rootfs=work, lib=None, base=None)
-            work.rename(finished)
-        return finished
-
-    def _image(self, recipe: Recipe) -> None:
-        settings.STATE.mkdir(parents=True, exist_ok=True)
-        base = self._base(recipe.base) if recipe.base else None
-        with tempfile.TemporaryDirectory(prefix=f"build-{recipe.name}-", dir=settings.STATE) as work:
-            rootfs, lib = Path(work, "rootfs"), Path(work, "lib")
-            rootfs.mkdir(mode=0o755)
-            lib.mkdir(mode=0o755)
-            if (settings.RECIPES / recipe.folder / "fetch.sh").exists():
-                self._script(recipe, "fetch.sh", rootfs=rootfs, lib=lib, base=None)
-            self._script(recipe, "build.sh", rootfs=rootfs, lib=lib, base=base.result() if base else None)
-            self._import(recipe, rootfs)
-
-    def _script(self, recipe: Recipe, script: str, *, rootfs: Path, lib: Path | None, base: Path | None) -> None:
-        folder = settings.RECIPES / recipe.folder
-        step = f"{recipe.name} {script.partition('.')[0]}"
-        rootfs.chmod(0o755)
-        seconds = run(
-            ["bash", str(folder / script)],
-            step=step,
-            environment={
-                **recipe.variables,
-                "HERE": str(folder),
-                "ROOTFS": str(rootfs),
-                "LIB": str(lib or ""),
-                "BASE": str(base or ""),
-                "PIP": self._pip,
-                "MIRROR": settings.MIRROR,
-            },
-        )
-        say(f"images: {step} took {seconds:.0f} s")
-
-    def _import(self, recipe: Recipe, rootfs: Path) -> None:
-        image = reference(recipe.name)
-        arguments = ["docker", "import", "--change", f"LABEL {settings.LABEL}=1"]
-        for change in recipe.changes:
-            arguments += ["--change", change]
-        seconds = run(
-            [*arguments, "-", image],
-            step=f"{recipe.name} import",
-            stdin_from=["tar", "-C", str(rootfs), "--numeric-owner", "-cf", "-", "."],
-        )
-        stale = [old for old in _tags(recipe) if old not in (image, recipe.alias)]
-        capture(["docker", "tag", image, recipe.alias])
-        for old in stale:
-            capture(["docker", "image", "rm", old], check=False)
-        say(f"images: {image} imported in {seconds:.0f} s")
+def _import(recipe: Recipe, rootfs: Path) -> None:
+    image = reference(recipe.name)
+    arguments = ["docker", "import", "--change", f"LABEL {settings.LABEL}=1"]
+    for change in recipe.changes:
+        arguments += ["--change", change]
+    seconds = run(
+        [*arguments, "-", image],
+        step=f"{recipe.name} import",
+        stdin_from=["tar", "-C", str(rootfs), "--numeric-owner", "-cf", "-", "."],
+    )
+    stale = [old for old in _tags(recipe) if old not in (image, recipe.alias)]
+    capture(["docker", "tag", image, recipe.alias])
+    for old in stale:
+        capture(["docker", "image", "rm", old], check=False)
+    say(f"images: {image} imported in {seconds:.0f} s")
 
 
 def _tags(recipe: Recipe) -> list[str]:
@@ -274,14 +277,14 @@ def _tags(recipe: Recipe) -> list[str]:
     return [line for line in lines.splitlines() if line.rpartition(":")[2].startswith(recipe.tag)]
 
 
+@functools.lru_cache(maxsize=1)
 def _pip_command() -> str:
     """A pip that works: this Python's, else one in a virtual environment made for it."""
     if succeeds([sys.executable, "-m", "pip", "--version"]):
         return f"{sys.executable} -m pip"
     venv = settings.STATE / "pip"
-    if not (venv / "bin" / "pip").exists():
-        settings.STATE.mkdir(parents=True, exist_ok=True)
-        if not succeeds([sys.executable, "-m", "venv", str(venv)]):
+    with _lock("pip"):
+        if not (venv / "bin" / "pip").exists() and not succeeds([sys.executable, "-m", "venv", str(venv)]):
             shutil.rmtree(venv, ignore_errors=True)
             raise BedError("This Python has neither pip nor venv. Run: sudo apt-get install -y python3-venv")
     return f"{venv / 'bin' / 'python'} -m pip"

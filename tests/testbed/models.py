@@ -34,7 +34,7 @@ def ensure(requests: Sequence[str] = STANDARD) -> None:
     if not missing:
         say(f"models: {', '.join(_folder(wish).name for wish in requests)} are there")
         return
-    images.ensure(["vllm"])
+    images.ensure_one("vllm")
     settings.MODELS.mkdir(parents=True, exist_ok=True)
     for wish in missing:
         shutil.rmtree(_folder(wish), ignore_errors=True)

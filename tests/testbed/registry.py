@@ -51,12 +51,23 @@ def run_arguments() -> list[str]:
 
 def ensure() -> None:
     """Run the registry and publish what it lacks."""
-    images.ensure(["registry"])
+    start()
+    for published in PUBLISHED:
+        publish(published.recipe)
+
+
+def start() -> None:
+    images.ensure_one("registry")
     nodes.ensure_network()
     _ensure_container()
+
+
+def publish(recipe: str) -> None:
+    """Push the image of this recipe under the name that nodes pull, unless the registry holds it."""
+    images.ensure_one(recipe)
     for published in PUBLISHED:
-        images.ensure([published.recipe])
-        _publish(published)
+        if published.recipe == recipe:
+            _publish(published)
 
 
 def _ensure_container() -> None:

@@ -21,9 +21,9 @@ from typing import Any
 
 os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_VERBOSITY="error")
 
-import torch  # noqa: E402 - the environment must be set first
-import transformers as tf  # noqa: E402
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors  # noqa: E402
+import torch
+import transformers as tf
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
 # Jinja drops a template's last newline, hence the expression at the end.
 CHATML = (
@@ -60,13 +60,13 @@ def byte_tokenizer(specials: Sequence[str], words: Sequence[str] = (), *, pair: 
     return (cls or tf.PreTrainedTokenizerFast)(tokenizer_object=tokenizer, **options)
 
 
-@torch.no_grad()
 def script(embedding: Any, head: Any, ids: Sequence[int]) -> None:
     """After token ids[i] comes ids[i+1]. The layers stay random but small beside the embedding, so greedy and sampled decoding agree."""
-    embedding.normal_()
-    head.zero_()
-    for token, following in zip(ids, ids[1:]):
-        head[following] += embedding[token]
+    with torch.no_grad():
+        embedding.normal_()
+        head.zero_()
+        for token, following in zip(ids, ids[1:]):
+            head[following] += embedding[token]
 
 
 def qwen3(tokenizer: Any, *, tied: bool) -> Any:

@@ -1,0 +1,77 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+BED := $(BIN)/python tests/testbed/bed.py
+# The newest Python that the pinned tools run on.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && { echo $$p; break; }; done)
+# Many programs on a developer's machine forbid .pyc files; here each start of a tool would then cost seconds more.
+unexport PYTHONDONTWRITEBYTECODE
+export PATH := $(BIN):$(PATH)
+
+.PHONY: help env env-dev demo test test-all check lint unit build stop clean
+
+help: ## This list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.python:
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "No usable Python: 3.11 to 3.13 with venv is needed. On Debian and Ubuntu: sudo apt-get install -y python3 python3-venv" >&2; exit 1; fi
+	@echo "Making $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.run: $(VENV)/.python requirements.txt
+	@echo "Installing Ansible into $(VENV) (a minute)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run requirements-dev.txt
+	@echo "Installing the tools for tests into $(VENV) (a minute)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+env: $(VENV)/.run ## A virtual environment with Ansible
+env-dev: $(VENV)/.dev ## The same with the tools for tests
+
+demo: env ## Deploy real vLLM and LiteLLM on a node in a container, and talk to them
+	@$(BED) demo
+
+check: lint unit ## Lint and unit tests, without Docker
+
+lint: env-dev
+	ruff check .
+	ruff format --check .
+	mypy
+	yamllint --strict .
+	ansible-lint --offline
+	ansible-playbook -i inventories/demo site.yml --syntax-check
+	antsibull-docs lint-collection-docs . --plugin-docs
+	antsibull-changelog lint
+
+unit: env-dev
+	python -m pytest
+
+test: check ## Lint, unit tests and the main scenarios on real nodes
+	tests/run_scenarios.sh default
+
+test-all: check ## The same with every scenario
+	tests/run_scenarios.sh --all
+
+build: env ## The collection's archive in dist/
+	ansible-galaxy collection build --force --output-path dist
+
+stop: ## Remove nodes, networks and processes of the test bed; keep what was built
+	@$(if $(wildcard $(VENV)/.python),$(BED),python3 tests/testbed/bed.py) clean
+
+clean: ## Remove every trace of demo and tests: containers, volumes, networks, images, processes, keys of the demo
+	@$(if $(wildcard $(VENV)/.python),$(BED),python3 tests/testbed/bed.py) clean --images
+	@rm -rf dist .ansible .mypy_cache .pytest_cache .ruff_cache inventories/demo/.secrets
