@@ -163,12 +163,11 @@ def _before(match: t.Match[str]) -> str:
 
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 _PREFIX = re.compile(
-    r"^\s*(?:\((?:APIServer|EngineCore|Worker|VllmWorker|LLMEngine|ApiServer|Engine)[^)]*\)\s*)*"
-    r"(?:(?:ERROR|CRITICAL|WARNING|INFO|DEBUG)\s+\d\d-\d\d\s+\d\d:\d\d:\d\d(?:\.\d+)?\s*)?(?:\[[\w./-]+:\d+\]\s?)?",
+    r"^\s*(?:\([A-Za-z_]+\d*(?: rank=\d+)? pid=\d+\)\s*|\[Stage-\d+\]\s*)*"
+    r"(?:(?:ERROR|CRITICAL|WARNING|INFO|DEBUG)\s+\d\d-\d\d\s+\d\d:\d\d:\d\d(?:\.\d+)?\s*)?(?:\[?[\w./-]+\.py:\d+\]\s?)?",
 )
 _LEVEL = re.compile(
-    r"^\s*(?:\([^)]*\)\s*)*(?:\S+\s+)?(?:level=)?(ERROR|CRITICAL|FATAL|WARNING|WARN|INFO|DEBUG)\b"
-    r"|^time=\S+ level=(ERROR|WARN|INFO|DEBUG)\b",
+    r"^\s*(?:\([^)]*\)\s*|\[[^\]]*\]\s*)*(ERROR|CRITICAL|FATAL|WARNING|WARN|INFO|DEBUG)\b|\btime=\S+ level=(ERROR|WARN|INFO|DEBUG)\b",
 )
 
 
@@ -323,7 +322,7 @@ _RULES: tuple[_Rule, ...] = (
         r"|CUDA_ERROR_OUT_OF_MEMORY|cudaErrorMemoryAllocation|cudaMalloc failed|CUBLAS_STATUS_ALLOC_FAILED"
         r"|Free memory on device .* is less than desired|NvMapMemAlloc\w*: ?\d* ?error 12|NvMapMemAllocInternalTagged"
         r"|unable to allocate (?:CUDA|backend|ROCm)\S* ?buffer|failed to allocate (?:CUDA|compute)"
-        r"|model requires more (?:system|GPU) memory|llama runner process has terminated: signal: killed"
+        r"|model requires more (?:system|GPU) memory|llama runner (?:process has )?terminated\b.*signal: killed"
         r"|ggml_backend_cuda_buffer_type_alloc_buffer",
     ),
     _rule(
@@ -457,6 +456,7 @@ _RULES: tuple[_Rule, ...] = (
 _NOTICE_PENALTY = 5
 _CONTEXT_AFTER = 3
 _TAIL = 8
+_LINE_LIMIT = 4000
 
 
 def classify_log(kind: str, lines: t.Sequence[str], exit_code: int | None = None, oom_killed: bool = False) -> Diagnosis:
@@ -465,7 +465,7 @@ def classify_log(kind: str, lines: t.Sequence[str], exit_code: int | None = None
     The first line that names a cause counts, because engines end with a line that only points back to it.
     Warnings and notices count only where no error says more: a retried download is not why a later allocation failed.
     """
-    cleaned = [clean_line(line) for line in lines]
+    cleaned = [clean_line(line)[:_LINE_LIMIT] for line in lines]
     best: tuple[int, int, _Rule] | None = None
     for number, line in enumerate(cleaned):
         if not line:
