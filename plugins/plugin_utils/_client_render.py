@@ -30,10 +30,14 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._clients impo
     ClientFileError,
     chunking,
     dump_connections,
+    parse_env_as_docker,
     render_env,
 )
 
-COMMON_KEYS = frozenset({"type", "path", "owner", "group", "mode", "directory_mode", "location", "base_url", "network"})
+COMMON_KEYS = frozenset({"type", "path", "owner", "group", "mode", "directory_mode", "location", "base_url", "network", "key"})
+CRAWL4AI_CONTAINER_KEYS = frozenset({"image", "pull", "bind", "port", "shm_size", "networks", "arguments", "start_timeout"})
+CRAWL4AI_PORT = 11235
+LOCATIONS = ("host", "controller")
 METIS_MAX_TOKEN_LENGTH = 100_000  # Metis' own default for metis_engine.max_token_length
 METIS_MAX_TOKENS = 1024
 CHAT_STUDIO_MAX_TOKENS = 4096
@@ -89,6 +93,9 @@ class Context:
     api_key: str
     models: Sequence[ClientModel]
     findings: list[str] = field(default_factory=list)
+    crawl4ai_token: str | None = None
+    predict: bool = False  # the text is for a comparison in check mode, so what is not known yet may be missing
+    used: list[str] = field(default_factory=list)  # the models that the file names
 
     @property
     def v1_url(self) -> str:
@@ -103,6 +110,7 @@ class Context:
         candidates = [model for model in self.models if model.capability == capability]
         if name is None:
             if candidates:
+                self.used.append(candidates[0].name)
                 return candidates[0].name, candidates[0]
             self.refuse(
                 key, f"the gateway serves no {capability} model, and {self.entry['type']} needs one; declare one in inference_models"
@@ -111,6 +119,7 @@ class Context:
         for model in self.models:
             if model.answers_to(name):
                 if model.capability == capability:
+                    self.used.append(model.name)
                     return name, model
                 self.refuse(key, f"{name!r} has the capability {model.capability}, but {self.entry['type']} needs {capability} here")
                 return None
@@ -150,8 +159,9 @@ def _crawl4ai(context: Context) -> str | None:
     temperature = context.entry.get("temperature", model.temperature)
     if temperature is not None:
         variables["LLM_TEMPERATURE"] = str(temperature)
-    if context.entry.get("api_token"):
-        variables["CRAWL4AI_API_TOKEN"] = str(context.entry["api_token"])
+    token = context.entry.get("api_token") or (context.crawl4ai_token if context.entry.get("container") else None)
+    if token:
+        variables["CRAWL4AI_API_TOKEN"] = str(token)
     return _env(context, variables)
 
 
@@ -217,6 +227,8 @@ def _metis(context: Context) -> str | None:
     if chat is None or embedding is None:
         return None
     dimension = context.entry.get("embed_dim", embedding[1].dimension)
+    if dimension is None and context.predict:
+        dimension = 0
     if dimension is None:
         context.refuse("embed_dim", f"the dimension of {embedding[0]!r} was not measured; is the gateway up? Or give embed_dim here")
         return None
@@ -271,13 +283,18 @@ def render_client_files(
     files: Sequence[Mapping[str, Any]],
     *,
     gateway_url: str,
-    api_key: str,
     models: Sequence[Mapping[str, Any]],
+    api_key: str | None = None,
+    api_keys: Mapping[str, str] | None = None,
     network_url: str | None = None,
+    controller_dir: str | None = None,
+    crawl4ai_token: str | None = None,
+    predict: bool = False,
     variable: str = "clients_files",
 ) -> list[dict[str, Any]]:
     """The files to write, with their text; raise ClientRenderError with every reason why one cannot be."""
     findings: list[str] = []
+    keys: dict[str, str] = plain(api_keys or {})
     catalogue = [ClientModel.from_plan(plain(model)) for model in models]
     rendered: list[dict[str, Any]] = []
     paths: dict[str, str] = {}
@@ -293,11 +310,17 @@ def render_client_files(
         if unknown:
             known = ", ".join(sorted(COMMON_KEYS | program.keys))
             findings.append(f"{label}: unknown keys {', '.join(unknown)} for the type {kind}; known: {known}")
+        location = entry.get("location", "host")
+        if location not in LOCATIONS:
+            findings.append(f"{label}.location: {location!r} is not one of {', '.join(LOCATIONS)}")
+            continue
         path = entry.get("path")
-        if not isinstance(path, str) or not (path.startswith("/") or (entry.get("location") == "controller" and path)):
+        if isinstance(path, str) and path and location == "controller" and controller_dir and not path.startswith(("/", "~")):
+            path = f"{controller_dir.rstrip('/')}/{path}"
+        if not isinstance(path, str) or not path.startswith(("/", "~")):
             findings.append(f"{label}.path: {path!r} is not an absolute path")
             continue
-        place = f"{entry.get('location', 'host')}:{path}"
+        place = f"{location}:{path}"
         if place in paths:
             findings.append(f"{label}.path: {path} is already written by {paths[place]}")
         paths[place] = label
@@ -311,11 +334,31 @@ def render_client_files(
         if root is None:
             findings.append(f"{label}.base_url: {base!r} is not an http or https address")
             continue
-        context = Context(entry=entry, label=label, root_url=root, api_key=str.__str__(api_key), models=catalogue, findings=findings)
+        key = _key_of(entry, keys, plain(api_key) if api_key else None, label, findings)
+        if key is None:
+            continue
+        context = Context(
+            entry=entry,
+            label=label,
+            root_url=root,
+            api_key=key,
+            models=catalogue,
+            findings=findings,
+            crawl4ai_token=plain(crawl4ai_token),
+            predict=predict,
+        )
         text = program.render(context)
         if text is not None:
             rendered.append(
                 {
+                    "location": location,
+                    # Where the same gateway is for a program on the host itself, for a look whether key and models are right.
+                    "gateway": {
+                        "name": f"{kind} {path}",
+                        "base_url": f"{(root_url(gateway_url) or root) if root == root_url(network_url or '') else root}/v1",
+                        "api_key": key,
+                        "models": list(dict.fromkeys(context.used)),
+                    },
                     "path": path,
                     "merge": program.merge,
                     "content": text,
@@ -325,6 +368,88 @@ def render_client_files(
     if findings:
         raise ClientRenderError(findings)
     return rendered
+
+
+def files_to_write(rendered: Sequence[Mapping[str, Any]], location: str) -> list[dict[str, Any]]:
+    """The rendered files of one location, as the module client_files takes them."""
+    return [
+        {key: value for key, value in entry.items() if key not in ("location", "gateway")}
+        for entry in plain(rendered)
+        if entry["location"] == location
+    ]
+
+
+def gateway_endpoints(rendered: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """For the module endpoint_ready: does the gateway know each file's key, and list the models that it names?"""
+    endpoints = []
+    for entry in plain(rendered):
+        gateway = entry["gateway"]
+        endpoints += [
+            {
+                "name": gateway["name"] if model is None else f"{gateway['name']} ({model})",
+                "base_url": gateway["base_url"],
+                "api_key": gateway["api_key"],
+                "health_path": "",
+                "level": "model",
+                **({} if model is None else {"model": model}),
+            }
+            for model in gateway["models"] or [None]
+        ]
+    return endpoints
+
+
+def container_units(files: Sequence[Mapping[str, Any]], rendered: Sequence[Mapping[str, Any]], image: str) -> list[dict[str, Any]]:
+    """The client programs that run as containers here, as units; their environment is the file that was rendered for them."""
+    texts = {entry["path"]: entry["content"] for entry in rendered if entry["location"] == "host"}
+    units: list[dict[str, Any]] = []
+    findings: list[str] = []
+    for number, raw in enumerate(files):
+        entry = plain(raw)
+        if entry.get("type") != "crawl4ai" or not entry.get("container"):
+            continue
+        label = f"clients_files[{number}].container"
+        container = entry["container"] if isinstance(entry["container"], dict) else {}
+        unknown = sorted(set(container) - CRAWL4AI_CONTAINER_KEYS)
+        if unknown:
+            findings.append(f"{label}: unknown keys {', '.join(unknown)}; known: {', '.join(sorted(CRAWL4AI_CONTAINER_KEYS))}")
+        if units:
+            findings.append(f"{label}: a host runs one Crawl4AI container, and clients_files has another before this one")
+        environment = parse_env_as_docker(texts.get(entry["path"], ""))
+        if not environment.get("CRAWL4AI_API_TOKEN"):
+            # Without it Crawl4AI listens on its own loopback alone, and the published port answers nobody.
+            findings.append(f"{label}: Crawl4AI needs api_token to be reachable from outside of its container")
+        port = int(container.get("port", CRAWL4AI_PORT))
+        units.append(
+            {
+                "kind": "crawl4ai",
+                "name": "crawl4ai",
+                "image": container.get("image") or image,
+                "pull": container.get("pull", "missing"),
+                "entrypoint": None,
+                "command": [],
+                "docker_arguments": [
+                    *("--publish", f"{container.get('bind', '127.0.0.1')}:{port}:{CRAWL4AI_PORT}"),
+                    *("--network-alias", "crawl4ai"),
+                    *("--shm-size", str(container.get("shm_size", "1g"))),
+                    *("--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
+                    *[str(argument) for argument in container.get("arguments") or ()],
+                ],
+                "networks": list(container.get("networks") or ["inference"]),
+                "files": {},
+                "environment": {},
+                "secret_environment": environment,
+                "locks": [],
+                "probe": {"base_url": f"http://127.0.0.1:{port}", "health_path": "/health", "level": "health"},
+                "start_timeout": int(container.get("start_timeout", 600)),
+                "stop_timeout": 30,
+                "watchdog": 120,
+                "drop_page_cache": False,
+                "pull_models": [],
+            }
+        )
+    if findings:
+        raise ClientRenderError(findings)
+    return units
 
 
 def models_to_measure(files: Sequence[Mapping[str, Any]], models: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -375,6 +500,29 @@ def plain(value: Any) -> Any:
     if isinstance(value, float):
         return float(value)
     return value
+
+
+def _key_of(entry: Mapping[str, Any], keys: Mapping[str, str], single: str | None, label: str, findings: list[str]) -> str | None:
+    """The key that this program uses: the one it names, else the one given for all, else the only one there is."""
+    name = entry.get("key")
+    if name is not None:
+        if name in keys:
+            return keys[name]
+        known = f"known: {', '.join(sorted(keys))}" if keys else "there are none"
+        findings.append(
+            f"{label}.key: {name!r} is no client of the gateway ({known}); add it: inference_gateway.client_keys: {{{name}: null}}"
+        )
+        return None
+    if single is not None:
+        return single
+    if len(keys) == 1:
+        return next(iter(keys.values()))
+    if keys:
+        findings.append(f"{label}.key: say which client of the gateway this is, one of {', '.join(sorted(keys))}")
+    else:
+        add = f"inference_gateway.client_keys: {{{entry['type']}: null}}"
+        findings.append(f"{label}.key: the gateway has no client keys; add one: {add} (null: generated)")
+    return None
 
 
 def _answer_limit(model: ClientModel, wanted: int) -> int:

@@ -17,6 +17,9 @@ import yaml
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._clients import MARKER, parse_env_as_docker
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._client_render import (
     ClientRenderError,
+    container_units,
+    files_to_write,
+    gateway_endpoints,
     models_to_measure,
     plain,
     render_client_files,
@@ -41,12 +44,12 @@ MODELS: list[dict[str, Any]] = [
 ]
 
 
-def render(*files: dict[str, Any], models: list[dict[str, Any]] | None = None, **options: Any) -> list[dict[str, Any]]:
+def render(*files: Any, models: list[dict[str, Any]] | None = None, **options: Any) -> list[dict[str, Any]]:
     arguments = {"gateway_url": "http://192.0.2.10:8400", "api_key": KEY, **options}
     return render_client_files(list(files), models=MODELS if models is None else models, **arguments)
 
 
-def findings(*files: dict[str, Any], **options: Any) -> list[str]:
+def findings(*files: Any, **options: Any) -> list[str]:
     with pytest.raises(ClientRenderError) as caught:
         render(*files, **options)
     return list(caught.value.findings)
@@ -161,7 +164,8 @@ def test_file_attributes_pass_through_and_the_merge_follows_from_the_type() -> N
         {"type": "chat_studio", "path": "/a", "owner": "studio", "group": "studio", "mode": "0640", "directory_mode": "0750"},
         {"type": "openai", "path": "/b"},
     )
-    assert {key: value for key, value in rendered[0].items() if key != "content"} == {
+    assert {key: value for key, value in rendered[0].items() if key not in ("content", "gateway")} == {
+        "location": "host",
         "path": "/a",
         "merge": "connections",
         "owner": "studio",
@@ -169,7 +173,11 @@ def test_file_attributes_pass_through_and_the_merge_follows_from_the_type() -> N
         "mode": "0640",
         "directory_mode": "0750",
     }
-    assert {key: value for key, value in rendered[1].items() if key != "content"} == {"path": "/b", "merge": "none"}
+    assert {key: value for key, value in rendered[1].items() if key not in ("content", "gateway")} == {
+        "location": "host",
+        "path": "/b",
+        "merge": "none",
+    }
     assert rendered[1]["content"].startswith(MARKER)
 
 
@@ -200,7 +208,9 @@ def test_metis_keeps_its_own_limit_for_long_contexts() -> None:
 
 
 def test_a_relative_path_is_allowed_on_the_controller() -> None:
-    assert render({"type": "openai", "path": "clients/studio.env", "location": "controller"})
+    entry = {"type": "openai", "path": "clients/studio.env", "location": "controller"}
+    assert [file["path"] for file in render(entry, controller_dir="/inventory/")] == ["/inventory/clients/studio.env"]
+    assert findings(entry) == ["clients_files[0].path: 'clients/studio.env' is not an absolute path"]
 
 
 @pytest.mark.parametrize(
@@ -270,6 +280,129 @@ def test_one_path_is_written_once() -> None:
         "clients_files[1].path: /a is already written by clients_files[0]"
     ]
     assert render({"type": "openai", "path": "/a"}, {"type": "openai", "path": "/a", "location": "controller"})
+
+
+KEYS = {"crawl4ai": "sk-crawl", "studio": "sk-studio"}
+
+
+@pytest.mark.parametrize(
+    ("entry", "options", "expected"),
+    [
+        ({"key": "studio"}, {"api_keys": KEYS, "api_key": None}, "sk-studio"),
+        ({"key": "studio"}, {"api_keys": KEYS}, "sk-studio"),
+        ({}, {"api_keys": KEYS}, KEY),
+        ({}, {"api_keys": {"only": "sk-only"}, "api_key": None}, "sk-only"),
+    ],
+)
+def test_each_program_gets_its_own_key(entry: dict[str, Any], options: dict[str, Any], expected: str) -> None:
+    assert f"OPENAI_API_KEY={expected}\n" in render({"type": "openai", "path": "/a", **entry}, **options)[0]["content"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "options", "message"),
+    [
+        ({"key": "x"}, {"api_keys": KEYS}, "'x' is no client of the gateway (known: crawl4ai, studio); add it:"),
+        ({"key": "x"}, {}, "'x' is no client of the gateway (there are none)"),
+        ({}, {"api_keys": KEYS, "api_key": None}, "say which client of the gateway this is, one of crawl4ai, studio"),
+        ({}, {"api_key": None}, "the gateway has no client keys; add one: inference_gateway.client_keys: {openai: null}"),
+    ],
+)
+def test_a_missing_key_is_explained(entry: dict[str, Any], options: dict[str, Any], message: str) -> None:
+    (finding,) = findings({"type": "openai", "path": "/a", **entry}, **options)
+    assert finding.startswith(f"clients_files[0].key: {message}")
+
+
+def test_an_unknown_location_is_refused() -> None:
+    assert findings({"type": "openai", "path": "/a", "location": "moon"}) == [
+        "clients_files[0].location: 'moon' is not one of host, controller"
+    ]
+
+
+# --- Crawl4AI's container ------------------------------------------------------------------------------------------
+
+CRAWL4AI = {"type": "crawl4ai", "path": "/opt/crawl4ai/.llm.env", "api_token": "tok-0123456789"}
+IMAGE = "unclecode/crawl4ai:0.9.5"
+
+
+def units(*files: dict[str, Any]) -> list[dict[str, Any]]:
+    return container_units(files, render(*files, network_url="http://litellm-gateway:4000"), IMAGE)
+
+
+def test_crawl4ai_runs_with_the_environment_of_its_file() -> None:
+    (unit,) = units({"type": "openai", "path": "/b"}, {**CRAWL4AI, "container": True})
+    assert (unit["kind"], unit["name"], unit["image"], unit["networks"]) == ("crawl4ai", "crawl4ai", IMAGE, ["inference"])
+    assert unit["docker_arguments"][:6] == ["--publish", "127.0.0.1:11235:11235", "--network-alias", "crawl4ai", "--shm-size", "1g"]
+    assert unit["secret_environment"]["LLM_BASE_URL"] == "http://litellm-gateway:4000/v1"
+    assert unit["secret_environment"]["CRAWL4AI_API_TOKEN"] == "tok-0123456789"
+    assert KEY not in json.dumps(unit["docker_arguments"])
+    assert unit["probe"] == {"base_url": "http://127.0.0.1:11235", "health_path": "/health", "level": "health"}
+
+
+def test_the_token_for_all_serves_containers_without_their_own() -> None:
+    bare = {"type": "crawl4ai", "path": "/a"}
+    assert "CRAWL4AI_API_TOKEN" not in render(bare, crawl4ai_token="tok-generated")[0]["content"]
+    assert "CRAWL4AI_API_TOKEN=tok-generated\n" in render({**bare, "container": True}, crawl4ai_token="tok-generated")[0]["content"]
+    assert "tok-generated" not in render({**CRAWL4AI, "container": True}, crawl4ai_token="tok-generated")[0]["content"]
+
+
+def test_crawl4ai_settings() -> None:
+    container = {"image": "own:1", "bind": "0.0.0.0", "port": 8080, "shm_size": "3g", "arguments": ["--memory", "4g"], "networks": ["x"]}
+    (unit,) = units({**CRAWL4AI, "container": container})
+    assert (unit["image"], unit["networks"], unit["probe"]["base_url"]) == ("own:1", ["x"], "http://127.0.0.1:8080")
+    assert "0.0.0.0:8080:11235" in unit["docker_arguments"]
+    assert unit["docker_arguments"][-2:] == ["--memory", "4g"]
+
+
+def test_without_container_there_is_no_unit() -> None:
+    assert units(CRAWL4AI, {**CRAWL4AI, "path": "/b", "container": False}) == []
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ([{**CRAWL4AI, "container": {"prot": 1}}], "clients_files[0].container: unknown keys prot; known: arguments, bind"),
+        ([{**CRAWL4AI, "container": True}, {**CRAWL4AI, "path": "/b", "container": True}], "clients_files[1].container: a host runs one"),
+        ([{"type": "crawl4ai", "path": "/a", "container": True}], "clients_files[0].container: Crawl4AI needs api_token"),
+    ],
+)
+def test_container_mistakes(files: list[dict[str, Any]], message: str) -> None:
+    with pytest.raises(ClientRenderError) as caught:
+        units(*files)
+    assert caught.value.findings[0].startswith(message)
+
+
+# --- what is done with them ------------------------------------------------------------------------------------------
+
+
+def test_files_are_written_where_they_belong() -> None:
+    rendered = render({"type": "openai", "path": "/a"}, {"type": "openai", "path": "/b", "location": "controller"})
+    assert [file["path"] for file in files_to_write(rendered, "host")] == ["/a"]
+    assert [set(file) for file in files_to_write(rendered, "controller")] == [{"path", "merge", "content"}]
+
+
+def test_the_gateway_is_asked_for_what_the_files_name() -> None:
+    rendered = render(
+        {"type": "crawl4ai", "path": "/a"},
+        {"type": "metis", "path": "/b", "model": "LLM", "embedding_model": "Embbeding"},
+        {"type": "openai", "path": "/c"},
+        {"type": "openai", "path": "/d", "base_url": "https://llm.example"},
+        network_url="http://litellm-gateway:4000",
+    )
+    endpoints = gateway_endpoints(rendered)
+    assert [(endpoint["name"], endpoint["base_url"], endpoint.get("model")) for endpoint in endpoints] == [
+        ("crawl4ai /a (chat)", "http://192.0.2.10:8400/v1", "chat"),
+        ("metis /b (chat)", "http://192.0.2.10:8400/v1", "chat"),
+        ("metis /b (embedding)", "http://192.0.2.10:8400/v1", "embedding"),
+        ("openai /c", "http://192.0.2.10:8400/v1", None),
+        ("openai /d", "https://llm.example/v1", None),
+    ]
+    assert {endpoint["api_key"] for endpoint in endpoints} == {KEY}
+
+
+def test_check_mode_needs_no_measurement() -> None:
+    models = [MODELS[0], {"name": "e", "capability": "embedding"}]
+    document = yaml.safe_load(render({"type": "metis", "path": "/a"}, models=models, predict=True)[0]["content"])
+    assert document["metis_engine"]["embed_dim"] == 0
 
 
 # --- dimensions ----------------------------------------------------------------------------------------------------
