@@ -25,9 +25,8 @@ RECORDED = [
     # memory
     (
         "vllm",
-        CORE
-        + "ValueError: Free memory on device cuda:0 (1.02/31.36 GiB) on startup is less than desired GPU memory "
-"utilization (0.38, 11.92 GiB). "
+        CORE + "ValueError: Free memory on device cuda:0 (1.02/31.36 GiB) on startup is less than desired GPU memory "
+        "utilization (0.38, 11.92 GiB). "
         "Decrease GPU memory utilization or reduce GPU memory used by other processes.",
         "out_of_memory",
     ),
@@ -176,8 +175,8 @@ RECORDED = [
     ("vllm", "OSError: [Errno 28] No space left on device", "download_failed"),
     (
         "ollama",
-        "Error: pull model manifest: Get "https://registry.ollama.ai/v2/library/x/manifests/1b": dial tcp: lookup "
-"registry.ollama.ai: no such host",
+        'Error: pull model manifest: Get "https://registry.ollama.ai/v2/library/x/manifests/1b": dial tcp: lookup '
+        "registry.ollama.ai: no such host",
         "download_failed",
     ),
     # arguments
@@ -245,7 +244,7 @@ RECORDED = [
     (
         "vllm",
         "RuntimeError: Unexpected error from cudaGetDeviceCount(). Error 803: system has unsupported display driver / "
-"cuda driver combination",
+        "cuda driver combination",
         "runtime_missing",
     ),
     ("vllm", "RuntimeError: CUDA error: no kernel image is available for execution on the device", "runtime_missing"),
