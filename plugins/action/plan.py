@@ -1,0 +1,65 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan import PlanError, build_plan
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._inventory import (
+    collect_inventory,
+    read_known_hardware,
+    write_known_hardware,
+)
+
+
+class ActionModule(ActionBase):
+    """Computes the plan on the controller from the variables of all declared hosts."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+    _supports_check_mode = True
+    _supports_async = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        super().run(tmp, task_vars)
+        variables: Mapping[str, Any] = task_vars or {}
+        _result, arguments = self.validate_argument_spec(
+            argument_spec={"remember_hardware": {"type": "bool", "default": True}, "show": {"type": "bool", "default": False}}
+        )
+        secrets_dir = self._secrets_dir(variables)
+        cache = Path(secrets_dir) / "known_hardware.json" if secrets_dir else None
+        known = read_known_hardware(cache) if cache else {}
+        inventory, unreadable = collect_inventory(variables, known)
+        try:
+            plan = build_plan(inventory)
+        except PlanError as error:
+            raise AnsibleActionFail(str(PlanError([*unreadable, *error.findings]))) from None
+        if unreadable:
+            raise AnsibleActionFail(str(PlanError(unreadable)))
+        if cache and arguments["remember_hardware"] and not self._task.check_mode:
+            fresh = {name: host["hardware"] for name, host in inventory["hosts"].items() if host["hardware"]}
+            try:
+                write_known_hardware(cache, known, fresh)
+            except OSError as error:
+                plan["warnings"].append(
+                    f"the hardware of the hosts could not be kept in {cache} ({error.strerror}); check inference_secrets_dir"
+                )
+        if arguments["show"]:
+            # Not by the task's result: most callbacks print a text of several lines as one.
+            display.display(render(plan))
+        return {"changed": False, "ansible_facts": {"inference_plan": plan}}
+
+    def _secrets_dir(self, variables: Mapping[str, Any]) -> str | None:
+        """Where the collection keeps its files on the controller; None where there is no place for them."""
+        own = variables.get("inference_secrets_dir")
+        if own:
+            return str(Path(str(self._templar.template(own))).expanduser())
+        directory = variables.get("inventory_dir")
+        return str(Path(str(directory)) / ".secrets") if directory else None

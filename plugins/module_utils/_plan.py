@@ -1,0 +1,908 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""The plan: from the variables and the hardware of all hosts to what each role is to do, or to every mistake at once.
+
+Pure: mappings in, a mapping of plain values out, no Ansible. The order is: read (C(_plan_schema)), platform and hardware
+(C(_plan_platform)), engine and image per service (C(_plan_engine), C(_plan_images)), memory (C(_plan_memory)), gateway
+(C(_plan_gateway)). No secrets go in or out: whether a key is set matters, never which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.llmops.gpu_inference.plugins.module_utils import _plan_gateway as gateway_part
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_engine import (
+    Choice,
+    choose_engine,
+    gone_arguments,
+    source_trouble,
+    variant_for,
+)
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_findings import Finding, PlanError, Report, hint
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_images import (
+    LITELLM_IMAGE,
+    OLLAMA_IMAGE,
+    check_floating,
+    driver_trouble,
+    has_entrypoint,
+    is_floating,
+    repository,
+    tegra_trouble,
+    version_in,
+    vllm_image,
+)
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_memory import Ask, Grant, find_device, settle
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_model import (
+    DEFAULT_OLLAMA_PORT,
+    INVALID_PORT,
+    OLLAMA_CONTAINER_PORT,
+    VLLM_CONTAINER_PORT,
+    External,
+    Gateway,
+    Host,
+    Model,
+    Service,
+    Variant,
+)
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_platform import (
+    Hardware,
+    check_declared,
+    choose_hardware,
+    resolve_platform,
+)
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_schema import (
+    Shared,
+    parse_aliases,
+    parse_externals,
+    parse_gateway,
+    read_hosts,
+)
+
+__all__ = ["Finding", "PlanError", "build_plan"]
+
+DEFAULT_READY_TIMEOUT = 1800
+DEFAULT_STOP_TIMEOUT = 60
+#: vLLM's own default share of a GPU; a service without memory never takes more.
+VLLM_DEFAULT_UTILIZATION = 0.92
+
+
+@dataclass(frozen=True)
+class Task:
+    """One enabled service with all that was decided before the memory was counted."""
+
+    position: int
+    service: Service
+    model: Model
+    variant: Variant
+    choice: Choice
+    engine: str
+    device: str
+    port: int
+    image: str
+    engine_version: str | None
+    default_image: bool
+    count: int
+    pins: tuple[str, ...]
+    engine_args: Mapping[str, Any]
+    env: Mapping[str, Any]
+
+
+def build_plan(inventory: Mapping[str, Any]) -> dict[str, Any]:
+    """The plan of an inventory; raises PlanError with every finding."""
+    report = Report()
+    hosts = read_hosts(inventory, report)
+    raw_hosts = inventory.get("hosts") or {}
+    hardware = _read_hardware(hosts, raw_hosts, report)
+    platforms = {name: resolve_platform(host, hardware[name], report) for name, host in hosts.items()}
+    externals, global_aliases, gateway = _read_shared(hosts, raw_hosts, report)
+
+    results: dict[str, HostPlan] = {}
+    for name, host in hosts.items():
+        results[name] = HostPlan(host, platforms[name], hardware[name], report)
+        if host.is_node:
+            results[name].resolve(gateway.port if host.is_gateway else None)
+    backends = [backend for result in results.values() for backend in result.backends]
+
+    catalogue: dict[str, Model] = {}
+    for host in hosts.values():
+        for model in host.models.values():
+            catalogue.setdefault(model.name, model)
+    entries = gateway_part.collect(hosts, backends, externals, report)
+    aliases = gateway_part.resolve_aliases(entries, catalogue, global_aliases, report)
+    fallbacks = gateway_part.check_fallbacks(entries, catalogue, aliases, report)
+    serving = [name for name, result in results.items() if result.backends]
+    gateways = gateway_part.gateway_hosts(hosts)
+    clients = [host.name for host in hosts.values() if host.is_client]
+    gateway_part.check_addresses(hosts, serving, report)
+    if clients and not gateways:
+        report.add("gateways", [], f"the group is empty, but the clients {', '.join(clients[:3])} need a gateway; put a host into it")
+    elif entries and not gateways:
+        report.warn("no host is in the group gateways: the models can only be reached on the hosts that serve them")
+    gateway_plan = _gateway(hosts, gateways, gateway, entries, aliases, fallbacks, externals, report) if gateways else None
+    findings = report.findings
+    if findings:
+        raise PlanError(findings)
+    return {
+        "warnings": report.warnings,
+        "table": [row for result in results.values() for row in result.table],
+        "hosts": {name: result.output(hosts) for name, result in results.items()},
+        "gateway": gateway_plan,
+        "external_endpoints": [_external_endpoint(external) for external in externals],
+        "clients": {name: _client_entries(raw_hosts[name].get("vars") or {}) for name in clients},
+    }
+
+
+def _read_hardware(hosts: Mapping[str, Host], raw: Mapping[str, Any], report: Report) -> dict[str, Hardware | None]:
+    declared = Shared(check_declared, always_name_hosts=True)
+    found: dict[str, Hardware | None] = {}
+    for name in hosts:
+        data = raw[name]
+        own = (data.get("vars") or {}).get("inference_hardware")
+        stated = declared.read(name, own) if own is not None else None
+        found[name] = choose_hardware(data.get("hardware"), stated, data.get("known_hardware"))
+    declared.finish(report)
+    return found
+
+
+def _read_shared(hosts: Mapping[str, Host], raw: Mapping[str, Any], report: Report) -> tuple[list[External], dict[str, str], Gateway]:
+    """The variables that mean the whole deployment, wherever they were set."""
+    external_reader = Shared(parse_externals)
+    alias_reader = Shared(parse_aliases)
+    gateway_reader = Shared(parse_gateway)
+    externals: dict[str, External] = {}
+    aliases: dict[str, str] = {}
+    gateways: list[tuple[str, Gateway]] = []
+    for name, host in hosts.items():
+        variables = raw[name].get("vars") or {}
+        if variables.get("inference_external_endpoints") is not None:
+            for external in external_reader.read(name, variables["inference_external_endpoints"]):
+                before = externals.setdefault(external.name, external)
+                if before != external:
+                    report.add(
+                        external.path + ".name", external.name, "means different servers on different hosts; define it once for all", [name]
+                    )
+        if variables.get("inference_model_aliases") is not None:
+            for alias, target in alias_reader.read(name, variables["inference_model_aliases"]).items():
+                before_target = aliases.setdefault(alias, target)
+                if before_target != target:
+                    report.add(
+                        f"inference_model_aliases.{alias}",
+                        target,
+                        f"means {before_target!r} on another host; define it once for all",
+                        [name],
+                    )
+        if variables.get("inference_gateway") is not None:
+            parsed = gateway_reader.read(name, variables["inference_gateway"])
+            if host.is_gateway:
+                gateways.append((name, parsed))
+    for name, parsed in gateways[1:]:
+        if parsed != gateways[0][1]:
+            report.add(
+                "inference_gateway",
+                None,
+                f"differs from that of {gateways[0][0]}; several gateways serve the same, define it once for the group",
+                [name],
+            )
+    for reader in (external_reader, alias_reader, gateway_reader):
+        reader.finish(report)
+    variables_by: dict[str, str] = {}
+    for external in externals.values():
+        variable = gateway_part.variable_for("EXTERNAL_KEY", external.name)
+        other = variables_by.setdefault(variable, external.name)
+        if other != external.name:
+            report.add(f"{external.path}.name", external.name, f"gives the same variable {variable} as {other}; rename one of them")
+    return list(externals.values()), aliases, gateways[0][1] if gateways else Gateway()
+
+
+def _client_entries(variables: Mapping[str, Any]) -> list[Any]:
+    entries = variables.get("inference_clients_config")
+    return list(entries) if isinstance(entries, (list, tuple)) else []
+
+
+def _external_endpoint(external: External) -> dict[str, Any]:
+    first = external.models[0]
+    return {
+        "name": external.name,
+        "base_url": external.base_url,
+        "engine": external.engine,
+        "health_path": {"vllm": "/health", "ollama": "/", "openai": None}[external.engine],
+        "level": "answer",
+        "capability": first.capability,
+        "modalities": list(first.modalities),
+        "model": first.model,
+        "models": [
+            {"name": model.name, "model": model.model, "capability": model.capability, "modalities": list(model.modalities)}
+            for model in external.models
+        ],
+        "key_variable": gateway_part.variable_for("EXTERNAL_KEY", external.name) if external.has_key else None,
+        "required": external.required,
+    }
+
+
+def _gateway(
+    hosts: Mapping[str, Host],
+    gateways: Sequence[str],
+    gateway: Gateway,
+    entries: Mapping[str, gateway_part.Entry],
+    aliases: Mapping[str, str],
+    fallbacks: Mapping[str, Sequence[str]],
+    externals: Sequence[External],
+    report: Report,
+) -> dict[str, Any]:
+    for position, fallback in enumerate(gateway.default_fallbacks):
+        if aliases.get(fallback, fallback) not in entries:
+            report.add(
+                f"inference_gateway.default_fallbacks[{position}]", fallback, f"is no model that is served.{hint(fallback, entries)}"
+            )
+    settings = hosts[gateways[0]].settings
+    image = settings.images.get("litellm", {}).get("", LITELLM_IMAGE)
+    check_floating(image, "inference_images.litellm", settings.allow_floating_tags, report, [])
+    return {
+        "hosts": list(gateways),
+        "port": gateway.port,
+        "bind": gateway.bind,
+        "public_url": gateway.public_url,
+        "image": image,
+        "models": gateway_part.build(entries, aliases, fallbacks),
+        "passthrough": gateway_part.passthroughs(list(entries.values()), gateway, aliases, report),
+        "settings": dict(gateway.settings),
+        "redis": dict(gateway.redis) if gateway.redis else None,
+        "default_fallbacks": [aliases.get(name, name) for name in gateway.default_fallbacks],
+        "cache": gateway.cache,
+        "media": dict(gateway.media),
+        "health_check_interval": gateway.health_check_interval,
+        "client_names": list(gateway.client_names),
+        "aliases": dict(aliases),
+        "key_variables": sorted(
+            {backend["key_variable"] for entry in entries.values() for backend in entry.backends if backend["key_variable"]}
+        ),
+        "networks": [settings.network.name, settings.engines_network.name],
+        "external": [external.name for external in externals],
+    }
+
+
+class HostPlan:
+    """What one host is to do. Filled by C(resolve), read by C(output)."""
+
+    def __init__(self, host: Host, platform: str, hardware: Hardware | None, report: Report) -> None:
+        self.host = host
+        self.platform = platform
+        self.hardware = hardware
+        self.report = report
+        self.vllm: list[dict[str, Any]] = []
+        self.ollama: list[dict[str, Any]] = []
+        self.endpoints: list[dict[str, Any]] = []
+        self.table: list[dict[str, Any]] = []
+        self.backends: list[gateway_part.Backend] = []
+        self.proxied: list[dict[str, Any]] = []
+
+    def _add(self, variable: str, value: Any, message: str) -> None:
+        self.report.add(variable, value, message, [self.host.name])
+
+    # --- deciding ------------------------------------------------------------------------------------------------
+
+    def resolve(self, gateway_port: int | None) -> None:
+        tasks = [
+            task for task in (self._task(position, service) for position, service in enumerate(self.host.services)) if task is not None
+        ]
+        tasks = self._without_collisions(tasks, gateway_port)
+        grants = self._grants(tasks)
+        groups: dict[int, list[tuple[Task, Grant | None]]] = {}
+        for task, grant in zip(tasks, grants):
+            if task.engine == "ollama":
+                groups.setdefault(task.port, []).append((task, grant))
+            else:
+                self._vllm_instance(task, grant)
+        for port, members in groups.items():
+            self._ollama_instance(port, members)
+        for task, grant in zip(tasks, grants):
+            self._row(task, grant)
+            self._backend(task)
+
+    def _task(self, position: int, service: Service) -> Task | None:
+        host, where = self.host, service.path
+        if not service.enabled:
+            return None
+        model = host.models.get(service.model)
+        if model is None:
+            if service.model:
+                self._add(f"{where}.model", service.model, f"is no model of inference_models.{hint(service.model, host.models)}")
+            return None
+        forced = host.settings.engine
+        variant = variant_for(model, self.platform, forced)
+        choice = choose_engine(model, variant, self.platform, forced)
+        if variant.source is None:
+            self._add(f"{model.path}.source", None, f"is required for the platform {self.platform}, which {where} uses")
+            return None
+        trouble = source_trouble(model, variant, choice, self.platform)
+        if trouble:
+            field = "capability" if trouble.startswith("Ollama has no") else "source"
+            over = model.on_platform.get(self.platform)
+            place = f"{model.path}.on_platform.{self.platform}" if field == "source" and over is not None and over.source else model.path
+            self._add(f"{place}.{field}", model.capability if field == "capability" else variant.source, trouble)
+            return None
+        engine = choice.engine
+        if service.port is None and engine == "vllm":
+            self._add(f"{where}.port", None, "is required: the port on 127.0.0.1 of the host where the engine answers")
+            return None
+        device = self._device(service)
+        if device is None:
+            return None
+        image = self._image(model, variant, service, engine, device)
+        if image is None:
+            return None
+        name, is_default = image
+        version = (variant.engine_version or version_in(name)) if engine == "vllm" else version_in(name)
+        arguments = self._arguments(model, variant, service, choice, version)
+        count, pins = self._gpus(service, device, arguments, engine)
+        return Task(
+            position=position,
+            service=service,
+            model=model,
+            variant=variant,
+            choice=choice,
+            engine=engine,
+            device=device,
+            port=service.port or DEFAULT_OLLAMA_PORT,
+            image=name,
+            engine_version=version.lstrip("v") if version else None,
+            default_image=is_default,
+            count=count,
+            pins=pins,
+            engine_args=arguments,
+            env={**(variant.env or {}), **{key: value for key, value in service.env.items() if value is not None}},
+        )
+
+    def _device(self, service: Service) -> str | None:
+        if service.device == "gpu" and self.platform == "cpu":
+            self._add(
+                f"{service.path}.device",
+                "gpu",
+                "the host has no GPU (its platform is cpu); use device: cpu, or move the service to another host",
+            )
+            return None
+        if service.gpus is not None and self.platform == "cpu":
+            self._add(f"{service.path}.gpus", list(service.gpus), "the host has no GPU (its platform is cpu); remove gpus")
+            return None
+        return service.device or ("cpu" if self.platform == "cpu" else "gpu")
+
+    def _image(self, model: Model, variant: Variant, service: Service, engine: str, device: str) -> tuple[str, bool] | None:
+        settings, hardware = self.host.settings, self.hardware
+        configured = settings.images.get(engine, {})
+        key = "cpu" if device == "cpu" else self.platform
+        explicit = variant.image
+        if engine == "ollama":
+            if explicit is not None and variant.engine != "ollama" and "ollama" not in explicit:
+                explicit = None
+            name: str | None = explicit or configured.get(key) or configured.get("") or OLLAMA_IMAGE
+            trouble = ""
+        else:
+            name, trouble = vllm_image(explicit, configured, device, self.platform, hardware)
+        if name is None:
+            self._add(f"inference_images.{engine}.{key}", None, f"{service.path} ({model.name}): {trouble}")
+            return None
+        if explicit:
+            over = model.on_platform.get(self.platform)
+            where = f"{model.path}.on_platform.{self.platform}.image" if over is not None and over.image else f"{model.path}.image"
+        else:
+            where = f"inference_images.{engine}" + (f".{key}" if key in configured else "")
+        if is_floating(name):
+            check_floating(name, where, settings.allow_floating_tags, self.report, [self.host.name] if not explicit else [])
+        if device == "gpu" and hardware is not None and self.host.in_play:
+            pins = self._pins(service, report=False)
+            bad = driver_trouble(engine, name, hardware, pins) or (tegra_trouble(name, hardware) if engine == "vllm" else None)
+            if bad:
+                self._add(f"{service.path}.model", service.model, bad)
+        publisher = repository(name).endswith(("vllm/vllm-openai", "vllm/vllm-openai-cpu"))
+        return name, publisher or not (explicit or configured)
+
+    def _arguments(self, model: Model, variant: Variant, service: Service, choice: Choice, version: str | None) -> dict[str, Any]:
+        merged = {**(variant.engine_args or {}), **service.engine_args}
+        merged = {name: value for name, value in merged.items() if value is not None}
+        if choice.engine == "ollama":
+            if merged:
+                explicit = bool(service.engine_args) or variant.engine == "ollama"
+                where = f"{service.path}.engine_args" if service.engine_args else f"{model.path}.engine_args"
+                if explicit:
+                    self._add(
+                        where,
+                        merged,
+                        "Ollama takes no engine arguments; use env, for example env: {OLLAMA_KEEP_ALIVE: '-1'}, and max_model_len",
+                    )
+                else:
+                    self.report.warn(
+                        f"the engine_args of {model.name} are not used: Ollama serves it there ({choice.rule})", [self.host.name]
+                    )
+            return {}
+        for name, message in gone_arguments(merged, version):
+            over = model.on_platform.get(self.platform)
+            if name in service.engine_args:
+                where = service.path
+            elif over is not None and name in (over.engine_args or {}):
+                where = f"{model.path}.on_platform.{self.platform}"
+            else:
+                where = model.path
+            self._add(f"{where}.engine_args.{name}", merged[name], message)
+        length = service.max_model_len or variant.max_model_len
+        if length is not None and "max-model-len" in merged:
+            self._add(f"{model.path}.engine_args.max-model-len", merged["max-model-len"], "max_model_len is set too; keep one of the two")
+        if service.kv_cache_memory is not None and "kv-cache-memory-bytes" in merged:
+            self._add(
+                f"{model.path}.engine_args.kv-cache-memory-bytes",
+                merged["kv-cache-memory-bytes"],
+                "kv_cache_memory of the service is set too; keep one of the two",
+            )
+        return merged
+
+    def _pins(self, service: Service, *, report: bool) -> tuple[str, ...]:
+        """The keys of the GPUs that the user gave."""
+        if service.gpus is None:
+            return ()
+        hardware = self.hardware
+        if hardware is None or not hardware.devices:
+            return service.gpus
+        keys: list[str] = []
+        for position, name in enumerate(service.gpus):
+            device = find_device(name, hardware.devices)
+            where = f"{service.path}.gpus[{position}]"
+            if device is not None:
+                if device.key not in keys:
+                    keys.append(device.key)
+                elif report:
+                    self._add(where, name, f"is the same GPU as another one in the list ({device.key})")
+            elif report and name in hardware.sliced:
+                slices = ", ".join(d.key for d in hardware.devices if d.is_slice)
+                self._add(where, name, f"is split by MIG; name one of its slices: {slices}")
+            elif report:
+                shown = ", ".join(f"{d.index} ({d.name})" for d in hardware.devices)
+                self._add(where, name, f"the host has no such GPU; it has {shown}")
+        return tuple(keys)
+
+    def _gpus(self, service: Service, device: str, arguments: Mapping[str, Any], engine: str) -> tuple[int, tuple[str, ...]]:
+        if device == "cpu":
+            return 0, ()
+        where = service.path
+        pins = self._pins(service, report=True)
+        factor = 1
+        for name in ("pipeline-parallel-size", "data-parallel-size"):
+            value = arguments.get(name)
+            if isinstance(value, int) and not isinstance(value, bool) and value > 1:
+                factor *= value
+        parallel = service.tensor_parallel_size
+        given = len(service.gpus) if service.gpus is not None else None
+        if engine == "ollama":
+            if parallel is not None and parallel > 1:
+                self._add(f"{where}.tensor_parallel_size", parallel, "is an engine setting of vLLM; for Ollama give the GPUs in gpus")
+            count = given or 1
+        elif parallel is None:
+            count = given if given is not None and factor == 1 else factor if given is None else given
+            if given is not None and factor > 1 and given % factor:
+                self._add(
+                    f"{where}.gpus",
+                    list(service.gpus or ()),
+                    f"{given} GPUs cannot be divided by {factor} (pipeline and data parallel size)",
+                )
+        else:
+            count = parallel * factor
+            if given is not None and given != count:
+                self._add(
+                    f"{where}.gpus",
+                    list(service.gpus or ()),
+                    f"{count} GPUs are needed (tensor_parallel_size {parallel}{f' x {factor}' if factor > 1 else ''}), {given} are given",
+                )
+        hardware = self.hardware
+        if hardware is not None and hardware.devices:
+            whole = sum(1 for item in hardware.devices if not item.is_slice)
+            if not pins and count > max(whole, 1):
+                self._add(f"{where}.tensor_parallel_size", count, f"needs {count} GPUs, the host has {whole}")
+                count = 1
+            if pins and len(pins) > 1 and any(item.is_slice for item in hardware.devices if item.key in pins):
+                self._add(f"{where}.gpus", list(service.gpus or ()), "an engine cannot run over several MIG slices; give it one")
+        return (len(pins) or count), pins
+
+    def _without_collisions(self, tasks: Sequence[Task], gateway_port: int | None) -> list[Task]:
+        names: dict[str, Task] = {}
+        ports: dict[int, Task] = {}
+        kept: list[Task] = []
+        for task in tasks:
+            where, name = task.service.path, task.service.name
+            good = True
+            if name in names:
+                self._add(f"{where}.name", name, f"is the name of {names[name].service.path} too; give one of them another name")
+                good = False
+            names.setdefault(name, task)
+            if task.port == INVALID_PORT:
+                continue
+            other = ports.setdefault(task.port, task)
+            if gateway_port is not None and task.port == gateway_port:
+                self._add(f"{where}.port", task.port, "is the port of the gateway on this host (inference_gateway.port)")
+                good = False
+            elif other is not task and not (other.engine == "ollama" and task.engine == "ollama"):
+                self._add(
+                    f"{where}.port",
+                    task.port,
+                    f"is the port of {other.service.path} ({other.service.name}) too; give one of them another port",
+                )
+                good = False
+            elif other is not task:
+                good = self._can_share(task, other) and good
+            if good:
+                kept.append(task)
+        return kept
+
+    def _can_share(self, task: Task, other: Task) -> bool:
+        """Services of one Ollama instance must agree on what an instance has only once."""
+        where = task.service.path
+        differing = [
+            (key, mine)
+            for key, mine, theirs in (
+                ("device", task.device, other.device),
+                ("gpus", list(task.pins), list(other.pins)),
+                ("image", task.image, other.image),
+                ("env", dict(task.env), dict(other.env)),
+            )
+            if mine != theirs
+        ]
+        for key, mine in differing:
+            self._add(
+                f"{where}.{key}",
+                mine,
+                f"{other.service.path} on the same port has another one, and services on one port share an Ollama instance; "
+                "use another port or make them equal",
+            )
+        return not differing
+
+    def _grants(self, tasks: Sequence[Task]) -> list[Grant | None]:
+        hardware = self.hardware
+        known = hardware is not None and (
+            hardware.memory_mib is not None if hardware.unified else any(d.memory_mib is not None for d in hardware.devices)
+        )
+        for task in tasks:
+            size = task.service.memory
+            if (
+                task.device == "gpu"
+                and not known
+                and self.host.in_play
+                and task.engine == "vllm"
+                and size is not None
+                and size.mib is not None
+            ):
+                self._add(
+                    f"{task.service.path}.memory",
+                    size.text,
+                    "the memory of the host's GPU is not known; declare it in inference_hardware, or give a fraction such as 0.38",
+                )
+        if any(task.device == "gpu" for task in tasks) and not known:
+            self.report.warn(
+                "the memory of the GPUs is not known, so the sum of the services is not checked; declare it in inference_hardware",
+                [self.host.name],
+            )
+        asks = [
+            Ask(
+                name=task.service.name,
+                count=task.count,
+                size=task.service.memory,
+                pins=task.pins,
+                rest=task.engine == "vllm" and task.device == "gpu" and task.service.memory is None,
+            )
+            for task in tasks
+        ]
+        # Services of one Ollama instance go where its first one goes.
+        first: dict[int, int] = {}
+        joined: list[Ask] = []
+        owner: list[int] = []
+        for position, (task, ask) in enumerate(zip(tasks, asks)):
+            if task.engine == "ollama" and task.port in first:
+                target = first[task.port]
+                joined[target] = _join(joined[target], ask)
+                owner.append(target)
+                continue
+            if task.engine == "ollama":
+                first[task.port] = len(joined)
+            owner.append(len(joined))
+            joined.append(ask)
+            if task.engine == "ollama" and ask.size is None and task.device == "gpu":
+                self.report.warn(f"{task.service.path} gives no memory, so the ledger does not know what Ollama takes", [self.host.name])
+            del position
+        ledger = settle(joined, hardware, self.host.settings.gpu_reserve)
+        for problem in ledger.problems:
+            culprit = next((task for task, target in zip(tasks, owner) if problem.startswith(f"{joined[target].name} ")), tasks[-1])
+            size = culprit.service.memory
+            self._add(
+                f"{culprit.service.path}.memory",
+                size.text if size else None,
+                problem + ". Give less memory, use another GPU or host, or lower inference_gpu_reserve",
+            )
+        return [ledger.grants[target] for target in owner]
+
+    # --- writing down --------------------------------------------------------------------------------------------
+
+    def _gpu_access(self, device: str) -> str:
+        if device == "cpu":
+            return "none"
+        return "jetson" if self.platform == "jetson" else self.host.settings.gpu_access
+
+    def _drop_page_cache(self, service: Service) -> bool:
+        if service.drop_page_cache and not (self.hardware is not None and self.hardware.unified):
+            self.report.warn(f"{service.path}.drop_page_cache has no use: CPU and GPU do not share the memory", [self.host.name])
+            return False
+        return bool(service.drop_page_cache)
+
+    def _networks(self, service: Service) -> list[str]:
+        return list(dict.fromkeys((self.host.settings.engines_network.name, *service.networks)))
+
+    def _proxy_env(self) -> dict[str, str]:
+        """Engines download models themselves. Credentials would be readable by everybody, so such a proxy is not passed on."""
+        proxy = self.host.settings.proxy
+        if any("@" in proxy.get(key, "") for key in ("http", "https")):
+            self.report.warn("inference_proxy holds credentials and is not passed into the engines' containers", [self.host.name])
+            return {}
+        names = {"http": "HTTP_PROXY", "https": "HTTPS_PROXY", "no_proxy": "NO_PROXY"}
+        return {names[key]: value for key, value in proxy.items()}
+
+    def _vllm_instance(self, task: Task, grant: Grant | None) -> None:
+        service, model, variant = task.service, task.model, task.variant
+        source = str(variant.source)
+        utilization, memory_mib = _utilization(service, grant, task.device)
+        kv_cache = service.kv_cache_memory
+        if (
+            kv_cache is not None
+            and kv_cache.mib is not None
+            and grant is not None
+            and grant.amount is not None
+            and kv_cache.mib > grant.amount
+        ):
+            self._add(f"{service.path}.kv_cache_memory", kv_cache.text, "is more than memory, of which it is a part")
+        packages = variant.image_packages
+        if packages is None and model.capability == "transcription" and task.default_image and task.engine_version:
+            # vLLM's images lack the audio extra; without it /health is green and every transcription fails.
+            packages = (f"vllm[audio]=={task.engine_version}",)
+        factor = max(1, task.count)
+        parallel = service.tensor_parallel_size or (factor if service.gpus is not None and not _other_parallel(task.engine_args) else 1)
+        unit = f"vllm@{service.name}.service"
+        served = list(dict.fromkeys((model.name, source)))
+        self.vllm.append(
+            {
+                "name": service.name,
+                "model": source,
+                "revision": variant.revision,
+                "served_model_names": served,
+                "capability": model.capability,
+                "modalities": list(model.modalities),
+                "image": task.image,
+                "engine_version": task.engine_version,
+                "image_has_entrypoint": has_entrypoint(task.image)
+                if variant.image_has_entrypoint is None
+                else variant.image_has_entrypoint,
+                "image_packages": list(packages or ()),
+                "port": task.port,
+                "device": task.device,
+                "gpus": list(grant.devices) if grant else [],
+                "gpu_access": self._gpu_access(task.device),
+                "gpu_memory_utilization": utilization,
+                "kv_cache_memory_bytes": int(kv_cache.mib * 1024 * 1024) if kv_cache is not None and kv_cache.mib is not None else None,
+                "max_model_len": service.max_model_len or variant.max_model_len,
+                "tensor_parallel_size": parallel if task.device == "gpu" else service.tensor_parallel_size or 1,
+                "shm_size": service.shm_size,
+                "engine_args": dict(task.engine_args),
+                "env": {**self._proxy_env(), **task.env},
+                "mounts": [vars(mount) for mount in service.mounts],
+                "networks": self._networks(service),
+                "pull": service.pull,
+                "container_extra_arguments": list(service.container_extra_arguments),
+                "ready_timeout": service.ready_timeout or DEFAULT_READY_TIMEOUT,
+                "stop_timeout": service.stop_timeout or DEFAULT_STOP_TIMEOUT,
+                "memory_mib": memory_mib,
+                "drop_page_cache": self._drop_page_cache(service),
+                "dimension": model.dimension,
+            }
+        )
+        self._endpoint(service.name, task, unit, model.name, "/health", f"vllm/{service.name}")
+
+    def _ollama_instance(self, port: int, members: Sequence[tuple[Task, Grant | None]]) -> None:
+        task, grant = members[0]
+        name = str(port)
+        services = [member.service for member, _grant in members]
+        models: dict[str, dict[str, Any]] = {}
+        for member, _grant in members:
+            source = _ollama_tag(str(member.variant.source))
+            models.setdefault(
+                source.lower(),
+                {
+                    "tag": source,
+                    "digest": member.variant.digest,
+                    "name": member.model.name,
+                    "capability": member.model.capability,
+                    "modalities": list(member.model.modalities),
+                    "max_model_len": member.service.max_model_len or member.variant.max_model_len,
+                },
+            )
+        l4t = self.hardware.l4t if self.hardware else None
+        jetpack = {35: "5", 36: "6"}.get(l4t[0]) if l4t and self.platform == "jetson" and task.device == "gpu" else None
+        amount = grant.amount if grant else None
+        self.ollama.append(
+            {
+                "name": name,
+                "port": port,
+                "image": task.image,
+                "image_has_entrypoint": task.variant.image_has_entrypoint is not False,
+                "device": task.device,
+                "gpus": list(grant.devices) if grant else [],
+                "gpu_access": self._gpu_access(task.device),
+                "models": list(models.values()),
+                "jetpack": jetpack,
+                "env": {**self._proxy_env(), **task.env},
+                "mounts": [vars(mount) for mount in dict.fromkeys(mount for service in services for mount in service.mounts)],
+                "networks": list(dict.fromkeys(network for service in services for network in self._networks(service))),
+                "pull": task.service.pull,
+                "container_extra_arguments": list(task.service.container_extra_arguments),
+                "ready_timeout": max(service.ready_timeout or DEFAULT_READY_TIMEOUT for service in services),
+                "stop_timeout": max(service.stop_timeout or DEFAULT_STOP_TIMEOUT for service in services),
+                "memory_mib": int(amount) if amount is not None else None,
+            }
+        )
+        for member, _grant in members:
+            self._endpoint(
+                member.service.name,
+                member,
+                f"ollama@{name}.service",
+                _ollama_tag(str(member.variant.source)),
+                "/",
+                f"ollama/{member.service.name}",
+            )
+
+    def _endpoint(self, name: str, task: Task, unit: str, model: str, health_path: str, title: str) -> None:
+        self.endpoints.append(
+            {
+                "name": title,
+                "base_url": f"http://127.0.0.1:{task.port}/v1",
+                "health_path": health_path,
+                "level": "answer",
+                "capability": task.model.capability,
+                "modalities": list(task.model.modalities),
+                "model": model,
+                "unit": unit,
+                "dimension": task.model.dimension,
+                "required": True,
+                "engine": task.engine,
+                "service": name,
+                "key_variable": gateway_part.variable_for("ENGINE_KEY", self.host.name) if task.engine == "vllm" else None,
+            }
+        )
+
+    def _backend(self, task: Task) -> None:
+        ollama = task.engine == "ollama"
+        source = str(task.variant.source)
+        length = task.service.max_model_len or task.variant.max_model_len
+        if length is None and isinstance(task.engine_args.get("max-model-len"), int):
+            length = int(task.engine_args["max-model-len"])
+        self.backends.append(
+            gateway_part.Backend(
+                model=task.model,
+                host=self.host.name,
+                service=task.service.name,
+                engine=task.engine,
+                served_name=_ollama_tag(source) if ollama else task.model.name,
+                container=f"ollama-{task.port}" if ollama else f"vllm-{task.service.name}",
+                container_port=OLLAMA_CONTAINER_PORT if ollama else VLLM_CONTAINER_PORT,
+                port=task.port,
+                address=self.host.address,
+                order=task.service.order,
+                weight=task.service.weight,
+                max_model_len=length,
+                source=source,
+            )
+        )
+        if not any(item["port"] == task.port for item in self.proxied):
+            self.proxied.append(
+                {
+                    "name": f"ollama-{task.port}" if ollama else f"vllm-{task.service.name}",
+                    "engine": task.engine,
+                    "listen": self.host.address,
+                    "port": task.port,
+                    "upstream": f"http://127.0.0.1:{task.port}",
+                    "key_variable": gateway_part.variable_for("ENGINE_KEY", self.host.name),
+                }
+            )
+
+    def _row(self, task: Task, grant: Grant | None) -> None:
+        devices = {device.key: device for device in self.hardware.devices} if self.hardware else {}
+        labels = [devices[key].index if key in devices else key for key in (grant.devices if grant else task.pins)]
+        memory = grant.amount if grant else None
+        self.table.append(
+            {
+                "host": self.host.name,
+                "gpu": ",".join(labels) if task.device == "gpu" else "-",
+                "service": task.service.name,
+                "engine": task.engine,
+                "port": task.port,
+                "memory": round(memory / 1024, 1) if memory is not None else None,
+                "memory_left": round(grant.left / 1024, 1) if grant and grant.left is not None else None,
+                "image": task.image,
+                "rule": task.choice.rule,
+                "platform": self.platform,
+                "device": task.device,
+                "model": task.model.name,
+            }
+        )
+
+    def output(self, hosts: Mapping[str, Host]) -> dict[str, Any]:
+        host, settings = self.host, self.host.settings
+        roles = [
+            role for role, member in (("inference_node", host.is_node), ("gateway", host.is_gateway), ("client", host.is_client)) if member
+        ]
+        daemon: dict[str, Any] = {}
+        if settings.registry_mirrors:
+            daemon["registry-mirrors"] = list(settings.registry_mirrors)
+        if settings.dns:
+            daemon["dns"] = list(settings.dns)
+        gpu = host.is_node and self.platform in ("dgpu", "jetson")
+        others = [other for other in hosts.values() if other.is_gateway and other.name != host.name]
+        return {
+            "platform": self.platform,
+            "address": host.address,
+            "roles": roles,
+            "data_dir": settings.data_dir,
+            "docker": {"daemon_config_auto": daemon},
+            "toolkit": {"enabled": gpu, "platform": self.platform, "cdi": gpu and settings.gpu_access == "cdi" and self.platform == "dgpu"},
+            "networks": self._all_networks(),
+            "vllm": self.vllm,
+            "ollama": self.ollama,
+            "proxy": [{**item, "allow": [other.address for other in others]} for item in self.proxied] if others else [],
+            "endpoints": self.endpoints,
+        }
+
+    def _all_networks(self) -> list[dict[str, Any]]:
+        host, settings = self.host, self.host.settings
+        networks = {}
+        if host.is_node or host.is_gateway:
+            networks[settings.engines_network.name] = settings.engines_network.subnet
+        used = {name for instance in (*self.vllm, *self.ollama) for name in instance["networks"]}
+        if host.is_gateway or host.is_client or settings.network.name in used:
+            networks[settings.network.name] = settings.network.subnet
+        for name in sorted(used):
+            networks.setdefault(name, "")
+        return [{"name": name, "subnet": subnet or None} for name, subnet in networks.items()]
+
+
+def _join(first: Ask, second: Ask) -> Ask:
+    """Two services of one Ollama instance as one ask."""
+    if first.size is None or second.size is None:
+        return Ask(first.name, first.count, first.size or second.size, first.pins or second.pins)
+    if first.size.mib is not None and second.size.mib is not None:
+        size = type(first.size)(first.size.text, mib=first.size.mib + second.size.mib)
+    elif first.size.fraction is not None and second.size.fraction is not None:
+        size = type(first.size)(first.size.text, fraction=first.size.fraction + second.size.fraction)
+    else:
+        size = first.size if first.size.mib is not None else second.size
+    return Ask(first.name, first.count, size, first.pins or second.pins)
+
+
+def _utilization(service: Service, grant: Grant | None, device: str) -> tuple[float | None, int | None]:
+    """The engine's share of a GPU's whole memory, rounded down, and the same in MiB."""
+    amount = grant.amount if grant else None
+    total = grant.total if grant else None
+    if device == "cpu":
+        return None, int(amount) if amount is not None else None
+    fraction = service.memory.fraction if service.memory is not None else None
+    if amount is None or not total:
+        return fraction, None
+    share = fraction if fraction is not None else amount / total
+    if service.memory is None:
+        share = min(share, VLLM_DEFAULT_UTILIZATION)
+    return int(share * 1000 + 1e-9) / 1000, int(amount)
+
+
+def _other_parallel(arguments: Mapping[str, Any]) -> bool:
+    return any(isinstance(arguments.get(name), int) and arguments[name] > 1 for name in ("pipeline-parallel-size", "data-parallel-size"))
+
+
+def _ollama_tag(source: str) -> str:
+    """Ollama lists models with their tag: a name without one means C(latest)."""
+    return source if ":" in source.rsplit("/", 1)[-1] else f"{source}:latest"

@@ -1,0 +1,199 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""Which image serves an engine on a platform, which version is in it, and whether the driver carries its CUDA."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_findings import Report
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_platform import Hardware, version_tuple
+
+VLLM_VERSION = "0.32.0"
+VLLM_IMAGE = f"vllm/vllm-openai:v{VLLM_VERSION}"
+#: vLLM's own CPU build has one tag per architecture (vLLM's docs, "CPU: pre-built images").
+VLLM_CPU_IMAGES: Mapping[str, str] = {
+    "x86_64": f"vllm/vllm-openai-cpu:v{VLLM_VERSION}-x86_64",
+    "aarch64": f"vllm/vllm-openai-cpu:v{VLLM_VERSION}-arm64",
+}
+#: Orin on JetPack 6: built for Tegra's CUDA 12.6, needs L4T 36.4 or newer.
+VLLM_ORIN_JETPACK6 = "ghcr.io/nvidia-ai-iot/vllm:r36.4-tegra-aarch64-cu126-22.04"
+OLLAMA_IMAGE = "ollama/ollama:0.32.15"
+LITELLM_IMAGE = "ghcr.io/berriai/litellm:v1.106.9"
+
+CUDA13_DRIVER = 580
+CUDA12_DRIVER = 525
+BLACKWELL_DRIVER = 570
+OLLAMA_DRIVER = 550
+OLLAMA_OLD_GPU_DRIVER = 570
+MIN_COMPUTE_CAPABILITY = (7, 5)
+#: L4T majors that were tried; others get a warning.
+KNOWN_L4T = (35, 36, 38, 39)
+
+#: NVIDIA's own builds: the vLLM inside each, and its CUDA major.
+_NGC_VLLM: Mapping[str, str] = {
+    "25.09": "0.10.1",
+    "25.10": "0.10.2",
+    "26.01": "0.11.1",
+    "26.03": "0.17.1",
+    "26.05": "0.20.1",
+    "26.10": "0.31.0",
+}
+_FLOATING = re.compile(r"(^|[-_.])(latest|main|master|nightly|edge|dev|main-stable|stable)($|[-_.])")
+_COMMIT = re.compile(r"-[0-9a-f]{7,40}$")
+
+
+@dataclass(frozen=True)
+class Image:
+    name: str
+    engine_version: str | None
+    has_entrypoint: bool
+    is_default: bool  # chosen by the plan, or one of the publisher's own
+
+
+def repository(image: str) -> str:
+    name = image.split("@", 1)[0]
+    head, separator, tail = name.rpartition(":")
+    return head if separator and "/" not in tail else name
+
+
+def tag(image: str) -> str:
+    name = image.split("@", 1)[0]
+    rest = name[len(repository(image)) :]
+    return rest[1:]
+
+
+def is_floating(image: str) -> bool:
+    """Whether the same name may be another image tomorrow."""
+    if "@sha256:" in image:
+        return False
+    label = tag(image)
+    if not label:
+        return True
+    return bool(_FLOATING.search(label)) and not _COMMIT.search(label)
+
+
+def version_in(image: str) -> str | None:
+    """The engine's version as the tag tells it, or None."""
+    if repository(image).endswith("nvcr.io/nvidia/vllm"):
+        return _NGC_VLLM.get(tag(image).split("-", 1)[0])
+    if "nvidia-ai-iot" in image or "dustynv" in image:
+        # r36.4-... is the L4T release; dustynv/vllm:0.8.6-r36.4-... begins with the engine's.
+        match = re.match(r"v?(\d+\.\d+\.\d+)(?=$|[-+])", tag(image))
+    else:
+        match = re.search(r"(?:^|[-_v])(\d+\.\d+(?:\.\d+)?)(?=$|[-+._a-z])", tag(image))
+    return match[1] if match else None
+
+
+def has_entrypoint(image: str) -> bool:
+    """vLLM's own images begin with C(vllm serve); NVIDIA's and the Jetson ones run what they are told."""
+    name = repository(image)
+    return not (name.endswith("nvidia/vllm") or "nvidia-ai-iot/" in name or "dustynv/" in name)
+
+
+def cuda_major(image: str) -> int | None:
+    """The CUDA major in a known vLLM image; None where the name does not tell."""
+    label, name = tag(image), repository(image)
+    match = re.search(r"(?:^|[-_])cu(\d{2})\d(?:$|[-_])", label)
+    if match:
+        return int(match[1])
+    if name.endswith("nvidia/vllm"):
+        release = version_tuple(label.split("-", 1)[0])
+        return None if release is None else 13 if release >= (25, 9) else 12
+    if name.endswith("vllm/vllm-openai"):
+        version = version_tuple(version_in(image))
+        # The default build went from CUDA 12.9 to 13.0 with 0.20.
+        return None if version is None else 13 if version >= (0, 20) else 12
+    return None
+
+
+def vllm_image(
+    explicit: str | None, configured: Mapping[str, str], device: str, platform: str, hardware: Hardware | None
+) -> tuple[str | None, str]:
+    """The image of vLLM for a service, and, where there is none, what to do about it."""
+    key = "cpu" if device == "cpu" else platform
+    chosen = explicit or configured.get(key) or configured.get("")
+    if chosen:
+        return chosen, ""
+    if key == "cpu":
+        architecture = (hardware.architecture if hardware else None) or "x86_64"
+        image = VLLM_CPU_IMAGES.get(architecture)
+        return image, "" if image else f"there is no CPU image of vLLM for {architecture}; name one in inference_images.vllm.cpu"
+    if key == "jetson":
+        l4t = hardware.l4t if hardware else None
+        if l4t is None or l4t[0] > 36:
+            return VLLM_IMAGE, ""
+        if l4t >= (36, 4):
+            return VLLM_ORIN_JETPACK6, ""
+        release = ".".join(map(str, l4t))
+        return None, (
+            f"there is no image of vLLM for L4T {release}; update to JetPack 6.1 or newer, serve the model with Ollama "
+            "(on_platform: {jetson: {engine: ollama, source: TAG}}), or name an image in inference_images.vllm.jetson"
+        )
+    driver = hardware.driver_version if hardware else None
+    if driver is not None and driver[0] < CUDA13_DRIVER:
+        return f"{VLLM_IMAGE}-cu129", ""
+    return VLLM_IMAGE, ""
+
+
+def driver_trouble(engine: str, image: str, hardware: Hardware, devices: Sequence[str]) -> str | None:
+    """Why this image cannot work with this host's driver or GPU, with the remedy; None where nothing speaks against it."""
+    driver = hardware.driver_version
+    chosen = [device for device in hardware.devices if not devices or device.key in devices]
+    old = [device for device in chosen if device.compute_capability is not None and device.compute_capability < MIN_COMPUTE_CAPABILITY]
+    if engine == "vllm" and old:
+        capability = ".".join(map(str, old[0].compute_capability or ()))
+        return f"{old[0].name} has compute capability {capability}, vLLM needs 7.5; serve the model with Ollama, or on another GPU"
+    if driver is None or hardware.platform == "jetson":
+        return None
+    text = hardware.driver_text
+    if engine == "ollama":
+        least = OLLAMA_OLD_GPU_DRIVER if any((d.compute_capability or (9, 9)) < (7, 0) for d in chosen) else OLLAMA_DRIVER
+        return None if driver[0] >= least else f"Ollama needs the NVIDIA driver {least} or newer, the host has {text}; update the driver"
+    major = cuda_major(image)
+    if major is None:
+        return None
+    if major >= 13 and driver[0] < CUDA13_DRIVER:
+        return (
+            f"the image {image} is built for CUDA {major}, which needs the NVIDIA driver {CUDA13_DRIVER} or newer; the host has {text}. "
+            f"Update the driver, or use an image of CUDA 12 such as {VLLM_IMAGE}-cu129"
+        )
+    if driver[0] < CUDA12_DRIVER:
+        return (
+            f"the image {image} is built for CUDA {major}, which needs the NVIDIA driver {CUDA12_DRIVER} or newer; "
+            f"the host has {text}. Update the driver"
+        )
+    blackwell = [device for device in chosen if (device.compute_capability or (0, 0)) >= (10, 0)]
+    if blackwell and driver[0] < BLACKWELL_DRIVER:
+        return f"{blackwell[0].name} needs the NVIDIA driver {BLACKWELL_DRIVER} or newer, the host has {text}; update the driver"
+    return None
+
+
+def tegra_trouble(image: str, hardware: Hardware) -> str | None:
+    """An image of ordinary arm64 CUDA 13 on JetPack 6 starts without a GPU or not at all."""
+    if hardware.l4t is None:
+        return None
+    major = cuda_major(image)
+    if major is not None and major >= 13 and hardware.l4t[0] <= 36:
+        release = ".".join(map(str, hardware.l4t))
+        return (
+            f"the image {image} is built for CUDA {major}, L4T {release} carries CUDA 12.6 or older; "
+            f"use {VLLM_ORIN_JETPACK6}, or update to JetPack 7.2"
+        )
+    return None
+
+
+def check_floating(image: str, where: str, allowed: bool, report: Report, hosts: Sequence[str]) -> None:
+    if not allowed and is_floating(image):
+        report.add(
+            where,
+            image,
+            "the tag may be another image tomorrow; name a release or a digest (name@sha256:...), or set "
+            "inference_allow_floating_tags: true",
+            hosts,
+        )

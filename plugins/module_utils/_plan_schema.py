@@ -1,0 +1,844 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""From the raw variables of all hosts to typed ones. The same value on many hosts is read once and its mistakes told once."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from typing import Any, Callable, Generic, TypeVar
+
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_findings import (
+    SIZE_HINT,
+    Fields,
+    Report,
+    Size,
+    hint,
+    parse_size,
+)
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_model import (
+    CAPABILITIES,
+    DEFAULT_GATEWAY_PORT,
+    ENGINES,
+    ENGINES_NETWORK,
+    FACTS,
+    INVALID_PORT,
+    MODALITIES,
+    PLATFORMS,
+    PULL,
+    VARIABLES,
+    External,
+    ExternalModel,
+    Gateway,
+    Host,
+    Model,
+    Mount,
+    Network,
+    Service,
+    Settings,
+    Variant,
+)
+
+Parsed = TypeVar("Parsed")
+
+#: Names at the gateway. Hub ids and Ollama tags are such names too.
+MODEL_NAME = r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}"
+MODEL_NAME_EXPECTED = "letters, digits and . _ : / @ + - (128 at most, beginning with a letter or digit)"
+#: Names on a node: part of a unit's, a container's and a folder's name.
+UNIT_NAME = r"[a-z0-9][a-z0-9._-]{0,62}"
+UNIT_NAME_EXPECTED = "lower-case letters, digits and . _ - (63 at most, beginning with a letter or digit)"
+NETWORK_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}"
+IMAGE = r"[A-Za-z0-9][A-Za-z0-9._:/@-]*"
+DURATION = "a number of seconds"
+NO_CONTROL = r"[^\x00-\x1f\x7f]+"
+
+_VARIANT_KEYS = (
+    "source",
+    "revision",
+    "digest",
+    "engine",
+    "max_model_len",
+    "engine_args",
+    "env",
+    "image",
+    "engine_version",
+    "image_packages",
+    "image_has_entrypoint",
+)
+_SHARED_MODEL_KEYS = (
+    "capability",
+    "modalities",
+    "aliases",
+    "max_images",
+    "request_defaults",
+    "timeout",
+    "stream_timeout",
+    "fallbacks",
+    "dimension",
+    "passthrough",
+    "on_platform",
+)
+_SERVICE_KEYS = (
+    "model",
+    "name",
+    "port",
+    "enabled",
+    "memory",
+    "kv_cache_memory",
+    "gpus",
+    "device",
+    "tensor_parallel_size",
+    "shm_size",
+    "ready_timeout",
+    "stop_timeout",
+    "order",
+    "weight",
+    "networks",
+    "container_extra_arguments",
+    "engine_args",
+    "env",
+    "max_model_len",
+    "mounts",
+    "pull",
+    "drop_page_cache",
+)
+_EXTERNAL_MODEL_KEYS = (
+    "name",
+    "model",
+    "capability",
+    "modalities",
+    "aliases",
+    "request_defaults",
+    "max_images",
+    "max_model_len",
+    "timeout",
+    "stream_timeout",
+    "fallbacks",
+    "order",
+    "weight",
+)
+_GATEWAY_KEYS = (
+    "port",
+    "bind",
+    "public_url",
+    "redis",
+    "client_keys",
+    "settings",
+    "default_fallbacks",
+    "cache",
+    "media",
+    "health_check_interval",
+    "passthrough",
+)
+
+#: Engine arguments that the plan sets itself, and where the user says the same thing instead.
+RESERVED_ENGINE_ARGS: Mapping[str, str] = {
+    "host": "the engine always listens in its container; remove it",
+    "port": "the port is the service's: inference_services[].port",
+    "api-key": "engine keys are generated, or taken from inference_engine_key; here they would end up in a world-readable file",
+    "served-model-name": "the model's name and its source are served; add further names as aliases of the model",
+    "config": "the collection writes the engine's config file itself; give the single arguments here",
+    "model": "use source",
+    "model-tag": "use source",
+    "revision": "use revision of the model",
+    "uds": "the gateway reaches engines by TCP; remove it",
+    "gpu-memory-utilization": "use memory of the service (a size, or a fraction such as 0.38), so that the sum per GPU is checked",
+    "device-memory-utilization": "use memory of the service (a size, or a fraction such as 0.38), so that the sum per GPU is checked",
+    "tensor-parallel-size": "use tensor_parallel_size of the service, so that its GPUs are counted",
+    "ssl-keyfile": "engines speak http behind the gateway; TLS belongs to the node proxy",
+    "ssl-certfile": "engines speak http behind the gateway; TLS belongs to the node proxy",
+}
+#: Environment variables that are ours, and why.
+RESERVED_ENV: Mapping[str, str] = {
+    "VLLM_PORT": "vLLM uses it for internal ports and fails when it is set; the service's port is inference_services[].port",
+    "VLLM_API_KEY": "engine keys are generated, or taken from inference_engine_key",
+    "VLLM_SERVER_DEV_MODE": "it opens endpoints that need no key",
+    "HF_TOKEN": "use inference_huggingface_token",
+    "HUGGING_FACE_HUB_TOKEN": "use inference_huggingface_token",
+    "NVIDIA_VISIBLE_DEVICES": "use gpus of the service",
+    "CUDA_VISIBLE_DEVICES": "use gpus of the service",
+    "OLLAMA_HOST": "the port is the service's: inference_services[].port",
+    "OLLAMA_MODELS": "models are kept below inference_data_dir",
+}
+_SECRET_SETTING = re.compile(r"(^|_)(api_key|master_key|password|token|secret|secret_key)$")
+
+
+class Shared(Generic[Parsed]):
+    """Reads one variable of every host, equal values only once."""
+
+    def __init__(self, parse: Callable[[Any, Report], Parsed], *, always_name_hosts: bool = False) -> None:
+        self._parse = parse
+        self._always_name_hosts = always_name_hosts
+        self._entries: dict[str, tuple[Parsed, Report, list[str]]] = {}
+
+    def read(self, host: str, raw: Any) -> Parsed:
+        key = repr(raw)
+        if key not in self._entries:
+            report = Report()
+            self._entries[key] = (self._parse(raw, report), report, [])
+        parsed, _report, hosts = self._entries[key]
+        hosts.append(host)
+        return parsed
+
+    def finish(self, report: Report) -> None:
+        name_hosts = self._always_name_hosts or len(self._entries) > 1
+        for _parsed, own, hosts in self._entries.values():
+            for finding in own.findings:
+                report.add(finding.variable, finding.value, finding.message, hosts if name_hosts else ())
+            for warning in own.warnings:
+                report.warn(warning, hosts if name_hosts else ())
+
+
+def read_hosts(inventory: Mapping[str, Any], report: Report) -> dict[str, Host]:
+    """Every declared host with its typed variables."""
+    in_play = set(inventory.get("in_play") or ())
+    catalogues = Shared(parse_models)
+    services = Shared(parse_services, always_name_hosts=True)
+    settings = Shared(parse_settings)
+    hosts: dict[str, Host] = {}
+    misspelt: dict[str, list[str]] = {}
+    for name, data in (inventory.get("hosts") or {}).items():
+        variables = data.get("vars") or {}
+        for variable in variables:
+            if variable.startswith("inference_") and variable not in VARIABLES and variable not in FACTS:
+                misspelt.setdefault(variable, []).append(name)
+        host_settings = settings.read(name, {key: variables[key] for key in _SETTINGS if key in variables})
+        groups = frozenset(data.get("groups") or ())
+        is_node = "inference_nodes" in groups
+        hosts[name] = Host(
+            name=name,
+            groups=groups,
+            in_play=name in in_play,
+            address=host_settings.address or str(variables.get("ansible_host") or name),
+            settings=host_settings,
+            models=catalogues.read(name, variables["inference_models"]) if variables.get("inference_models") is not None else {},
+            services=services.read(name, variables["inference_services"])
+            if is_node and variables.get("inference_services") is not None
+            else (),
+        )
+    for variable, where in sorted(misspelt.items()):
+        # The value may be anything, a secret too.
+        report.add(
+            variable,
+            None,
+            f"unknown variable; names that begin with inference_ belong to this collection.{hint(variable, VARIABLES)}",
+            where,
+        )
+    for shared in (settings, catalogues, services):
+        shared.finish(report)
+    return hosts
+
+
+# --- small variables ---------------------------------------------------------------------------------------------
+
+_SETTINGS = (
+    "inference_engine",
+    "inference_platform",
+    "inference_platform_expected",
+    "inference_address",
+    "inference_gpu_access",
+    "inference_gpu_reserve",
+    "inference_data_dir",
+    "inference_allow_floating_tags",
+    "inference_images",
+    "inference_dns",
+    "inference_registry_mirrors",
+    "inference_proxy",
+    "inference_network",
+    "inference_engines_network",
+)
+
+
+def parse_settings(raw: Any, report: Report) -> Settings:
+    fields = Fields(raw, "", report, _SETTINGS)
+    defaults = Settings()
+    expected = fields.choice("inference_platform_expected", (*PLATFORMS, "auto"), "auto")
+    dns = fields.texts("inference_dns", expected="an IP address")
+    for position, address in enumerate(dns):
+        try:
+            ipaddress.ip_address(address)
+        except ValueError:
+            fields.add(f"inference_dns[{position}]", address, "must be an IP address")
+    network = _network(fields, "inference_network", defaults.network)
+    engines_network = _network(fields, "inference_engines_network", defaults.engines_network)
+    if network.name == engines_network.name:
+        fields.add("inference_engines_network.name", network.name, "must differ from the name of inference_network")
+    elif ipaddress.ip_network(network.subnet).overlaps(ipaddress.ip_network(engines_network.subnet)):
+        fields.add(
+            "inference_engines_network.subnet",
+            engines_network.subnet,
+            f"overlaps inference_network.subnet {network.subnet}; choose another",
+        )
+    return Settings(
+        engine=fields.choice("inference_engine", ENGINES, defaults.engine),
+        platform=fields.choice("inference_platform", ("auto", *PLATFORMS), defaults.platform),
+        platform_expected=None if expected == "auto" else expected,
+        address=fields.maybe_text(
+            "inference_address",
+            pattern=r"[A-Za-z0-9][A-Za-z0-9._:-]*|\[?[0-9A-Fa-f:]+\]?",
+            expected="an address or a host name, without a scheme",
+        ),
+        gpu_access=fields.choice("inference_gpu_access", ("runtime", "cdi"), defaults.gpu_access),
+        gpu_reserve=_reserve(fields),
+        data_dir=fields.text(
+            "inference_data_dir", defaults.data_dir, pattern=r"/[^\x00-\x1f:]*", expected="an absolute path without a colon"
+        ),
+        allow_floating_tags=fields.boolean("inference_allow_floating_tags", False),
+        images=_images(fields),
+        dns=dns,
+        registry_mirrors=fields.texts(
+            "inference_registry_mirrors", pattern=r"https?://[^\s]+", expected="an address such as https://mirror.example"
+        ),
+        proxy=_proxy(fields),
+        network=network,
+        engines_network=engines_network,
+    )
+
+
+def _network(fields: Fields, variable: str, default: Network) -> Network:
+    if not fields.has(variable):
+        return default
+    inner = Fields(fields.data[variable], variable, fields.report, ("name", "subnet"))
+    name = inner.text("name", default.name, pattern=NETWORK_NAME, expected="a Docker network name")
+    subnet = inner.text("subnet", default.subnet)
+    try:
+        ipaddress.ip_network(subnet)
+    except ValueError:
+        inner.add("subnet", subnet, "must be a network such as 10.89.16.0/24, with no host bits set")
+        subnet = default.subnet
+    return Network(name, subnet)
+
+
+def _reserve(fields: Fields) -> dict[str, Size]:
+    raw = fields.data.get("inference_gpu_reserve")
+    if raw is None:
+        return {}
+    entries = {str(key): value for key, value in raw.items()} if isinstance(raw, Mapping) else {"": raw}
+    reserve: dict[str, Size] = {}
+    for key, value in entries.items():
+        nothing = value in (0, "0") and not isinstance(value, bool)
+        size = Size("0", mib=0.0) if nothing else parse_size(value)
+        where = f"inference_gpu_reserve.{key}" if key else "inference_gpu_reserve"
+        if size is None or (size.fraction is not None and size.fraction >= 1):
+            fields.add(where, value, f"{SIZE_HINT}; or a mapping of GPU index to such sizes")
+        else:
+            reserve[key] = size
+    return reserve
+
+
+def _images(fields: Fields) -> dict[str, dict[str, str]]:
+    raw = fields.mapping("inference_images")
+    known = ("vllm", "ollama", "litellm", "crawl4ai")
+    images: dict[str, dict[str, str]] = {}
+    for engine, value in raw.items():
+        where = f"inference_images.{engine}"
+        if engine not in known:
+            fields.add(where, value, f"unknown engine.{hint(engine, known) or ' Known are: ' + ', '.join(known) + '.'}")
+            continue
+        entries = value if isinstance(value, Mapping) else {"": value}
+        for platform, image in entries.items():
+            inner = f"{where}.{platform}" if platform else where
+            if platform and platform not in PLATFORMS:
+                fields.add(inner, image, f"unknown platform; known are: {', '.join(PLATFORMS)}")
+            elif not isinstance(image, str) or not re.fullmatch(IMAGE, image):
+                fields.add(inner, image, "must be an image such as vllm/vllm-openai:v0.32.0")
+            else:
+                images.setdefault(engine, {})[str(platform)] = image
+    return images
+
+
+def _proxy(fields: Fields) -> dict[str, str]:
+    if not fields.has("inference_proxy"):
+        return {}
+    inner = Fields(fields.data["inference_proxy"], "inference_proxy", fields.report, ("http", "https", "no_proxy"))
+    values = {key: inner.text(key) for key in ("http", "https")}
+    if isinstance(inner.data.get("no_proxy"), (list, tuple)):
+        values["no_proxy"] = ",".join(inner.texts("no_proxy"))
+    else:
+        values["no_proxy"] = inner.text("no_proxy")
+    return {key: value for key, value in values.items() if value}
+
+
+# --- the catalogue -----------------------------------------------------------------------------------------------
+
+
+def parse_models(raw: Any, report: Report) -> dict[str, Model]:
+    if not isinstance(raw, Mapping):
+        report.add("inference_models", raw, "must be a mapping of model names to models")
+        return {}
+    models: dict[str, Model] = {}
+    folded: dict[str, str] = {}
+    for key, value in raw.items():
+        name = str(key)
+        path = f"inference_models.{name}"
+        if not re.fullmatch(MODEL_NAME, name):
+            report.add(path, None, f"the name of a model must be {MODEL_NAME_EXPECTED}")
+            continue
+        other = folded.setdefault(name.lower(), name)
+        if other != name or name in models:
+            report.add(path, None, f"differs from the model {other!r} only in case; one of the two would be asked for by mistake")
+            continue
+        models[name] = _model(name, value, path, report)
+    return models
+
+
+def _model(name: str, raw: Any, path: str, report: Report) -> Model:
+    fields = Fields(raw, path, report, (*_VARIANT_KEYS, *_SHARED_MODEL_KEYS))
+    on_platform: dict[str, Variant] = {}
+    for platform, value in fields.mapping("on_platform").items():
+        where = f"{path}.on_platform.{platform}"
+        if platform not in PLATFORMS:
+            report.add(where, value, f"unknown platform.{hint(platform, PLATFORMS) or ' Known are: ' + ', '.join(PLATFORMS) + '.'}")
+        else:
+            on_platform[platform] = _variant(Fields(value, where, report, _VARIANT_KEYS))
+    base = _variant(fields, required=not all(platform in on_platform and on_platform[platform].source for platform in PLATFORMS))
+    capability = fields.choice("capability", CAPABILITIES, "chat")
+    return Model(
+        name=name,
+        path=path,
+        base=base,
+        on_platform=on_platform,
+        capability=capability,
+        modalities=_modalities(fields, capability),
+        aliases=_aliases(fields),
+        max_images=fields.integer("max_images", 0, 10000),
+        request_defaults=_request_defaults(fields),
+        timeout=fields.integer("timeout", 1, 86400, what=DURATION),
+        stream_timeout=fields.integer("stream_timeout", 1, 86400, what=DURATION),
+        fallbacks=fields.texts("fallbacks", expected="the name of a model"),
+        dimension=fields.integer("dimension", 1, 1_000_000),
+        passthrough=_passthrough_path(fields),
+    )
+
+
+def _modalities(fields: Fields, capability: str) -> tuple[str, ...]:
+    found = fields.texts("modalities", choices=MODALITIES, expected="a modality")
+    if found:
+        return tuple(dict.fromkeys(found))
+    return ("audio",) if capability == "transcription" else ("text",)
+
+
+def _aliases(fields: Fields) -> tuple[str, ...]:
+    found: list[str] = []
+    for position, alias in enumerate(fields.texts("aliases", pattern=MODEL_NAME, expected=MODEL_NAME_EXPECTED)):
+        if alias in found:
+            fields.add(f"aliases[{position}]", alias, "is given twice")
+        else:
+            found.append(alias)
+    return tuple(found)
+
+
+_ROUTING_KEYS = (
+    "model",
+    "api_base",
+    "base_url",
+    "api_key",
+    "custom_llm_provider",
+    "order",
+    "weight",
+    "timeout",
+    "stream_timeout",
+    "messages",
+    "input",
+    "stream",
+)
+
+
+def _request_defaults(fields: Fields) -> dict[str, Any]:
+    defaults = fields.mapping("request_defaults")
+    for key in list(defaults):
+        if key in _ROUTING_KEYS:
+            fields.add(
+                f"request_defaults.{key}",
+                None,
+                "decides where a request goes and is set by the plan; timeout and stream_timeout are keys of the model",
+            )
+            del defaults[key]
+    return defaults
+
+
+def _passthrough_path(fields: Fields) -> str | None:
+    raw = fields.data.get("passthrough")
+    if raw is None or raw is True:
+        return None
+    if raw is False:
+        return ""
+    return fields.maybe_text("passthrough", pattern=r"/[A-Za-z0-9._~/-]+", expected="a path such as /embeddings/v1/embeddings, or false")
+
+
+def _variant(fields: Fields, *, required: bool = False) -> Variant:
+    packages: tuple[str, ...] | None = None
+    if fields.data.get("image_packages") is not None:
+        packages = fields.texts("image_packages", pattern=NO_CONTROL, expected='a pinned requirement such as "vllm[audio]==0.32.0"')
+        for position, package in enumerate(packages):
+            if "==" not in package and "@" not in package:
+                fields.add(
+                    f"image_packages[{position}]", package, "must be pinned (name==version), so that the layer can be rebuilt the same"
+                )
+    return Variant(
+        source=fields.text(
+            "source", required=required, pattern=r"[^\s\x00-\x1f'\"]+", expected="a hub id, an absolute path on the node, or an Ollama tag"
+        )
+        or None,
+        revision=fields.maybe_text("revision", pattern=r"[A-Za-z0-9._/-]+", expected="a branch, tag or commit"),
+        digest=fields.maybe_text("digest", pattern=r"(sha256:)?[0-9a-f]{12,64}", expected="the digest of an Ollama model (hexadecimal)"),
+        engine=fields.choice("engine", ENGINES, "") or None,
+        max_model_len=_max_model_len(fields),
+        engine_args=_engine_args(fields) if fields.data.get("engine_args") is not None else None,
+        env=_env(fields) if fields.data.get("env") is not None else None,
+        image=fields.maybe_text("image", pattern=IMAGE, expected="an image such as vllm/vllm-openai:v0.32.0"),
+        engine_version=fields.maybe_text("engine_version", pattern=r"v?\d+(\.\d+)+.*", expected='a version such as "0.32.0", in quotes'),
+        image_packages=packages,
+        image_has_entrypoint=fields.boolean("image_has_entrypoint", True) if fields.data.get("image_has_entrypoint") is not None else None,
+    )
+
+
+def _max_model_len(fields: Fields) -> int | None:
+    return fields.integer("max_model_len", 1, 100_000_000, what="a number of tokens")
+
+
+def _engine_args(fields: Fields) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in fields.mapping("engine_args").items():
+        where = f"engine_args.{key}"
+        name = key.strip().lstrip("-").replace("_", "-")
+        if name in RESERVED_ENGINE_ARGS:
+            fields.add(where, value, f"is set by the collection: {RESERVED_ENGINE_ARGS[name]}")
+        elif not re.fullmatch(r"[A-Za-z][A-Za-z0-9.-]{2,}", name):
+            fields.add(where, value, "must be the full name of an engine flag, such as max-num-seqs")
+        elif name in found:
+            fields.add(where, value, "is given twice (- and _ are the same in flags)")
+        elif not isinstance(value, (str, int, float, bool, list, tuple, Mapping, type(None))):
+            fields.add(where, value, "must be a text, a number, true or false, a list or a mapping")
+        else:
+            found[name] = value
+    return found
+
+
+def _env(fields: Fields) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in fields.mapping("env").items():
+        where = f"env.{name}"
+        if name in RESERVED_ENV:
+            fields.add(where, None, f"is reserved: {RESERVED_ENV[name]}")
+        elif not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            fields.add(where, None, "must be the name of an environment variable (letters, digits and _)")
+        elif value is None:
+            found[name] = None
+        elif isinstance(value, bool):
+            found[name] = "1" if value else "0"
+        elif isinstance(value, (int, float)) or (isinstance(value, str) and re.fullmatch(r"[^\x00\r\n]*", value)):
+            found[name] = str(value)
+        else:
+            fields.add(where, None, "must be one line of text, or a number")
+    return found
+
+
+# --- services ----------------------------------------------------------------------------------------------------
+
+
+def unit_name(model: str) -> str:
+    """The name of a service that has none: its model's, in the characters that a unit and a container allow."""
+    return re.sub(r"[^a-z0-9._-]+", "-", model.lower())[:63].strip("-._") or "model"
+
+
+def parse_services(raw: Any, report: Report) -> tuple[Service, ...]:
+    if isinstance(raw, (str, bytes, Mapping)) or not isinstance(raw, (list, tuple)):
+        report.add("inference_services", raw, "must be a list of services such as {model: chat, port: 8070, memory: 12GiB}")
+        return ()
+    return tuple(_service(item, f"inference_services[{position}]", report) for position, item in enumerate(raw))
+
+
+def _service(raw: Any, path: str, report: Report) -> Service:
+    fields = Fields(raw, path, report, _SERVICE_KEYS)
+    model = fields.text("model", required=True, expected="the name of a model in inference_models")
+    kv_cache = fields.size("kv_cache_memory")
+    if kv_cache is not None and kv_cache.mib is None:
+        fields.add("kv_cache_memory", fields.data.get("kv_cache_memory"), "must be a size such as 4GiB")
+        kv_cache = None
+    device = fields.choice("device", ("gpu", "cpu"), "") or None
+    gpus = _gpus(fields)
+    if device == "cpu" and gpus is not None:
+        fields.add("gpus", fields.data.get("gpus"), "contradicts device: cpu; remove one of the two")
+        gpus = None
+    arguments = fields.texts("container_extra_arguments", pattern=NO_CONTROL, expected="one argument of docker create")
+    for position, argument in enumerate(arguments):
+        flag = argument.split("=", 1)[0]
+        if flag in ("--gpus", "--runtime", "--name", "--network", "--net", "--env-file", "--label"):
+            remedy = "use gpus of the service" if flag in ("--gpus", "--runtime") else "it is set by the collection"
+            fields.add(f"container_extra_arguments[{position}]", argument, f"is not allowed: {remedy}")
+    return Service(
+        path=path,
+        model=model,
+        name=fields.text("name", unit_name(model), pattern=UNIT_NAME, expected=UNIT_NAME_EXPECTED),
+        port=fields.integer("port", 1, 65535, what="a port number") or (INVALID_PORT if fields.has("port") else None),
+        enabled=fields.boolean("enabled", True),
+        memory=fields.size("memory"),
+        kv_cache_memory=kv_cache,
+        gpus=gpus,
+        device=device,
+        tensor_parallel_size=fields.integer("tensor_parallel_size", 1, 64, what="a number of GPUs"),
+        shm_size=_shm_size(fields),
+        ready_timeout=fields.integer("ready_timeout", 1, 7 * 86400, what=DURATION),
+        stop_timeout=fields.integer("stop_timeout", 1, 3600, what=DURATION),
+        order=fields.integer("order", 1, 1000),
+        weight=fields.integer("weight", 1, 1_000_000),
+        networks=tuple(dict.fromkeys(fields.texts("networks", pattern=NETWORK_NAME, expected="the name of a Docker network"))),
+        container_extra_arguments=arguments,
+        engine_args=_engine_args(fields),
+        env=_env(fields),
+        max_model_len=_max_model_len(fields),
+        mounts=_mounts(fields),
+        pull=fields.choice("pull", PULL, "missing"),
+        drop_page_cache=fields.boolean("drop_page_cache", False) if fields.has("drop_page_cache") else None,
+    )
+
+
+def _gpus(fields: Fields) -> tuple[str, ...] | None:
+    if not fields.has("gpus"):
+        return None
+    found: list[str] = []
+    for position, item in enumerate(fields.items("gpus")):
+        text = str(item).strip()
+        if isinstance(item, bool) or not isinstance(item, (int, str)) or not re.fullmatch(r"\d{1,3}|(GPU|MIG)-[0-9A-Za-z/-]+", text):
+            fields.add(f"gpus[{position}]", item, "must be the index or the UUID of a GPU (nvidia-smi -L shows them)")
+        elif text in found:
+            fields.add(f"gpus[{position}]", item, "is given twice")
+        else:
+            found.append(text)
+    if not found and isinstance(fields.data.get("gpus"), (list, tuple)) and not fields.data["gpus"]:
+        fields.add("gpus", [], "is empty; leave it out to let the plan choose, or say device: cpu")
+    return tuple(found) or None
+
+
+def _shm_size(fields: Fields) -> str | None:
+    raw = fields.data.get("shm_size")
+    if raw is None:
+        return None
+    if isinstance(raw, str) and re.fullmatch(r"\d+[bkmgBKMG]", raw.strip()):
+        return raw.strip().lower()
+    size = parse_size(raw)
+    if size is None or size.mib is None or size.mib < 1:
+        fields.add("shm_size", raw, "must be a size such as 16GiB, or in docker's form 16g")
+        return None
+    return f"{int(size.mib)}m"
+
+
+def _mounts(fields: Fields) -> tuple[Mount, ...]:
+    found: list[Mount] = []
+    absolute = r"/[^\x00-\x1f:]*"
+    for position, item in enumerate(fields.items("mounts")):
+        inner = Fields(item, fields.where(f"mounts[{position}]"), fields.report, ("source", "target", "read_only"))
+        source = inner.text("source", required=True, pattern=absolute, expected="an absolute path without a colon")
+        target = inner.text("target", source, pattern=absolute, expected="an absolute path without a colon")
+        if source and target:
+            found.append(Mount(source, target, inner.boolean("read_only", True)))
+    return tuple(found)
+
+
+# --- external endpoints, aliases, gateway ------------------------------------------------------------------------
+
+
+def parse_externals(raw: Any, report: Report) -> tuple[External, ...]:
+    if isinstance(raw, (str, bytes, Mapping)) or not isinstance(raw, (list, tuple)):
+        report.add(
+            "inference_external_endpoints", raw, "must be a list of servers such as {name: x, base_url: 'http://host:8000/v1', models: [y]}"
+        )
+        return ()
+    found: list[External] = []
+    names: set[str] = set()
+    for position, item in enumerate(raw):
+        path = f"inference_external_endpoints[{position}]"
+        fields = Fields(item, path, report, ("name", "base_url", "engine", "models", "api_key", "required"))
+        name = fields.text("name", required=True, pattern=UNIT_NAME, expected=UNIT_NAME_EXPECTED)
+        base_url = fields.text(
+            "base_url",
+            required=True,
+            pattern=r"https?://[^\s/@]+(/[^\s@]*)?",
+            expected="an address such as http://host:8000/v1, without a user or password",
+        ).rstrip("/")
+        if name in names:
+            fields.add("name", name, "is given twice")
+            continue
+        names.add(name)
+        if fields.has("api_key") and not isinstance(fields.data["api_key"], (str, bool)):
+            fields.add("api_key", None, "must be a text")
+        models: list[ExternalModel] = []
+        for number, entry in enumerate(fields.items("models")):
+            models.extend(_external_model(entry, f"{path}.models[{number}]", report))
+        if not models and fields.valid:
+            fields.add("models", fields.data.get("models"), "is required: the models of this server that the gateway is to offer")
+        if name and base_url:
+            found.append(
+                External(
+                    name=name,
+                    path=path,
+                    base_url=base_url if base_url.endswith("/v1") else f"{base_url}/v1",
+                    engine=fields.choice("engine", ("vllm", "ollama", "openai"), "openai"),
+                    models=tuple(models),
+                    has_key=bool(fields.data.get("api_key")),
+                    required=fields.boolean("required", False),
+                )
+            )
+    return tuple(found)
+
+
+def _external_model(raw: Any, path: str, report: Report) -> list[ExternalModel]:
+    if isinstance(raw, str):
+        raw = {"name": raw}
+    fields = Fields(raw, path, report, _EXTERNAL_MODEL_KEYS)
+    name = fields.text("name", required=True, pattern=MODEL_NAME, expected=MODEL_NAME_EXPECTED)
+    if not name:
+        return []
+    capability = fields.choice("capability", CAPABILITIES, "chat")
+    return [
+        ExternalModel(
+            name=name,
+            path=path,
+            model=fields.text("model", name, pattern=r"\S+", expected="the model's name on that server"),
+            capability=capability,
+            modalities=_modalities(fields, capability),
+            aliases=_aliases(fields),
+            request_defaults=_request_defaults(fields),
+            max_images=fields.integer("max_images", 0, 10000),
+            max_model_len=_max_model_len(fields),
+            timeout=fields.integer("timeout", 1, 86400, what=DURATION),
+            stream_timeout=fields.integer("stream_timeout", 1, 86400, what=DURATION),
+            fallbacks=fields.texts("fallbacks", expected="the name of a model"),
+            order=fields.integer("order", 1, 1000),
+            weight=fields.integer("weight", 1, 1_000_000),
+        )
+    ]
+
+
+def parse_aliases(raw: Any, report: Report) -> dict[str, str]:
+    if not isinstance(raw, Mapping):
+        report.add("inference_model_aliases", raw, "must be a mapping of aliases to models")
+        return {}
+    found: dict[str, str] = {}
+    for key, target in raw.items():
+        alias = str(key)
+        if not re.fullmatch(MODEL_NAME, alias):
+            report.add(f"inference_model_aliases.{alias}", target, f"an alias must be {MODEL_NAME_EXPECTED}")
+        elif not isinstance(target, str) or not target:
+            report.add(f"inference_model_aliases.{alias}", target, "must be the name of a model")
+        else:
+            found[alias] = target
+    return found
+
+
+def parse_gateway(raw: Any, report: Report) -> Gateway:
+    fields = Fields(raw, "inference_gateway", report, _GATEWAY_KEYS)
+    settings = fields.mapping("settings")
+    _refuse_secrets(settings, "settings", fields)
+    client_names = []
+    for name, key in fields.mapping("client_keys").items():
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", name):
+            fields.add(f"client_keys.{name}", None, "the name of a client must be letters, digits and . _ -")
+        elif not isinstance(key, (str, bool, type(None))):
+            fields.add(f"client_keys.{name}", None, "must be a key, or null to have one generated")
+        else:
+            client_names.append(name)
+    cache = fields.data.get("cache")
+    if not isinstance(cache, (bool, type(None), Mapping)):
+        fields.add("cache", cache, "must be true, false or {ttl: seconds}")
+        cache = None
+    elif isinstance(cache, Mapping):
+        inner = Fields(cache, "inference_gateway.cache", report, ("ttl",))
+        cache = {"ttl": inner.integer("ttl", 1, what=DURATION) or 600}
+    media: dict[str, Any] = {}
+    if fields.has("media"):
+        inner = Fields(fields.data["media"], "inference_gateway.media", report, ("allow_data", "allowed_domains"))
+        media = {
+            "allow_data": inner.boolean("allow_data", True),
+            "allowed_domains": list(inner.texts("allowed_domains", expected="a domain")),
+        }
+    return Gateway(
+        port=fields.integer("port", 1, 65535, what="a port number") or DEFAULT_GATEWAY_PORT,
+        bind=fields.text("bind", "0.0.0.0", pattern=r"[0-9A-Fa-f.:]+|localhost", expected="an IP address of the gateway's host"),  # noqa: S104
+        public_url=fields.maybe_text(
+            "public_url", pattern=r"https?://[^\s/@]+(/[^\s@]*)?", expected="an address such as https://llm.example"
+        ),
+        redis=_redis(fields),
+        client_names=tuple(sorted(client_names)),
+        settings=settings,
+        default_fallbacks=fields.texts("default_fallbacks", expected="the name of a model"),
+        cache=cache,
+        media=media,
+        health_check_interval=fields.integer("health_check_interval", 1, 86400, what=DURATION),
+        passthrough=_passthroughs(fields),
+    )
+
+
+def _passthroughs(fields: Fields) -> tuple[Mapping[str, Any], ...]:
+    found = []
+    for position, item in enumerate(fields.items("passthrough")):
+        inner = Fields(
+            item,
+            f"inference_gateway.passthrough[{position}]",
+            fields.report,
+            ("path", "model", "target", "target_path", "key_variable", "timeout", "methods"),
+        )
+        path = inner.text("path", required=True, pattern=r"/[A-Za-z0-9._~/-]+", expected="a path such as /embeddings/v1/embeddings")
+        model, target = inner.text("model"), inner.text("target", pattern=r"https?://[^\s/@]+(/[^\s@]*)?", expected="an http address")
+        if inner.valid and not model and not target:
+            inner.add("", item, "needs model (one of ours) or target (an address)")
+        elif path:
+            found.append({**inner.data, "path": path})
+    return tuple(found)
+
+
+def _redis(fields: Fields) -> dict[str, Any] | None:
+    raw = fields.data.get("redis")
+    if raw is None:
+        return None
+    if isinstance(raw, str):
+        match = re.fullmatch(r"(rediss?)://([^/@:\s]+)(?::(\d{1,5}))?(?:/(\d+))?/?", raw)
+        if match is None:
+            fields.add(
+                "redis",
+                None,
+                "must look like redis://host:6379/0; a user and password go into the mapping form {host, port, username, password}",
+            )
+            return None
+        return {"host": match[2], "port": int(match[3] or 6379), "db": int(match[4] or 0), "ssl": match[1] == "rediss"}
+    inner = Fields(raw, fields.where("redis"), fields.report, ("host", "port", "db", "username", "password", "password_variable", "ssl"))
+    host = inner.text("host", required=True, pattern=r"[^\s/@]+", expected="a host name or address")
+    if inner.has("password") and not isinstance(inner.data["password"], (str, bool)):
+        inner.add("password", None, "must be a text")
+    redis: dict[str, Any] = {
+        "host": host,
+        "port": inner.integer("port", 1, 65535) or 6379,
+        "db": inner.integer("db", 0, 1023) or 0,
+        "ssl": inner.boolean("ssl", False),
+    }
+    if inner.has("username"):
+        redis["username"] = inner.text("username")
+    if inner.has("password") or inner.has("password_variable"):
+        redis["password_variable"] = inner.text(
+            "password_variable", "REDIS_PASSWORD", pattern=r"[A-Z_][A-Z0-9_]*", expected="the name of an environment variable"
+        )
+    return redis if host else None
+
+
+def _refuse_secrets(node: Any, path: str, fields: Fields) -> None:
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            inner = f"{path}.{key}"
+            if isinstance(value, str) and _SECRET_SETTING.search(str(key)) and not value.startswith("os.environ/"):
+                fields.add(
+                    inner,
+                    None,
+                    "is a secret and would end up in the gateway's config file; write os.environ/NAME, or use the variable made for it",
+                )
+            _refuse_secrets(value, inner, fields)
+    elif isinstance(node, (list, tuple)):
+        for position, value in enumerate(node):
+            _refuse_secrets(value, f"{path}[{position}]", fields)
+
+
+__all__ = ["ENGINES_NETWORK", "Shared", "parse_aliases", "parse_externals", "parse_gateway", "read_hosts", "unit_name"]

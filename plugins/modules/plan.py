@@ -1,0 +1,111 @@
+#!/usr/bin/python
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: plan
+short_description: Resolve and check the whole inventory before any host is touched
+version_added: 0.1.0
+description:
+  - Reads the C(inference_*) variables and the hardware of every declared host in the groups C(inference_nodes), C(gateways)
+    and C(inference_clients), whatever C(--limit) says, and resolves them to what each role is to do.
+  - Chooses the engine, the image and the GPU of every service, keeps the ledger of the GPUs' memory, and lists the gateway's
+    models over all hosts, so that an unreachable or left-out host never loses its route.
+  - Every mistake of the inventory is reported in one message, each with its variable, its value and what would be right.
+  - The hardware of hosts that answered is kept in C(known_hardware.json) in C(inference_secrets_dir), so that a later run can
+    plan for them while they are away.
+  - Runs on the controller, once per run; no host is contacted.
+options:
+  remember_hardware:
+    description: Whether to keep the hardware facts of the hosts that answered.
+    type: bool
+    default: true
+  show:
+    description: Whether to print the plan as a table, as P(llmops.gpu_inference.plan_table#filter) renders it.
+    type: bool
+    default: false
+extends_documentation_fragment:
+  - llmops.gpu_inference._attributes
+attributes:
+  check_mode:
+    support: full
+    details:
+      - Nothing is kept in check mode.
+  diff_mode:
+    support: none
+  idempotent:
+    support: full
+notes:
+  - The variables and what they mean are described in C(docs/plan.md).
+seealso:
+  - module: llmops.gpu_inference.gpu_facts
+  - plugin: llmops.gpu_inference.plan_table
+    plugin_type: filter
+author:
+  - llmops.gpu_inference contributors (@llmops)
+"""
+
+EXAMPLES = r"""
+- name: Ask every node what it is
+  llmops.gpu_inference.gpu_facts:
+
+- name: Resolve and check the inventory
+  llmops.gpu_inference.plan:
+  run_once: true
+
+- name: Show what a deployment would do
+  llmops.gpu_inference.plan:
+    show: true
+    remember_hardware: false
+  run_once: true
+"""
+
+RETURN = r"""
+ansible_facts:
+  description: The plan as a fact.
+  returned: success
+  type: dict
+  contains:
+    inference_plan:
+      description: What every role is to do. It holds no secrets, only the names of the variables that will hold them.
+      returned: success
+      type: dict
+      contains:
+        warnings:
+          description: What is worth knowing but no mistake.
+          type: list
+          elements: str
+        table:
+          description: One row per service, in the order of the ledger.
+          type: list
+          elements: dict
+          sample:
+            - host: gpu01
+              gpu: "0"
+              service: chat
+              model: chat
+              engine: vllm
+              port: 8070
+              memory: 12.0
+              memory_left: 18.3
+              image: vllm/vllm-openai:v0.32.0
+              rule: "3: engine of the model is vllm"
+              platform: dgpu
+              device: gpu
+        hosts:
+          description: Per host its platform, address, roles, networks, engine instances, proxied ports and endpoints to verify.
+          type: dict
+        gateway:
+          description: The models, aliases and settings of the gateway, or null where no host is in the group C(gateways).
+          type: dict
+        external_endpoints:
+          description: Servers that are not ours, in the form that M(llmops.gpu_inference.endpoint_ready) takes.
+          type: list
+          elements: dict
+        clients:
+          description: Per client host the client files that are wanted.
+          type: dict
+"""

@@ -1,0 +1,57 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this plugin util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""The plan as text for people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+
+def _gib(value: Any) -> str:
+    return "?" if value is None else f"{value:.1f} GiB"
+
+
+_COLUMNS: tuple[tuple[str, Callable[[Mapping[str, Any]], str]], ...] = (
+    ("HOST", lambda row: str(row["host"])),
+    ("PLATFORM", lambda row: str(row["platform"])),
+    ("GPU", lambda row: str(row["gpu"]) or "?"),
+    ("SERVICE", lambda row: str(row["service"])),
+    ("ENGINE", lambda row: str(row["engine"])),
+    ("PORT", lambda row: str(row["port"])),
+    ("MEMORY", lambda row: _gib(row["memory"])),
+    ("LEFT", lambda row: _gib(row["memory_left"])),
+    ("IMAGE", lambda row: str(row["image"])),
+    ("RULE", lambda row: str(row["rule"])),
+)
+_RIGHT = ("PORT", "MEMORY", "LEFT")
+
+
+def _aligned(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(line[position]) for line in (titles, *rows)) for position in range(len(titles))]
+    lines = []
+    for line in (titles, *rows):
+        cells = [cell.rjust(width) if title in _RIGHT else cell.ljust(width) for cell, width, title in zip(line, widths, titles)]
+        lines.append("  ".join(cells).rstrip())
+    return lines
+
+
+def _model_row(model: Mapping[str, Any]) -> list[str]:
+    served = [str(backend["host"] or f"{backend['external']} (external)") for backend in model["backends"]]
+    return [str(model["name"]), str(model["capability"]), ", ".join(model["aliases"]) or "-", ", ".join(served)]
+
+
+def render(plan: Mapping[str, Any]) -> str:
+    """The services with their memory, the gateway's models, the warnings."""
+    rows = [[show(row) for _title, show in _COLUMNS] for row in plan["table"]]
+    lines = _aligned([title for title, _show in _COLUMNS], rows) if rows else ["No service is enabled on any host."]
+    gateway = plan.get("gateway")
+    if gateway and gateway["models"]:
+        lines += ["", f"Gateway on {', '.join(gateway['hosts'])}, port {gateway['port']}:"]
+        lines += _aligned(("MODEL", "CAPABILITY", "ALSO CALLED", "SERVED BY"), [_model_row(model) for model in gateway["models"]])
+    if plan.get("warnings"):
+        lines += ["", *(f"warning: {warning}" for warning in plan["warnings"])]
+    return "\n".join(lines)
