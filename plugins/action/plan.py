@@ -10,6 +10,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan import PlanError, build_plan
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._inventory import (
@@ -17,6 +18,9 @@ from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._inventory im
     read_known_hardware,
     write_known_hardware,
 )
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan_table import render
+
+display = Display()
 
 
 class ActionModule(ActionBase):

@@ -311,7 +311,7 @@ class HostPlan:
             return None
         model = host.models.get(service.model)
         if model is None:
-            if service.model:
+            if service.model and "inference_models" not in host.unreadable:
                 self._add(f"{where}.model", service.model, f"is no model of inference_models.{hint(service.model, host.models)}")
             return None
         forced = host.settings.engine

@@ -218,6 +218,7 @@ class Host:
     settings: Settings
     models: Mapping[str, Model]
     services: tuple[Service, ...]
+    unreadable: frozenset[str] = frozenset()  # variables whose templates failed: the caller reports those
 
     @property
     def is_node(self) -> bool:

@@ -219,6 +219,7 @@ def read_hosts(inventory: Mapping[str, Any], report: Report) -> dict[str, Host]:
             services=services.read(name, variables["inference_services"])
             if is_node and variables.get("inference_services") is not None
             else (),
+            unreadable=frozenset(data.get("unreadable") or ()),
         )
     for variable, where in sorted(misspelt.items()):
         # The value may be anything, a secret too.

@@ -82,6 +82,7 @@ def collect_inventory(task_vars: Mapping[str, Any], known: Mapping[str, Any]) ->
     for name in names:
         source = hostvars[name]
         variables: dict[str, Any] = {}
+        unreadable: list[str] = []
         for key in [str(key) for key in source if str(key).startswith(PREFIX)]:
             if key in NOT_VARIABLES:
                 continue
@@ -91,6 +92,7 @@ def collect_inventory(task_vars: Mapping[str, Any], known: Mapping[str, Any]) ->
             try:
                 variables[key] = without_secrets(key, plain(source[key]))
             except Exception as error:
+                unreadable.append(key)
                 findings.setdefault((key, _first_line(error)), []).append(name)
         for key in _CONNECTION:
             with contextlib.suppress(Exception):
@@ -102,16 +104,17 @@ def collect_inventory(task_vars: Mapping[str, Any], known: Mapping[str, Any]) ->
         hosts[name] = {
             "groups": [group for group in GROUPS if name in members[group]],
             "vars": variables,
+            "unreadable": unreadable,
             "hardware": facts or None,
             "known_hardware": known.get(name),
         }
-    unreadable = [
+    reasons = [
         Finding(f"{key} (host{'s' if len(where) > 1 else ''} {', '.join(where[:3])})", None, f"cannot be evaluated: {message}")
         for (key, message), where in findings.items()
     ]
     # A host of this run that nothing is known about is like one that is away: what it has cannot be checked.
     in_play = [name for name, host in hosts.items() if name in running and (host["hardware"] or host["vars"].get("inference_hardware"))]
-    return {"hosts": hosts, "in_play": in_play}, unreadable
+    return {"hosts": hosts, "in_play": in_play}, reasons
 
 
 def _first_line(error: Exception) -> str:
