@@ -1,0 +1,41 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.llmops.gpu_inference.plugins.module_utils import _litellm
+
+
+def _explained(function: Callable[..., Any]) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except _litellm.GatewayError as error:
+            raise AnsibleFilterError("No LiteLLM gateway can be made of this: " + "; ".join(error.problems)) from error
+
+    return call
+
+
+def litellm_endpoints(gateway: Mapping[str, Any], host: str, secrets: Mapping[str, str] | None = None) -> dict[str, list[dict[str, Any]]]:
+    endpoints = _litellm.build_endpoints(gateway, host)
+    return {view: _litellm.with_keys(items, secrets or {}) for view, items in endpoints.items()}
+
+
+class FilterModule:
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {
+            "litellm_config": _explained(_litellm.build_config),
+            "litellm_endpoints": _explained(litellm_endpoints),
+            "litellm_expected_models": _litellm.expected_models,
+            "litellm_key_problems": _litellm.key_problems,
+            "litellm_policy": _explained(_litellm.build_policy),
+            "litellm_secret_environment": _explained(_litellm.secret_environment),
+            "litellm_unit": _litellm.container_unit,
+            "litellm_variables": _litellm.referenced_variables,
+        }

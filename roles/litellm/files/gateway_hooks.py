@@ -1,0 +1,81 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""LiteLLM callback: image limits and media rule; a guard before every route; the plain ``GET /health_check`` that older clients ask for."""
+
+from __future__ import annotations
+
+import json
+import os
+import typing as t
+from pathlib import Path
+
+from fastapi import HTTPException
+from gateway_rules import Keys, MediaRefusedError, Policy, check_media, refusal, trim_images
+from litellm.integrations.custom_logger import CustomLogger
+
+KEYS = Keys.from_environment(os.environ)
+POLICY = Policy.load(Path(__file__).with_name("policy.json"))
+
+Scope = t.MutableMapping[str, t.Any]
+Send = t.Callable[[t.MutableMapping[str, t.Any]], t.Awaitable[None]]
+App = t.Callable[[Scope, t.Any, Send], t.Awaitable[None]]
+
+
+class GatewayHooks(CustomLogger):
+    async def async_pre_call_hook(self, user_api_key_dict: t.Any, cache: t.Any, data: dict[str, t.Any], call_type: str) -> dict[str, t.Any]:
+        trim_images(data, POLICY.max_images.get(str(data.get("model"))))
+        try:
+            check_media(data, POLICY)
+        except MediaRefusedError as error:
+            raise HTTPException(status_code=400, detail={"error": str(error)}) from error
+        return data
+
+
+class Guard:
+    """ASGI layer in front of LiteLLM: nothing but the health paths answers without a key, whatever routes a release brings."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: t.Any, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+            return
+        # A browser asks for permission (CORS) before it sends its key; LiteLLM answers that without doing anything.
+        if scope.get("method") == "OPTIONS":
+            await self.app(scope, receive, send)
+            return
+        refused = refusal(scope["path"], scope["headers"], KEYS, POLICY)
+        if refused is None:
+            await self.app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008, "reason": refused.message})
+        else:
+            error = {"message": refused.message, "type": "auth_error", "param": None, "code": str(refused.status)}
+            body = json.dumps({"error": error}).encode()
+            headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+            await send({"type": "http.response.start", "status": refused.status, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
+
+
+async def health_check() -> dict[str, str]:
+    return {"status": "ok"}
+
+
+def _install() -> None:
+    from litellm.proxy.proxy_server import app
+
+    if any(getattr(route, "path", None) == "/health_check" for route in app.routes):
+        return
+    app.add_api_route("/health_check", health_check, methods=["GET"], include_in_schema=False)
+    if app.middleware_stack is None:
+        app.add_middleware(Guard)
+    else:
+        # The server is starting up: its layers are built already and add_middleware would refuse.
+        app.middleware_stack = Guard(app.middleware_stack)
+
+
+_install()
+proxy_handler_instance = GatewayHooks()

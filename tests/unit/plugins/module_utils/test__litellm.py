@@ -1,0 +1,338 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ansible_collections.llmops.gpu_inference.plugins.module_utils import _litellm
+
+GOLDEN = Path(__file__).parent / "golden" / "litellm"
+CASES = sorted(path.name for path in GOLDEN.iterdir())
+KEY = "4f1c2a9b7e3d5f608192a3b4"
+
+
+def backend(**changes: Any) -> dict[str, Any]:
+    return {
+        "id": "chat-n1",
+        "host": "n1",
+        "engine": "vllm",
+        "model": "chat",
+        "container": "vllm-chat",
+        "container_port": 8000,
+        "url": "http://192.0.2.1:8070/v1",
+        "key_variable": "ENGINE_KEY_N1",
+        **changes,
+    }
+
+
+def model(**changes: Any) -> dict[str, Any]:
+    return {"name": "chat", "capability": "chat", "backends": [backend()], **changes}
+
+
+def gateway(*models: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    return {"models": list(models or [model()]), **changes}
+
+
+def gateway_host(case: dict[str, Any]) -> str:
+    return str(case["hosts"][0])
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_golden(case: str) -> None:
+    """GOLDEN_UPDATE=1 writes what is rendered now; read the difference before committing it."""
+    given = yaml.safe_load((GOLDEN / case / "gateway.yml").read_text())
+    config = _litellm.build_config(given, gateway_host(given))
+    rendered = {
+        "config.yaml": _litellm.config_text(config),
+        "policy.json": json.dumps(_litellm.build_policy(given), indent=2, sort_keys=True) + "\n",
+        "expected.json": json.dumps(_litellm.expected_models(config), indent=2) + "\n",
+    }
+    for name, text in rendered.items():
+        if os.environ.get("GOLDEN_UPDATE"):
+            (GOLDEN / case / name).write_text(text)
+        assert (GOLDEN / case / name).read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("engine", "capability", "provider", "expected"),
+    [
+        ("vllm", "chat", None, "hosted_vllm"),
+        ("vllm", "embedding", None, "hosted_vllm"),
+        ("vllm", "rerank", None, "hosted_vllm"),
+        ("vllm", "transcription", None, "hosted_vllm"),
+        ("openai", "chat", None, "hosted_vllm"),
+        ("openai", "chat", "openai", "openai"),
+        ("ollama", "chat", None, "ollama_chat"),
+        ("ollama", "embedding", None, "hosted_vllm"),
+        ("ollama", "embedding", "ollama", "ollama"),
+    ],
+)
+def test_provider(engine: str, capability: str, provider: str | None, expected: str) -> None:
+    given = _litellm.Backend.from_mapping(backend(engine=engine, provider=provider))
+    assert _litellm.provider_prefix(given, capability) == expected
+
+
+@pytest.mark.parametrize(
+    ("host", "changes", "api_base"),
+    [
+        ("n1", {}, "http://vllm-chat:8000/v1"),
+        ("gw", {}, "http://192.0.2.1:8070/v1"),
+        ("n1", {"container": None}, "http://192.0.2.1:8070/v1"),
+        ("n1", {"engine": "ollama", "container": "ollama-a", "container_port": 11434}, "http://ollama-a:11434"),
+        ("gw", {"engine": "ollama"}, "http://192.0.2.1:8070"),
+        ("gw", {"url": "http://192.0.2.1:8070/v1/"}, "http://192.0.2.1:8070/v1"),
+    ],
+)
+def test_api_base(host: str, changes: dict[str, Any], api_base: str) -> None:
+    config = _litellm.build_config(gateway(model(backends=[backend(**changes)])), host)
+    assert config["model_list"][0]["litellm_params"]["api_base"] == api_base
+
+
+@pytest.mark.parametrize("capability", ["chat", "embedding", "rerank", "transcription"])
+def test_mode(capability: str) -> None:
+    entry = _litellm.build_config(gateway(model(capability=capability)), "n1")["model_list"][0]
+    assert entry["model_info"]["mode"] == {"transcription": "audio_transcription"}.get(capability, capability)
+    assert ("stream_timeout" in entry["litellm_params"]) is (capability == "chat")
+
+
+def test_a_single_backend_is_never_cooled_and_has_no_order() -> None:
+    entry = _litellm.build_config(gateway(model(backends=[backend(order=2, weight=5)])), "n1")["model_list"][0]
+    assert entry["model_info"]["allowed_fails"] == 1000
+    assert "allowed_fails_policy" not in entry["model_info"]
+    assert not {"order", "weight"} & set(entry["litellm_params"])
+
+
+def test_several_backends_fail_over_at_the_first_fault_of_a_server() -> None:
+    config = _litellm.build_config(gateway(model(backends=[backend(), backend(id="chat-n2", host="n2", order=2)])), "n1")
+    first, second = config["model_list"]
+    assert (first["litellm_params"]["order"], second["litellm_params"]["order"]) == (1, 2)
+    policy = first["model_info"]["allowed_fails_policy"]
+    assert policy["InternalServerErrorAllowedFails"] == 0
+    assert policy["NotFoundErrorAllowedFails"] > 1000
+    assert "allowed_fails" not in first["model_info"]
+    assert config["general_settings"]["background_health_check_model_groups"] == ["chat"]
+    assert config["general_settings"]["enable_health_check_routing"] is True
+
+
+def test_no_health_checks_where_nothing_can_be_routed_around() -> None:
+    assert "background_health_checks" not in _litellm.build_config(gateway(), "n1")["general_settings"]
+
+
+def test_request_defaults_are_parameters_and_not_shared() -> None:
+    defaults = {"temperature": 0.2, "extra_body": {"chat_template_kwargs": {"enable_thinking": False}}}
+    config = _litellm.build_config(gateway(model(request_defaults=defaults)), "n1")
+    parameters = config["model_list"][0]["litellm_params"]
+    assert parameters["temperature"] == 0.2
+    assert parameters["extra_body"] == defaults["extra_body"]
+    assert parameters["extra_body"] is not defaults["extra_body"]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (gateway(model(), model()), "model 'chat' is listed more than once"),
+        (gateway(model(), model(name="other")), "backend id 'chat-n1' is used more than once"),
+        (gateway(model(capability="video")), "capability 'video' is none of chat, embedding, rerank, transcription"),
+        (gateway(model(backends=[])), "model 'chat' has no backend"),
+        (gateway(model(request_defaults={"api_base": "http://x"})), "request_defaults may not set 'api_base'"),
+        (gateway(model(fallbacks=["nope"])), "fallback 'nope' is no model"),
+        (gateway(default_fallbacks=["nope"]), "default_fallbacks names 'nope'"),
+        (gateway(model(backends=[backend(host=None, container=None, url=None)])), "cannot be reached from n1"),
+        (gateway(model(capability="rerank", backends=[backend(engine="ollama")])), "Ollama has no rerank"),
+        (gateway(aliases={"LLM": "nope"}), "alias 'LLM' points to 'nope'"),
+        (gateway(model(), model(name="b", aliases=["chat"], backends=[backend(id="b")])), "is also the name of a model"),
+        (gateway(model(aliases=["X"]), model(name="b", aliases=["X"], backends=[backend(id="b")])), "points to both 'chat' and 'b'"),
+        (gateway(passthrough=[{"path": "/e", "model": "nope"}]), "names the model 'nope'"),
+        (gateway(passthrough=[{"path": "e", "model": "chat"}]), "must start with /"),
+        (gateway(redis="redis://user:secret@h"), "must look like redis://host:6379/0"),
+    ],
+)
+def test_refusals(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(_litellm.GatewayError) as refused:
+        _litellm.build_config(given, "n1")
+    assert message in str(refused.value)
+
+
+def test_every_problem_is_told_at_once() -> None:
+    given = gateway(model(backends=[], capability="video", fallbacks=["nope"]))
+    with pytest.raises(_litellm.GatewayError) as refused:
+        _litellm.build_config(given, "n1")
+    assert len(refused.value.problems) == 3
+
+
+def test_the_same_alias_twice_for_one_model_is_no_conflict() -> None:
+    config = _litellm.build_config(gateway(model(aliases=["LLM", "chat"]), aliases={"LLM": "chat"}), "n1")
+    assert config["router_settings"]["model_group_alias"] == {"LLM": "chat"}
+
+
+@pytest.mark.parametrize(
+    ("redis", "expected"),
+    [
+        (None, {"type": "local"}),
+        ("redis://r.example/1", {"type": "redis", "host": "r.example", "port": 6379, "db": 1}),
+        ("rediss://r.example:7000", {"type": "redis", "host": "r.example", "port": 7000, "ssl": True}),
+        (
+            {"host": "r", "password": True, "username": "u"},
+            {"type": "redis", "host": "r", "port": 6379, "username": "u", "password": "os.environ/REDIS_PASSWORD"},
+        ),
+    ],
+)
+def test_cache(redis: Any, expected: dict[str, Any]) -> None:
+    config = _litellm.build_config(gateway(model(capability="embedding"), redis=redis), "n1")
+    common = {"ttl": 600, "supported_call_types": ["embedding", "aembedding"]}
+    assert config["litellm_settings"]["cache_params"] == {**expected, **common}
+
+
+def test_chat_is_never_cached() -> None:
+    assert "cache" not in _litellm.build_config(gateway(), "n1")["litellm_settings"]
+
+
+@pytest.mark.parametrize(
+    ("base", "extra", "merged"),
+    [
+        ({"a": {"b": 1, "c": 2}}, {"a": {"b": 3}}, {"a": {"b": 3, "c": 2}}),
+        ({"a": [1]}, {"a": [1, 2]}, {"a": [1, 2]}),
+        ({"a": 1, "b": 2}, {"a": None}, {"b": 2}),
+        ({}, {"a": {"b": 1}}, {"a": {"b": 1}}),
+    ],
+)
+def test_merge(base: dict[str, Any], extra: dict[str, Any], merged: dict[str, Any]) -> None:
+    assert _litellm.merge_settings(base, extra) == merged
+
+
+def test_expected_models_counts_a_copy_per_visible_alias() -> None:
+    config = {
+        "model_list": [{"model_name": "chat"}, {"model_name": "chat"}, {"model_name": "vlm"}],
+        "router_settings": {"model_group_alias": {"LLM": "chat", "VLM": {"model": "vlm"}, "V": {"model": "vlm", "hidden": True}}},
+    }
+    assert _litellm.expected_models(config) == {"names": ["LLM", "VLM", "chat", "vlm"], "count": 6}
+
+
+def test_referenced_variables() -> None:
+    assert _litellm.referenced_variables({"a": ["os.environ/B", {"c": "Bearer os.environ/A"}], "d": 1}) == ["A", "B"]
+
+
+@pytest.mark.parametrize(
+    ("master", "clients", "words"),
+    [
+        (KEY, {}, []),
+        (None, {}, ["missing"]),
+        ("  ", {}, ["missing"]),
+        ("sk-1234", {}, ["documentation"]),
+        ("short-key", {}, ["9 characters"]),
+        ("a" * 30, {}, ["too few different"]),
+        ("with a blank in the key 123", {}, ["blanks"]),
+        (KEY, {"metis": KEY}, ["is the master key"]),
+        (KEY, {"a": KEY[::-1], "b": KEY[::-1]}, ["[b] is also the key of a"]),
+        ("sk-1234", {"a": ""}, ["documentation", "[a] is missing"]),
+    ],
+)
+def test_keys(master: str | None, clients: dict[str, str], words: list[str]) -> None:
+    problems = _litellm.key_problems(master, clients)
+    assert len(problems) == len(words)
+    for problem, word in zip(problems, words):
+        assert word in problem
+        assert KEY not in problem
+
+
+def test_secret_environment() -> None:
+    secrets = {"engine_keys": {"gpu-1.lan": "k1"}, "external_keys": {"lab": "k2", "open": None}, "master_key": KEY}
+    assert _litellm.secret_environment(secrets) == {"ENGINE_KEY_GPU_1_LAN": "k1", "EXTERNAL_KEY_LAB": "k2"}
+    with pytest.raises(_litellm.GatewayError, match="would share the variable ENGINE_KEY_A_B"):
+        _litellm.secret_environment({"engine_keys": {"a-b": "1", "a_b": "2"}})
+
+
+def unit(**changes: Any) -> dict[str, Any]:
+    config = _litellm.build_config(gateway(), "n1")
+    options: dict[str, Any] = {"image": "litellm:1", "master_key": KEY, "plugins": {"gateway_auth.py": "x = 1"}, **changes}
+    return _litellm.container_unit(config, _litellm.build_policy(gateway()), **options)
+
+
+def test_unit_holds_secrets_in_the_secret_environment_only() -> None:
+    made = unit(client_keys={"metis": "client-key"}, secret_environment={"ENGINE_KEY_N1": "engine-key"})
+    secrets = made.pop("secret_environment")
+    assert secrets["LITELLM_MASTER_KEY"] == KEY
+    assert json.loads(secrets["GATEWAY_CLIENT_KEYS"]) == {"metis": hashlib.sha256(b"client-key").hexdigest()}
+    for secret in (KEY, "client-key", "engine-key"):
+        assert secret not in json.dumps(made)
+
+
+def test_unit_container() -> None:
+    made = unit(memory_limit="2g", user="1000:1000", docker_arguments=["--dns", "192.0.2.53"])
+    arguments = made["docker_arguments"]
+    assert arguments[:2] == ["--publish", "0.0.0.0:8400:4000"]
+    assert "--read-only" in arguments
+    assert arguments[arguments.index("--cap-drop") + 1] == "ALL"
+    assert arguments[arguments.index("--memory") + 1] == "2g"
+    assert arguments[arguments.index("--user") + 1] == "1000:1000"
+    assert arguments[-2:] == ["--dns", "192.0.2.53"]
+    for name in ("config.yaml", "gateway_auth.py", "policy.json"):
+        assert f"type=bind,source=/etc/gpu-inference/instances/litellm/gateway/{name},target=/etc/litellm/{name},readonly" in arguments
+    assert made["command"][:2] == ["--config", "/etc/litellm/config.yaml"]
+    assert made["environment"]["LITELLM_LOCAL_MODEL_COST_MAP"] == "True"
+    assert made["probe"]["model"] == "chat"
+
+
+@pytest.mark.parametrize(
+    ("bind", "published", "url"),
+    [
+        ("0.0.0.0", "0.0.0.0:8400:4000", "http://127.0.0.1:8400"),
+        ("192.0.2.7", "192.0.2.7:8400:4000", "http://192.0.2.7:8400"),
+        ("::", "[::]:8400:4000", "http://127.0.0.1:8400"),
+        ("2001:db8::1", "[2001:db8::1]:8400:4000", "http://[2001:db8::1]:8400"),
+    ],
+)
+def test_bind(bind: str, published: str, url: str) -> None:
+    made = unit(bind=bind)
+    assert made["docker_arguments"][1] == published
+    assert made["probe"]["base_url"] == f"{url}/v1"
+
+
+def test_config_text_is_plain_yaml() -> None:
+    shared = {"a": 1}
+    text = _litellm.config_text({"x": shared, "y": shared})
+    assert "&id" not in text
+    assert yaml.safe_load(text) == {"x": {"a": 1}, "y": {"a": 1}}
+
+
+def test_policy_knows_the_limit_of_every_alias() -> None:
+    given = gateway(
+        model(max_images=4, aliases=["VLM"]),
+        aliases={"EYES": "chat"},
+        passthrough=[{"path": "/raw", "model": "chat"}],
+        media={"allowed_domains": ["A.example"]},
+    )
+    policy = _litellm.build_policy(given)
+    assert policy["max_images"] == {"EYES": 4, "VLM": 4, "chat": 4}
+    assert policy["media"] == {"allow_data": True, "allowed_domains": ["a.example"]}
+    assert "/raw" in policy["client_routes"]
+
+
+def test_endpoints() -> None:
+    given = gateway(
+        model(
+            backends=[
+                backend(),
+                backend(id="lab", host=None, container=None, engine="openai", url="http://lab:1/v1", key_variable=None, health=False),
+            ]
+        )
+    )
+    endpoints = _litellm.build_endpoints(given, "n1")
+    assert [item["name"] for item in endpoints["gateway"]] == ["gateway/chat"]
+    assert endpoints["gateway"][0]["base_url"] == "http://127.0.0.1:8400/v1"
+    assert [(item["base_url"], item["required"]) for item in endpoints["engines"]] == [
+        ("http://vllm-chat:8000/v1", True),
+        ("http://lab:1/v1", False),
+    ]
+    keyed = _litellm.with_keys(endpoints["engines"], {"ENGINE_KEY_N1": "secret"})
+    assert [item.get("api_key") for item in keyed] == ["secret", None]
+    assert all("key_variable" not in item for item in keyed)
