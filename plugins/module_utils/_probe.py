@@ -209,7 +209,7 @@ def transport_error(exc: BaseException) -> TransportError:
     for one in chain:
         if isinstance(one, http.client.BadStatusLine):
             return TransportError("not_http", "what came back is not HTTP")
-        if isinstance(one, FileNotFoundError):
+        if isinstance(one, FileNotFoundError) or "suitable TLS CA certificate bundle" in str(one):
             return TransportError("tls_mismatch", "ca_path does not exist on this host", True)
     last = chain[-1]
     return TransportError("closed", f"{type(last).__name__}: {last}")

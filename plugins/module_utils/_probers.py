@@ -15,6 +15,7 @@ import subprocess
 import threading
 import time
 import typing as t
+import warnings
 from dataclasses import asdict
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import Cause, classify_log
@@ -48,6 +49,8 @@ _BOOTSTRAP = (
 def requests_transport(request: Request) -> Reply:
     """One request without proxy, netrc or redirect, so that the answer is the endpoint's own."""
     ends = time.monotonic() + request.timeout
+    if not request.validate_certs:
+        warnings.filterwarnings("ignore", message="Unverified HTTPS request")  # the user decided so
     with requests.Session() as session:
         session.trust_env = False
         try:
