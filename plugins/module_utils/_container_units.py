@@ -1,0 +1,821 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+# Do not use this from other collections or standalone plugins/modules!
+
+"""Brings the instances of one host to the wanted state: folders, containers and units of what differs, and of nothing else.
+
+What is true is the label of the running container. So whatever an earlier run left half done, the next one sees and repairs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import re
+import subprocess
+import time
+import typing as t
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import (
+    ENV_FILE,
+    LABEL,
+    OWNER,
+    SERVICE_FILE,
+    FileLock,
+    Paths,
+    container_name,
+    is_ours,
+    read_json,
+    unit_name,
+)
+
+HIDDEN = "<hidden>"
+_NAME = re.compile(r"^[a-z0-9][a-z0-9_.-]*$")
+_FILE = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")
+_VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
+_STAGED = re.compile(r"^\..*\.new$")
+
+# Parts of an instance that make another container. The rest only steers the launcher.
+_CONTAINER_KEYS = ("kind", "name", "image", "entrypoint", "command", "docker_arguments", "networks", "locks", "pull_models")
+_LAUNCHER_KEYS = (
+    "pull",
+    "probe",
+    "start_timeout",
+    "stop_timeout",
+    "watchdog",
+    "drop_page_cache",
+    "download_entrypoint",
+    "download_command",
+    "restart_limit",
+)
+
+
+class UnitsError(Exception):
+    """The run cannot go on. The message is for the user."""
+
+
+# ---------------------------------------------------------------- what is wanted
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """An instance with the files that belong into its folder."""
+
+    kind: str
+    name: str
+    image: str
+    pull: str
+    config_hash: str
+    spec_hash: str
+    locks: tuple[str, ...]
+    stop_timeout: float
+    files: Mapping[str, str] = field(repr=False)  # service.json and env among them
+    secret_names: frozenset[str] = frozenset()
+
+    @property
+    def instance(self) -> str:
+        return f"{self.kind}/{self.name}"
+
+    @property
+    def unit(self) -> str:
+        return unit_name(self.kind, self.name)
+
+    @property
+    def container(self) -> str:
+        return container_name(self.kind, self.name)
+
+
+def _digest(value: t.Any) -> str:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def _variable_text(value: t.Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None else str(value)
+
+
+def env_text(environment: Mapping[str, str]) -> str:
+    """A file for docker's --env-file, which knows neither quotes nor escapes."""
+    return "".join(f"{key}={value}\n" for key, value in sorted(environment.items()))
+
+
+def _check(parameters: Mapping[str, t.Any], environment: Mapping[str, str]) -> list[str]:
+    where = f"{parameters['kind']}/{parameters['name']}"
+    errors = [
+        f"instance {where}: {key} '{parameters[key]}' may consist of lower-case letters, digits, '-', '_' and '.' only"
+        for key in ("kind", "name")
+        if not _NAME.match(parameters[key])
+    ]
+    for file in parameters.get("files") or {}:
+        if not _FILE.match(file) or file in (SERVICE_FILE, ENV_FILE):
+            errors.append(f"instance {where}: files: '{file}' is no plain file name, or one that is used already")
+    for name, value in environment.items():
+        if not _VARIABLE.match(name):
+            errors.append(f"instance {where}: environment: '{name}' is no name of an environment variable")
+        if "\n" in value or "\r" in value or "\0" in value:
+            errors.append(f"instance {where}: environment: {name} has a line break, which Docker's env files cannot hold")
+    probe = parameters.get("probe") or {}
+    variable = probe.get("api_key_variable")
+    if variable and variable not in environment:
+        errors.append(f"instance {where}: probe.api_key_variable: '{variable}' is not among environment and secret_environment")
+    return errors
+
+
+def want(parameters: Mapping[str, t.Any]) -> Wanted:
+    """An instance from the module's parameters. Raises UnitsError with all that is wrong."""
+    plain = {key: _variable_text(value) for key, value in (parameters.get("environment") or {}).items()}
+    secret = {key: _variable_text(value) for key, value in (parameters.get("secret_environment") or {}).items()}
+    environment = {**plain, **secret}
+    errors = _check(parameters, environment)
+    if errors:
+        raise UnitsError("; ".join(errors))
+    files = {name: str(text) for name, text in (parameters.get("files") or {}).items()}
+    service: dict[str, t.Any] = {key: parameters.get(key) for key in _CONTAINER_KEYS + _LAUNCHER_KEYS}
+    service["locks"] = sorted(set(service["locks"] or []))
+    if service["probe"]:
+        service["probe"] = {key: value for key, value in service["probe"].items() if value is not None}
+    service["owner"] = OWNER
+    service["files"] = sorted(files)
+    service["secret_names"] = sorted(secret)
+    service["config_hash"] = _digest([{key: service[key] for key in _CONTAINER_KEYS}, files, environment])
+    service["spec_hash"] = _digest(service)
+    return Wanted(
+        kind=service["kind"],
+        name=service["name"],
+        image=service["image"],
+        pull=service["pull"] or "missing",
+        config_hash=service["config_hash"],
+        spec_hash=service["spec_hash"],
+        locks=tuple(service["locks"]),
+        stop_timeout=float(service["stop_timeout"] or 0),
+        files={**files, ENV_FILE: env_text(environment), SERVICE_FILE: json.dumps(service, indent=2, sort_keys=True) + "\n"},
+        secret_names=frozenset(secret),
+    )
+
+
+def want_all(instances: Iterable[Mapping[str, t.Any]], kinds: Sequence[str]) -> list[Wanted]:
+    wanted: list[Wanted] = []
+    errors: list[str] = []
+    for parameters in instances:
+        try:
+            item = want(parameters)
+        except UnitsError as error:
+            errors.append(str(error))
+            continue
+        if item.kind not in kinds:
+            errors.append(f"instance {item.instance}: its kind is not among 'kinds' ({', '.join(kinds)})")
+        if any(item.instance == other.instance for other in wanted):
+            errors.append(f"instance {item.instance}: is there twice")
+        wanted.append(item)
+    if errors:
+        raise UnitsError("; ".join(errors))
+    return wanted
+
+
+# ---------------------------------------------------------------- what is there
+
+
+@dataclass(frozen=True)
+class Container:
+    name: str
+    state: str
+    owner: str
+    instance: str
+    config_hash: str
+
+    @property
+    def running(self) -> bool:
+        return self.state in ("running", "paused", "restarting")
+
+    @property
+    def owned(self) -> bool:
+        return self.owner == OWNER
+
+
+PS_FORMAT = "\t".join(["{{.Names}}", "{{.State}}"] + ['{{.Label "' + LABEL + key + '"}}' for key in ("owner", "instance", "config-hash")])
+
+
+def parse_ps(text: str) -> dict[str, Container]:
+    containers = {}
+    for line in text.splitlines():
+        parts = line.split("\t")
+        if len(parts) == 5:
+            containers[parts[0]] = Container(*parts)
+    return containers
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A unit's state, as systemctl show tells it."""
+
+    load: str = "not-found"
+    active: str = "inactive"
+    sub: str = "dead"
+
+    @property
+    def present(self) -> bool:
+        return self.load == "loaded"
+
+    @property
+    def up(self) -> bool:
+        return self.active in ("active", "activating", "reloading", "deactivating")
+
+
+SHOW_PROPERTIES = ("LoadState", "ActiveState", "SubState")
+
+
+def parse_show(units: Sequence[str], text: str) -> dict[str, Unit]:
+    """systemctl show answers in the order of the question, blocks parted by empty lines."""
+    found = {}
+    for unit, block in zip(units, text.strip().split("\n\n")):
+        values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        found[unit] = Unit(
+            load=values.get("LoadState", "not-found"),
+            active=values.get("ActiveState", "inactive"),
+            sub=values.get("SubState", "dead"),
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class Folder:
+    """An instance folder: the texts in it, and which of them deviate in text or mode."""
+
+    path: Path
+    exists: bool = False
+    owned: bool = False
+    texts: Mapping[str, str] = field(default_factory=dict, repr=False)
+    modes_right: bool = True
+    listed: tuple[str, ...] = ()  # files of ours, according to its service.json
+    staged: tuple[str, ...] = ()  # left behind by a run that was killed
+
+    def differing(self, wanted: Mapping[str, str]) -> list[str]:
+        return sorted(name for name, text in wanted.items() if self.texts.get(name) != text)
+
+    def surplus(self, wanted: Mapping[str, str]) -> list[str]:
+        return sorted(name for name in self.listed if name not in wanted and name in self.texts)
+
+
+def file_mode(name: str) -> int:
+    return 0o600 if name == ENV_FILE else 0o644
+
+
+def read_folder(path: Path) -> Folder:
+    try:
+        entries = sorted(os.listdir(path))
+    except FileNotFoundError:
+        return Folder(path)
+    texts = {}
+    modes_right = (path.stat().st_mode & 0o7777) == 0o700
+    staged = tuple(entry for entry in entries if _STAGED.match(entry))
+    for entry in entries:
+        file = path / entry
+        if entry in staged or not file.is_file() or file.is_symlink():
+            continue
+        texts[entry] = file.read_bytes().decode("utf-8", "replace")
+        modes_right = modes_right and (file.stat().st_mode & 0o7777) == file_mode(entry)
+    document = read_json(path / SERVICE_FILE)
+    listed = tuple(str(name) for name in (document or {}).get("files") or () if _FILE.match(str(name)))
+    return Folder(path, True, is_ours(document), texts, modes_right, listed, staged)
+
+
+# ---------------------------------------------------------------- what to do
+
+KEEP, RELOAD, START, RESTART = "keep", "reload", "start", "restart"
+
+
+@dataclass(frozen=True)
+class Decision:
+    action: str
+    reason: str
+
+
+def decide(wanted: Wanted, unit: Unit, container: Container | None, state: Mapping[str, t.Any] | None) -> Decision:
+    """What an instance needs. The container's label decides; the launcher's state file counts while there is no container yet."""
+    right = container is not None and container.running and container.config_hash == wanted.config_hash
+    known = (state or {}).get("config_hash") == wanted.config_hash
+    steered = (state or {}).get("spec_hash") in (wanted.spec_hash, None, "")
+    if unit.active in ("active", "reloading"):
+        if right:
+            return Decision(KEEP, "runs as wanted") if steered else Decision(RELOAD, "settings of the launcher differ")
+        if container is None or not container.running:
+            return Decision(RESTART, "the unit is active, but its container does not run")
+        return Decision(RESTART, "the running container has another configuration")
+    if unit.active == "activating":
+        if (right or container is None or not container.running) and known and steered:
+            return Decision(KEEP, "is starting")
+        return Decision(RESTART, "is starting with another configuration")
+    if unit.active == "deactivating":
+        return Decision(RESTART, "is stopping")
+    if unit.active == "failed":
+        return Decision(START, "failed")
+    return Decision(START, "not running")
+
+
+def diff_of(wanted: Wanted, folder: Folder) -> list[dict[str, str]]:
+    """Before and after of what differs, without any secret."""
+    result = []
+    names = folder.differing(wanted.files)
+    for name in names + folder.surplus(wanted.files):
+        before, after = folder.texts.get(name, ""), wanted.files.get(name, "")
+        if name == ENV_FILE:
+            before, after = hide_secrets(before, after, wanted.secret_names, old_secret_names(folder))
+        header = f"{folder.path}/{name}"
+        result.append({"before_header": header, "after_header": header, "before": before, "after": after})
+    return result
+
+
+def old_secret_names(folder: Folder) -> frozenset[str] | None:
+    """Which variables were secret; None: it isn't known, so all of them."""
+    try:
+        return frozenset(json.loads(folder.texts[SERVICE_FILE])["secret_names"])
+    except (KeyError, ValueError, TypeError):
+        return None
+
+
+def hide_secrets(before: str, after: str, new: frozenset[str], old: frozenset[str] | None) -> tuple[str, str]:
+    def pairs(text: str) -> dict[str, str]:
+        return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+
+    was, will = pairs(before), pairs(after)
+
+    def shown(name: str, value: str, mark: str) -> str:
+        return HIDDEN + mark if name in new or name in (old or ()) else value
+
+    first = "".join(f"{name}={HIDDEN if old is None else shown(name, value, '')}\n" for name, value in was.items())
+    second = "".join(
+        f"{name}={shown(name, value, ' (changed)' if name in was and was[name] != value else '')}\n" for name, value in will.items()
+    )
+    return first, second
+
+
+# ---------------------------------------------------------------- files
+
+
+def stage(folder: Path, files: Mapping[str, str]) -> list[tuple[Path, Path]]:
+    """Writes new files beside the old ones. Nothing that counts is touched; on an error nothing is left."""
+    made = not folder.exists()
+    staged: list[tuple[Path, Path]] = []
+    try:
+        if made:
+            folder.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700)
+        os.chmod(folder, 0o700)
+        for name, text in files.items():
+            temporary = folder / f".{name}.new"
+            staged.append((temporary, folder / name))
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+            with os.fdopen(descriptor, "wb") as handle:
+                os.fchmod(handle.fileno(), file_mode(name))
+                handle.write(text.encode("utf-8"))
+                handle.flush()
+                os.fsync(handle.fileno())
+    except OSError as error:
+        unstage(staged)
+        if made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        reason = "no space left" if error.errno in (errno.ENOSPC, errno.EDQUOT) else str(error.strerror or error)
+        raise UnitsError(f"cannot write {error.filename or folder}: {reason}. Nothing was changed: the old files are whole.") from error
+    return staged
+
+
+def unstage(staged: Iterable[tuple[Path, Path]]) -> None:
+    for temporary, _final in staged:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def commit(folder: Path, staged: Sequence[tuple[Path, Path]], surplus: Iterable[str]) -> None:
+    """Puts staged files in place, service.json last: its hash must never be newer than the files it speaks of."""
+    for temporary, final in sorted(staged, key=lambda pair: pair[1].name == SERVICE_FILE):
+        os.replace(temporary, final)
+    for name in surplus:
+        (folder / name).unlink()
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_folder(folder: Folder) -> None:
+    """Removes what is ours in it, service.json last. Files that somebody else put there stay, and the folder with them."""
+    for name in [*folder.staged, *folder.listed, ENV_FILE, SERVICE_FILE]:
+        with contextlib.suppress(FileNotFoundError):
+            (folder.path / name).unlink()
+    with contextlib.suppress(OSError):
+        folder.path.rmdir()
+
+
+# ---------------------------------------------------------------- the host
+
+
+@dataclass(frozen=True)
+class Ran:
+    rc: int
+    out: str = ""
+    err: str = ""
+
+
+Run = Callable[[Sequence[str], float], Ran]
+
+
+def run_command(argv: Sequence[str], timeout: float) -> Ran:
+    """Runs a program; one that does not exist answers 127."""
+    try:
+        done = subprocess.run(list(argv), stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False)
+    except FileNotFoundError:
+        return Ran(127, "", f"{argv[0]}: not found")
+    except subprocess.TimeoutExpired:
+        return Ran(124, "", f"no answer within {timeout:.0f} s: {' '.join(argv[:3])}")
+    return Ran(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
+
+
+@dataclass(frozen=True)
+class Settings:
+    paths: Paths
+    kinds: tuple[str, ...]
+    systemctl: str = "systemctl"
+    wants_dir: Path = Path("/etc/systemd/system/gpu-inference.target.wants")
+    purge: bool = True
+    restart: bool = True
+    lock_timeout: float = 600.0
+    gpu_lock_timeout: float = 900.0
+    pull_timeout: float = 7200.0
+    check_mode: bool = False
+
+
+@dataclass
+class Report:
+    """What a run did, or would do."""
+
+    changed: bool = False
+    started: list[str] = field(default_factory=list)
+    restarted: list[str] = field(default_factory=list)
+    reloaded: list[str] = field(default_factory=list)
+    stopped: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    unchanged: list[str] = field(default_factory=list)
+    pending: list[str] = field(default_factory=list)
+    units: dict[str, dict[str, str]] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    diff: list[dict[str, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Stray:
+    """Something of ours that nobody wants any more."""
+
+    kind: str
+    name: str
+    folder: Folder
+
+    @property
+    def instance(self) -> str:
+        return f"{self.kind}/{self.name}"
+
+    @property
+    def unit(self) -> str:
+        return unit_name(self.kind, self.name)
+
+
+class Reconciler:
+    def __init__(
+        self,
+        settings: Settings,
+        run: Run = run_command,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.settings = settings
+        self.paths = settings.paths
+        self._run = run
+        self._clock = clock
+        self._sleep = sleep
+
+    # -- one run
+
+    def apply(self, wanted: Sequence[Wanted], who: str = "") -> Report:
+        if self.settings.check_mode:
+            return self._apply(wanted)
+        lock = self._lock(who)
+        try:
+            return self._apply(wanted)
+        finally:
+            lock.release()
+
+    def _lock(self, who: str) -> FileLock:
+        """One run at a time on a host."""
+        lock = FileLock(self.paths.runtime / "reconcile.lock")
+        deadline = self._clock() + self.settings.lock_timeout
+        text = json.dumps({"pid": os.getpid(), "user": who, "since": time.strftime("%Y-%m-%d %H:%M:%S %Z")}) + "\n"
+        while not lock.try_lock(text):
+            if self._clock() >= deadline:
+                holder = read_json(lock.path) or {}
+                raise UnitsError(
+                    f"another run works on this host: process {holder.get('pid', '?')} of user {holder.get('user') or '?'} "
+                    f"since {holder.get('since', '?')} (waited {self.settings.lock_timeout:.0f} s for {lock.path}). "
+                    "Let it finish, or end that process, and run again."
+                )
+            self._sleep(0.5)
+        return lock
+
+    def _apply(self, wanted: Sequence[Wanted]) -> Report:
+        report = Report()
+        folders = {item.instance: read_folder(self.paths.folder(item.kind, item.name)) for item in wanted}
+        for item in wanted:
+            folder = folders[item.instance]
+            if folder.exists and not folder.owned and folder.texts:
+                raise UnitsError(f"{folder.path} exists and is not ours: its service.json does not carry the owner marker {OWNER}")
+        containers = self._containers()
+        for item in wanted:
+            container = containers.get(item.container)
+            if container is not None and not (container.owned and container.instance == item.instance):
+                raise UnitsError(
+                    f"a container named {item.container} exists and is not ours. Remove or rename it, or rename {item.instance}."
+                )
+        strays = self._strays(wanted, containers) if self.settings.purge else []
+        units = self._units([item.unit for item in wanted] + [stray.unit for stray in strays])
+        decisions = {
+            item.instance: decide(item, units[item.unit], containers.get(item.container), read_json(self.paths.state(item.kind, item.name)))
+            for item in wanted
+        }
+        if not self.settings.check_mode:
+            self._check_host([item for item in wanted if decisions[item.instance].action != KEEP], units)
+
+        actions: dict[str, str] = {}
+        for item in wanted:
+            decision, folder = decisions[item.instance], folders[item.instance]
+            differs = bool(folder.differing(item.files) or folder.surplus(item.files) or not folder.modes_right)
+            action = decision.action
+            if action != KEEP and not self.settings.restart:
+                report.pending.append(item.instance)
+                action = KEEP
+            actions[item.instance] = action
+            report.units[item.instance] = {
+                "unit": item.unit,
+                "container": item.container,
+                "config_hash": item.config_hash,
+                "action": action,
+                "reason": decision.reason,
+            }
+            report.diff += diff_of(item, folder)
+            if action == KEEP and not differs and self._enabled(item.unit):
+                report.unchanged.append(item.instance)
+            else:
+                report.changed = True
+        for stray in strays:
+            report.changed = True
+            report.removed.append(stray.instance)
+            report.units[stray.instance] = {
+                "unit": stray.unit,
+                "container": container_name(stray.kind, stray.name),
+                "config_hash": "",
+                "action": "remove",
+                "reason": "left the list of instances",
+            }
+            report.diff.append(
+                {
+                    "before_header": str(stray.folder.path),
+                    "after_header": str(stray.folder.path),
+                    "before": "present\n",
+                    "after": "absent\n",
+                }
+            )
+        report.started = [item.instance for item in wanted if actions[item.instance] == START]
+        report.restarted = [item.instance for item in wanted if actions[item.instance] == RESTART]
+        report.reloaded = [item.instance for item in wanted if actions[item.instance] == RELOAD]
+        report.stopped = [item.instance for item in wanted if actions[item.instance] == RESTART] + [
+            stray.instance for stray in strays if units[stray.unit].up
+        ]
+        if report.changed and not self.settings.check_mode:
+            self._carry_out(wanted, folders, units, actions, strays, containers, report)
+        return report
+
+    # -- looking
+
+    def _containers(self) -> dict[str, Container]:
+        ran = self._run([self.paths.docker, "ps", "--all", "--no-trunc", "--format", PS_FORMAT], 60)
+        if ran.rc != 0:
+            if self.settings.check_mode:
+                return {}
+            raise UnitsError(f"Docker does not answer ({self.paths.docker} ps): {ran.err.strip()}. See systemctl status docker.")
+        return parse_ps(ran.out)
+
+    def _units(self, units: Sequence[str]) -> dict[str, Unit]:
+        if not units:
+            return {}
+        ran = self._run([self.settings.systemctl, "show", "--no-pager", "--property=" + ",".join(SHOW_PROPERTIES), "--", *units], 60)
+        if ran.rc != 0:
+            if self.settings.check_mode:
+                return {unit: Unit() for unit in units}
+            raise UnitsError(f"systemd does not answer (systemctl show): {ran.err.strip()}")
+        found = parse_show(units, ran.out)
+        return {unit: found.get(unit, Unit()) for unit in units}
+
+    def _strays(self, wanted: Sequence[Wanted], containers: Mapping[str, Container]) -> list[Stray]:
+        """Folders with our marker, and containers with our labels, of the kinds of this call."""
+        names = {item.instance for item in wanted}
+        strays: dict[str, Stray] = {}
+        for kind in self.settings.kinds:
+            try:
+                entries = sorted(os.listdir(self.paths.instances / kind))
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            for name in entries:
+                if f"{kind}/{name}" in names or not _NAME.match(name):
+                    continue
+                folder = read_folder(self.paths.folder(kind, name))
+                if folder.owned:
+                    strays[f"{kind}/{name}"] = Stray(kind, name, folder)
+        for container in containers.values():
+            kind, _slash, name = container.instance.partition("/")
+            if not container.owned or kind not in self.settings.kinds or not _NAME.match(name):
+                continue
+            if container.instance not in names and container.instance not in strays and container.name == container_name(kind, name):
+                strays[container.instance] = Stray(kind, name, Folder(self.paths.folder(kind, name)))
+        return list(strays.values())
+
+    def _check_host(self, needed: Sequence[Wanted], units: Mapping[str, Unit]) -> None:
+        missing = sorted({f"{item.kind}@.service" for item in needed if not units[item.unit].present})
+        if missing:
+            raise UnitsError(f"the template units are not installed: {', '.join(missing)}. The role of that kind installs it.")
+
+    # -- doing
+
+    def _carry_out(
+        self,
+        wanted: Sequence[Wanted],
+        folders: Mapping[str, Folder],
+        units: Mapping[str, Unit],
+        actions: dict[str, str],
+        strays: Sequence[Stray],
+        containers: Mapping[str, Container],
+        report: Report,
+    ) -> None:
+        self._pull(wanted, actions, containers, report)
+        refused = {instance for instance, action in actions.items() if action == "refused"}
+        staged: dict[str, list[tuple[Path, Path]]] = {}
+        try:
+            for item in wanted:
+                folder = folders[item.instance]
+                names = [name for name in item.files if not folder.modes_right or name in folder.differing(item.files)]
+                if item.instance not in refused and (names or not folder.exists):
+                    staged[item.instance] = stage(folder.path, {name: item.files[name] for name in names})
+        except UnitsError:
+            for pairs in staged.values():
+                unstage(pairs)
+            raise
+        for item in wanted:
+            if item.instance in refused:
+                continue
+            folder = folders[item.instance]
+            kept = {temporary for temporary, _final in staged.get(item.instance, ())}
+            unstage((folder.path / name, folder.path) for name in folder.staged if folder.path / name not in kept)
+            surplus = folder.surplus(item.files)
+            if item.instance in staged or surplus:
+                commit(folder.path, staged.get(item.instance, ()), surplus)
+
+        stopping = [(item.kind, item.name, item.locks) for item in wanted if actions[item.instance] == RESTART]
+        stopping += [(stray.kind, stray.name, self._old_locks(stray)) for stray in strays if units[stray.unit].up]
+        longest = max([item.stop_timeout for item in wanted] + [60.0])
+        self._stop(stopping, longest, report)
+        for stray in strays:
+            self._remove(stray, units[stray.unit], containers)
+        self._start(wanted, units, actions)
+
+    @staticmethod
+    def _old_locks(stray: Stray) -> tuple[str, ...]:
+        try:
+            return tuple(json.loads(stray.folder.texts[SERVICE_FILE]).get("locks") or ())
+        except (KeyError, ValueError, AttributeError):
+            return ()
+
+    def _pull(self, wanted: Sequence[Wanted], actions: dict[str, str], containers: Mapping[str, Container], report: Report) -> None:
+        """Fetches a new image while the old container still serves. Where that fails, the old one stays."""
+        waiting: dict[str, list[Wanted]] = {}
+        for item in wanted:
+            container = containers.get(item.container)
+            if actions[item.instance] == RESTART and container is not None and container.running:
+                waiting.setdefault(item.image, []).append(item)
+        for image, items in waiting.items():
+            if self._run([self.paths.docker, "image", "inspect", "--format", "{{.Id}}", image], 60).rc == 0:
+                continue
+            if any(item.pull == "never" for item in items):
+                problem = "it is not on this host, and pull is 'never'"
+            else:
+                ran = self._run([self.paths.docker, "pull", "--quiet", image], self.settings.pull_timeout)
+                if ran.rc == 0:
+                    continue
+                problem = ran.err.strip() or f"docker pull ended with {ran.rc}"
+            for item in items:
+                actions[item.instance] = "refused"
+                report.units[item.instance]["action"] = "refused"
+                report.units[item.instance]["reason"] = f"image {image}: {problem}"
+                for names in (report.restarted, report.stopped):
+                    names.remove(item.instance)
+                report.failures.append(f"{item.instance}: cannot get image {image}: {problem}. The old container still serves.")
+
+    def _stop(self, stopping: Sequence[tuple[str, str, tuple[str, ...]]], longest: float, report: Report) -> None:
+        """Stops all that goes or changes before anything starts.
+
+        Memory that a stopping engine frees misleads a neighbour that measures the GPU at that moment. So engines that are ready
+        stop only while nobody else loads on their GPUs.
+        """
+        if not stopping:
+            return
+        idle, serving, locks = [], [], set()
+        for kind, name, names in stopping:
+            state = read_json(self.paths.state(kind, name)) or {}
+            if state.get("phase") == "ready" and names:
+                serving.append(unit_name(kind, name))
+                locks |= set(names)
+            else:
+                idle.append(unit_name(kind, name))
+        self._systemctl_stop(idle, longest)
+        held: list[FileLock] = []
+        deadline = self._clock() + self.settings.gpu_lock_timeout
+        try:
+            for name in sorted(locks):
+                lock = FileLock(self.paths.gpu_lock(name))
+                while not lock.try_lock(f"reconciler {os.getpid()}\n"):
+                    if self._clock() >= deadline:
+                        report.warnings.append(f"an engine still loads on GPU {name}; stopped its neighbours all the same")
+                        break
+                    self._sleep(0.5)
+                held.append(lock)
+            self._systemctl_stop(serving, longest)
+        finally:
+            for lock in held:
+                lock.release()
+
+    def _systemctl_stop(self, units: Sequence[str], longest: float) -> None:
+        if not units:
+            return
+        ran = self._run([self.settings.systemctl, "stop", "--", *units], longest + 180)
+        if ran.rc != 0:
+            raise UnitsError(f"cannot stop {', '.join(units)}: {ran.err.strip()}")
+
+    def _remove(self, stray: Stray, unit: Unit, containers: Mapping[str, Container]) -> None:
+        if self._enabled(stray.unit):
+            (self.settings.wants_dir / stray.unit).unlink()
+        if unit.active == "failed":
+            self._run([self.settings.systemctl, "reset-failed", "--", stray.unit], 60)
+        container = containers.get(container_name(stray.kind, stray.name))
+        if container is not None and container.owned and container.instance == stray.instance:
+            ran = self._run([self.paths.docker, "rm", "--force", container.name], 120)
+            if ran.rc != 0 and "No such container" not in ran.err:
+                raise UnitsError(f"cannot remove the container {container.name}: {ran.err.strip()}")
+        for file in (self.paths.state(stray.kind, stray.name), self.paths.history(stray.kind, stray.name)):
+            with contextlib.suppress(FileNotFoundError):
+                file.unlink()
+        if stray.folder.exists:
+            remove_folder(stray.folder)
+
+    def _start(self, wanted: Sequence[Wanted], units: Mapping[str, Unit], actions: Mapping[str, str]) -> None:
+        starting = [item for item in wanted if actions[item.instance] in (START, RESTART)]
+        for item in wanted:
+            if not self._enabled(item.unit):
+                self._enable(item.kind, item.unit)
+        reloading = [item.unit for item in wanted if actions[item.instance] == RELOAD]
+        if reloading:
+            self._must([self.settings.systemctl, "kill", "--kill-who=main", "--signal=SIGHUP", "--", *reloading])
+        if not starting:
+            return
+        for item in starting:
+            for file in (self.paths.state(item.kind, item.name), self.paths.history(item.kind, item.name)):
+                with contextlib.suppress(FileNotFoundError):
+                    file.unlink()
+        names = [item.unit for item in starting]
+        self._run([self.settings.systemctl, "reset-failed", "--", *names], 60)
+        self._must([self.settings.systemctl, "start", "--no-block", "--", *names])
+
+    def _enabled(self, unit: str) -> bool:
+        return (self.settings.wants_dir / unit).is_symlink()
+
+    def _enable(self, kind: str, unit: str) -> None:
+        """Has the unit started at boot.
+
+        By a link of our own: systemctl enable would reload systemd, which can take GPUs from running containers, and
+        systemctl enable --no-reload makes systemd advise everybody to do so.
+        """
+        self.settings.wants_dir.mkdir(mode=0o755, parents=True, exist_ok=True)
+        (self.settings.wants_dir / unit).symlink_to(f"../{kind}@.service")
+
+    def _must(self, argv: Sequence[str]) -> None:
+        ran = self._run(argv, 120)
+        if ran.rc != 0:
+            raise UnitsError(f"{' '.join(argv[:4])} failed: {ran.err.strip()}")

@@ -1,0 +1,1496 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+# It runs on the managed nodes as /usr/local/lib/gpu-inference/_launcher.py: standard library only, Python 3.9.
+
+"""Main process of an instance's systemd unit: starts one container, proves that its model answers, and watches it.
+
+The life of an instance is described in docs/launcher.md. In short: pull, lock the GPUs, start, follow the log, probe, READY=1,
+unlock, watch. Whatever kills this process leaves the container running; the next one adopts it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import queue
+import re
+import signal
+import socket
+import subprocess  # nosec: argument lists only
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, Any, Callable
+
+try:
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils import _progress as progress
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import REMEDIES, Cause, Diagnosis, classify_log, redact
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import (
+        ENV_FILE,
+        LABEL,
+        OWNER,
+        SERVICE_FILE,
+        FileLock,
+        Paths,
+        container_name,
+        is_ours,
+        read_json,
+        unit_name,
+        write_atomically,
+    )
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils._probe import Endpoint, Observation, probe
+except ImportError:  # on the node the files lie side by side
+    import _progress as progress  # type: ignore[import-not-found,no-redef]
+    from _causes import REMEDIES, Cause, Diagnosis, classify_log, redact  # type: ignore[import-not-found,no-redef]
+    from _node import (  # type: ignore[import-not-found,no-redef]
+        ENV_FILE,
+        LABEL,
+        OWNER,
+        SERVICE_FILE,
+        FileLock,
+        Paths,
+        container_name,
+        is_ours,
+        read_json,
+        unit_name,
+        write_atomically,
+    )
+    from _probe import Endpoint, Observation, probe  # type: ignore[import-not-found,no-redef]
+
+EXIT_STOPPED = 0
+EXIT_FAILED = 1
+EXIT_PERMANENT = 78  # RestartPreventExitStatus of the units
+STABLE_AFTER = 300.0  # an instance that was ready for so long starts its count of failures anew
+NEIGHBOUR_GRACE = 20.0  # time for a killed launcher to come back and look after its container
+PULL_TIMEOUT = 4 * 3600.0
+KEPT_LINES = 3000
+
+# ---------------------------------------------------------------- what is asked for
+
+
+class SpecError(ValueError):
+    """The service.json of an instance cannot be used."""
+
+
+@dataclass(frozen=True)
+class ProbeSpec:
+    base_url: str
+    health_path: str = "/health"
+    level: str = "answer"
+    capability: str = "chat"
+    model: str | None = None
+    modalities: tuple[str, ...] = ()
+    api_key_variable: str | None = None
+    dimension: int | None = None
+
+
+@dataclass(frozen=True)
+class Spec:
+    """An instance, as the reconciler wrote it into service.json."""
+
+    kind: str
+    name: str
+    image: str
+    config_hash: str
+    spec_hash: str = ""
+    pull: str = "missing"
+    entrypoint: str | None = None
+    command: tuple[str, ...] = ()
+    docker_arguments: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
+    locks: tuple[str, ...] = ()
+    probe: ProbeSpec | None = None
+    start_timeout: float = 900.0
+    stop_timeout: float = 60.0
+    watchdog: float = 0.0
+    drop_page_cache: bool = False
+    pull_models: tuple[str, ...] = ()
+    download_command: tuple[str, ...] = ()
+    download_entrypoint: str | None = None
+    secret_names: tuple[str, ...] = ()
+    restart_limit: int = 5
+
+    @property
+    def instance(self) -> str:
+        return f"{self.kind}/{self.name}"
+
+    @property
+    def unit(self) -> str:
+        return unit_name(self.kind, self.name)
+
+    @property
+    def container(self) -> str:
+        return container_name(self.kind, self.name)
+
+
+def _strings(document: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    value = document.get(key) or []
+    if not isinstance(value, list):
+        raise SpecError(f"{key} is not a list")
+    return tuple(str(item) for item in value)
+
+
+def parse_spec(text: str, kind: str, name: str) -> Spec:
+    """Reads service.json; unknown keys are left alone, so that an older launcher lives with a newer collection."""
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        raise SpecError(f"service.json is not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise SpecError("service.json is not a JSON object")
+    if not is_ours(document):
+        raise SpecError(f"service.json does not carry the owner marker {OWNER}")
+    if (document.get("kind"), document.get("name")) != (kind, name):
+        raise SpecError("service.json is that of {}/{}".format(document.get("kind"), document.get("name")))
+    for key in ("image", "config_hash"):
+        if not document.get(key):
+            raise SpecError(f"service.json has no {key}")
+    probe_spec = None
+    raw = document.get("probe")
+    if raw:
+        if not raw.get("base_url"):
+            raise SpecError("probe has no base_url")
+        probe_spec = ProbeSpec(
+            base_url=str(raw["base_url"]),
+            health_path=str(raw.get("health_path") or "/health"),
+            level=str(raw.get("level") or "answer"),
+            capability=str(raw.get("capability") or "chat"),
+            model=raw.get("model"),
+            modalities=_strings(raw, "modalities"),
+            api_key_variable=raw.get("api_key_variable"),
+            dimension=raw.get("dimension"),
+        )
+    try:
+        return Spec(
+            kind=kind,
+            name=name,
+            image=str(document["image"]),
+            config_hash=str(document["config_hash"]),
+            spec_hash=str(document.get("spec_hash") or ""),
+            pull=str(document.get("pull") or "missing"),
+            entrypoint=document.get("entrypoint"),
+            command=_strings(document, "command"),
+            docker_arguments=_strings(document, "docker_arguments"),
+            networks=_strings(document, "networks"),
+            locks=tuple(sorted(set(_strings(document, "locks")))),
+            probe=probe_spec,
+            start_timeout=float(document.get("start_timeout") or 900),
+            stop_timeout=float(60 if document.get("stop_timeout") is None else document["stop_timeout"]),
+            watchdog=float(document.get("watchdog") or 0),
+            drop_page_cache=bool(document.get("drop_page_cache")),
+            pull_models=_strings(document, "pull_models"),
+            download_command=_strings(document, "download_command"),
+            download_entrypoint=document.get("download_entrypoint"),
+            secret_names=_strings(document, "secret_names"),
+            restart_limit=int(document.get("restart_limit") or 5),
+        )
+    except (TypeError, ValueError) as error:
+        raise SpecError(f"service.json has a value of the wrong type: {error}") from error
+
+
+def parse_env(text: str) -> dict[str, str]:
+    """An env file in Docker's form: no quoting, no escapes."""
+    pairs = (line.partition("=") for line in text.splitlines() if line and not line.startswith("#"))
+    return {key: value for key, separator, value in pairs if separator}
+
+
+# ---------------------------------------------------------------- decisions, free of side effects
+
+
+def create_argv(spec: Spec, env_file: str) -> list[str]:
+    """Arguments of docker create. Nothing secret: keys come from the env file."""
+    argv = ["create", "--name", spec.container, "--pull", "never", "--env-file", env_file]
+    for key, value in (
+        ("owner", OWNER),
+        ("instance", spec.instance),
+        ("config-hash", spec.config_hash),
+        ("locks", ",".join(spec.locks)),
+    ):
+        argv += ["--label", f"{LABEL}{key}={value}"]
+    if not any(argument.split("=")[0] == "--log-driver" for argument in spec.docker_arguments):
+        # The journal keeps the log. Docker's copy only bridges the moments in which nobody reads.
+        argv += ["--log-driver", "local", "--log-opt", "max-size=10m", "--log-opt", "max-file=2"]
+    if spec.networks:
+        argv += ["--network", spec.networks[0]]
+    argv += list(spec.docker_arguments)
+    if spec.entrypoint is not None:
+        argv += ["--entrypoint", spec.entrypoint]
+    return argv + [spec.image] + list(spec.command)
+
+
+def download_argv(spec: Spec, env_file: str) -> list[str]:
+    """Arguments of docker run for the download that precedes the start: same image, mounts and environment, but no ports."""
+    argv = ["run", "--rm", "--name", spec.container + "-download", "--pull", "never", "--env-file", env_file]
+    argv += ["--label", f"{LABEL}owner={OWNER}", "--label", f"{LABEL}download-of={spec.instance}"]
+    if spec.networks:
+        argv += ["--network", spec.networks[0]]
+    skip = False
+    for argument in spec.docker_arguments:
+        if skip or argument in ("-p", "--publish"):
+            skip = not skip
+        elif not argument.startswith("--publish="):
+            argv.append(argument)
+    if spec.download_entrypoint is not None:
+        argv += ["--entrypoint", spec.download_entrypoint]
+    return argv + [spec.image] + list(spec.download_command)
+
+
+@dataclass(frozen=True)
+class Container:
+    """What docker inspect tells about a container."""
+
+    id: str
+    name: str
+    running: bool
+    exit_code: int
+    oom_killed: bool
+    started_at: str
+    labels: Mapping[str, str]
+
+    @property
+    def owned(self) -> bool:
+        return self.labels.get(LABEL + "owner") == OWNER
+
+    @property
+    def instance(self) -> str:
+        return self.labels.get(LABEL + "instance", "")
+
+    @property
+    def locks(self) -> tuple[str, ...]:
+        return tuple(lock for lock in self.labels.get(LABEL + "locks", "").split(",") if lock)
+
+
+def parse_inspect(text: str) -> list[Container]:
+    containers = []
+    for document in json.loads(text or "[]"):
+        state = document.get("State") or {}
+        containers.append(
+            Container(
+                id=document["Id"],
+                name=str(document.get("Name", "")).lstrip("/"),
+                running=bool(state.get("Running")),
+                exit_code=int(state.get("ExitCode") or 0),
+                oom_killed=bool(state.get("OOMKilled")),
+                started_at=str(state.get("StartedAt") or ""),
+                labels=(document.get("Config") or {}).get("Labels") or {},
+            )
+        )
+    return containers
+
+
+ADOPT, REPLACE, ABSENT, FOREIGN = "adopt", "replace", "absent", "foreign"
+
+
+def decide_existing(container: Container | None, spec: Spec) -> str:
+    """What to do about a container that has our name already."""
+    if container is None:
+        return ABSENT
+    if not container.owned or container.instance != spec.instance:
+        return FOREIGN
+    if container.running and container.labels.get(LABEL + "config-hash") == spec.config_hash:
+        return ADOPT
+    return REPLACE
+
+
+def may_disturb(neighbour: Container, spec: Spec, state: Mapping[str, Any] | None, alive: bool) -> bool:
+    """Whether another container of ours on one of our GPUs may still be loading.
+
+    Its launcher's state file says so, as long as it speaks of this very container. A dead launcher's word that it was ready still
+    holds; its word that nothing had been loaded yet does not.
+    """
+    if not neighbour.running or neighbour.instance == spec.instance or not set(neighbour.locks) & set(spec.locks):
+        return False
+    if state is None or state.get("container_id") != neighbour.id:
+        return True
+    if state.get("phase") == progress.READY:
+        return False
+    return not alive or bool(state.get("loading"))
+
+
+@dataclass(frozen=True)
+class Backoff:
+    """Wait before the next attempt. systemd's own RestartSec comes on top."""
+
+    base: float = 5.0
+    longest: float = 120.0
+
+    def delay(self, failures: int) -> float:
+        return 0.0 if failures < 2 else min(self.longest, self.base * 2.0 ** (failures - 1))
+
+
+def count_failure(failures_before: int, ready_for: float) -> int:
+    return 1 if ready_for >= STABLE_AFTER else failures_before + 1
+
+
+def verdict(diagnosis: Diagnosis, failures: int, limit: int) -> Diagnosis:
+    """The diagnosis to publish: after too many failures in a row it becomes permanent."""
+    if diagnosis.permanent or failures < limit:
+        return diagnosis
+    cause = Cause.CRASH_LOOP if diagnosis.cause is Cause.UNKNOWN else diagnosis.cause
+    return replace(
+        diagnosis,
+        cause=cause,
+        message=f"{failures} failed starts in a row, given up. The last one: {diagnosis.message}",
+        remedy=REMEDIES[cause],
+        permanent=True,
+    )
+
+
+def probe_timeout(number: int) -> float:
+    """Time limit of the n-th readiness probe: the first answer of a model may take long, a dead port answers at once."""
+    return (10.0, 10.0, 30.0, 60.0)[number] if number < 4 else 120.0
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Decides when an engine counts as hung: no sign of life for longer than the limit."""
+
+    limit: float
+    last_sign: float
+    counter: float | None = None
+
+    def observe(self, now: float, answered: bool, counter: float | None) -> Watch:
+        moved = counter is not None and self.counter is not None and counter != self.counter
+        sign = now if answered or moved else self.last_sign
+        return replace(self, last_sign=sign, counter=self.counter if counter is None else counter)
+
+    def excuse(self, now: float) -> Watch:
+        """While Docker is down its published ports are too: that is not the engine's fault."""
+        return replace(self, last_sign=now)
+
+    def hung(self, now: float) -> bool:
+        return self.limit > 0 and now - self.last_sign > self.limit
+
+
+_COUNTERS = re.compile(
+    r"^vllm:(?:prompt_tokens_total|generation_tokens_total|request_success_total|iteration_tokens_total_count)(?:\{[^}]*\})?\s+(\S+)", re.M
+)
+
+
+def activity(metrics: str) -> float | None:
+    """Sum of vLLM's work counters. While it moves, the engine works, however long its queue."""
+    values = [float(value) for value in _COUNTERS.findall(metrics)]
+    return sum(values) if values else None
+
+
+def missing_models(tags: Mapping[str, Any], wanted: Iterable[str]) -> list[str]:
+    """Which models Ollama has not got yet. A name without tag means :latest."""
+
+    def full(name: str) -> str:
+        return name if ":" in name.rsplit("/", 1)[-1] else name + ":latest"
+
+    present = {full(str(model.get("name") or model.get("model") or "")) for model in tags.get("models") or []}
+    return [name for name in wanted if full(name) not in present]
+
+
+def cpu_share(processes: Mapping[str, Any]) -> int:
+    """Percentage of Ollama's loaded models that lies outside the GPU, from GET /api/ps."""
+    models = processes.get("models") or []
+    size = sum(int(model.get("size") or 0) for model in models)
+    vram = sum(int(model.get("size_vram") or 0) for model in models)
+    return 0 if size <= 0 else max(0, round(100 * (size - vram) / size))
+
+
+def split_timestamp(raw: bytes) -> tuple[str, bytes]:
+    """Parts a line of docker logs --timestamps."""
+    stamp, separator, line = raw.partition(b" ")
+    if separator and re.match(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", stamp):
+        return stamp.decode("ascii", "replace"), line
+    return "", raw
+
+
+def daemon_down(text: str) -> bool:
+    return bool(re.search(r"Cannot connect to the Docker daemon|[Ii]s the docker daemon running|error during connect|docker\.sock", text))
+
+
+# ---------------------------------------------------------------- the outside world
+
+
+class Stopped(Exception):  # noqa: N818 - an event, not an error
+    """SIGTERM came."""
+
+
+class Reload(Exception):  # noqa: N818 - an event, not an error
+    """SIGHUP came: run the program anew in the same process."""
+
+
+class DockerDown(Exception):  # noqa: N818
+    """The Docker daemon does not answer."""
+
+
+class Failure(Exception):  # noqa: N818
+    def __init__(self, diagnosis: Diagnosis) -> None:
+        super().__init__(diagnosis.message)
+        self.diagnosis = diagnosis
+
+
+@dataclass(frozen=True)
+class Result:
+    rc: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[str]:
+        return (self.out + self.err).splitlines()
+
+
+def run_process(
+    argv: Sequence[str], timeout: float, cancelled: Callable[[], bool] = lambda: False, on_line: Callable[[str], None] | None = None
+) -> Result:
+    """Runs a command; a line callback runs in the caller's thread. Cancelling or the time limit kills the command."""
+    process = subprocess.Popen(list(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    lines: queue.SimpleQueue[tuple[int, str]] = queue.SimpleQueue()
+
+    def read(number: int, stream: IO[bytes]) -> None:
+        for raw in stream:
+            lines.put((number, raw.decode("utf-8", "replace")))
+
+    if process.stdout is None or process.stderr is None:  # for the type checker
+        raise RuntimeError("no pipes")
+    readers = [threading.Thread(target=read, args=item, daemon=True) for item in enumerate((process.stdout, process.stderr))]
+    for reader in readers:
+        reader.start()
+    texts: tuple[list[str], list[str]] = ([], [])
+    deadline = time.monotonic() + timeout
+
+    def drain(wait: float) -> None:
+        while True:
+            try:
+                number, line = lines.get(timeout=wait) if wait else lines.get_nowait()
+            except queue.Empty:
+                return
+            texts[number].append(line)
+            if on_line:
+                on_line(line.rstrip("\n"))
+            wait = 0
+
+    rc: int | None = None
+    try:
+        while rc is None:
+            if cancelled():
+                raise Stopped
+            if time.monotonic() > deadline:
+                process.kill()
+                process.wait()
+                return Result(124, "".join(texts[0]), "".join(texts[1]) + f"no answer within {timeout:.0f} s: {' '.join(argv[:3])}\n")
+            drain(0.1)
+            rc = process.poll()
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    for reader in readers:
+        reader.join(2.0)
+    drain(0)
+    return Result(rc, "".join(texts[0]), "".join(texts[1]))
+
+
+class Docker:
+    """The Docker command line. Only this class knows its words."""
+
+    def __init__(self, program: str, cancelled: Callable[[], bool]) -> None:
+        self.program = program
+        self._cancelled = cancelled
+
+    def call(self, *argv: str, timeout: float = 60.0, on_line: Callable[[str], None] | None = None, interruptible: bool = True) -> Result:
+        try:
+            result = run_process([self.program] + list(argv), timeout, self._cancelled if interruptible else lambda: False, on_line)
+        except FileNotFoundError as error:
+            raise DockerDown(f"{self.program}: not found") from error
+        if result.rc != 0 and daemon_down(result.err):
+            raise DockerDown(result.err.strip())
+        return result
+
+    def inspect(self, *names: str, interruptible: bool = True) -> list[Container]:
+        result = self.call("container", "inspect", *names, interruptible=interruptible)
+        if result.rc not in (0, 1):
+            raise DockerDown(result.err.strip())
+        return parse_inspect(result.out)
+
+    def find(self, name: str, interruptible: bool = True) -> Container | None:
+        found = self.inspect(name, interruptible=interruptible)
+        return found[0] if found else None
+
+    def owned_running(self) -> list[Container]:
+        result = self.call("ps", "--quiet", "--no-trunc", "--filter", f"label={LABEL}owner={OWNER}")
+        ids = result.out.split()
+        return self.inspect(*ids) if ids else []
+
+    def has_image(self, image: str) -> bool:
+        return self.call("image", "inspect", "--format", "{{.Id}}", image).rc == 0
+
+
+class Notifier:
+    """systemd's notification socket."""
+
+    def __init__(self, address: str) -> None:
+        self._address = "\0" + address[1:] if address.startswith("@") else address
+
+    def send(self, **fields: str) -> None:
+        if not self._address:
+            return
+        text = "\n".join("{}={}".format(key, value.replace("\n", " ")) for key, value in fields.items())
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as client:
+                client.connect(self._address)
+                client.sendall(text.encode("utf-8"))
+        except OSError:
+            pass  # systemd restarts itself now and then; the next message gets through
+
+
+def fetch(url: str, timeout: float, body: Mapping[str, Any] | None = None, key: str | None = None) -> Any:
+    """Opens a URL on this host; proxies are for the outside world."""
+    headers = {"Content-Type": "application/json"}
+    if key:
+        headers["Authorization"] = "Bearer " + key
+    data = None if body is None else json.dumps(body).encode("utf-8")
+    request = urllib.request.Request(url, data=data, headers=headers)  # noqa: S310 - http by configuration
+    return urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=timeout)
+
+
+def fetch_json(url: str, timeout: float, key: str | None = None) -> dict[str, Any]:
+    with fetch(url, timeout, key=key) as answer:
+        document = json.loads(answer.read().decode("utf-8", "replace"))
+    return document if isinstance(document, dict) else {}
+
+
+# ---------------------------------------------------------------- the watchers of a running container
+
+
+@dataclass(frozen=True)
+class LogLine:
+    text: str
+    stamp: str
+
+
+@dataclass(frozen=True)
+class Exited:
+    code: int | None  # None: the container is gone
+    oom_killed: bool = False
+
+
+@dataclass(frozen=True)
+class DaemonState:
+    up: bool
+
+
+@dataclass(frozen=True)
+class Probed:
+    observation: Observation | None
+    counter: float | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Signalled:
+    """Wakes the main loop up."""
+
+
+class Follower(threading.Thread):
+    """Copies a container's log, picks the thread up again after a restart of the daemon, and ends with the container."""
+
+    def __init__(self, program: str, container: str, since: str, emit: Callable[[str, bytes], None]) -> None:
+        super().__init__(daemon=True)
+        self._program = program
+        self._container = container
+        self._last = since
+        self._emit = emit
+        self._process: subprocess.Popen[bytes] | None = None
+        self._closed = False
+
+    def run(self) -> None:
+        while not self._closed:
+            argv = [self._program, "logs", "--follow", "--timestamps"]
+            if self._last:
+                argv += ["--since", self._last]
+            self._process = subprocess.Popen(
+                argv + [self._container], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            )
+            for raw in self._process.stdout or ():
+                stamp, line = split_timestamp(raw)
+                if not stamp:
+                    continue  # a message of the docker command itself
+                if stamp <= self._last:
+                    continue
+                self._last = stamp
+                self._emit(stamp, line)
+            self._process.wait()
+            if self._closed or self._ended():
+                return
+            time.sleep(1.0)
+
+    def _ended(self) -> bool:
+        try:
+            result = run_process([self._program, "container", "inspect", "--format", "{{.State.Running}}", self._container], 30)
+        except OSError:
+            return False
+        return result.out.strip() == "false" or (result.rc != 0 and "No such" in result.err)
+
+    def close(self) -> None:
+        self._closed = True
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+
+
+class Waiter(threading.Thread):
+    """Tells when the container has ended. While the daemon is away it keeps asking: the container may well be running."""
+
+    def __init__(self, program: str, container: str, emit: Callable[[Any], None]) -> None:
+        super().__init__(daemon=True)
+        self._docker = Docker(program, lambda: self._closed)
+        self._container = container
+        self._emit = emit
+        self._closed = False
+
+    def run(self) -> None:
+        up = True
+        while not self._closed:
+            try:
+                if up:
+                    self._docker.call("wait", self._container, timeout=365 * 86400.0)
+                container = self._docker.find(self._container)
+            except DockerDown:
+                if up:
+                    self._emit(DaemonState(up=False))
+                up = False
+                time.sleep(1.0)
+                continue
+            except (Stopped, OSError):
+                return
+            if not up:
+                self._emit(DaemonState(up=True))
+                up = True
+            if container is None:
+                self._emit(Exited(None))
+                return
+            if not container.running:
+                self._emit(Exited(container.exit_code, container.oom_killed))
+                return
+            time.sleep(0.5)
+
+    def close(self) -> None:
+        self._closed = True
+
+
+# ---------------------------------------------------------------- the launcher
+
+
+class Launcher:
+    def __init__(self, kind: str, name: str, paths: Paths, notifier: Notifier, out: IO[bytes]) -> None:
+        self.kind = kind
+        self.name = name
+        self.paths = paths
+        self.notifier = notifier
+        self._out = out
+        self._out_lock = threading.Lock()
+        self.stopping = False
+        self.reloading = False
+        self.events: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self.docker = Docker(paths.docker, lambda: self.stopping)
+        self.spec = Spec(kind=kind, name=name, image="", config_hash="")
+        self.env: dict[str, str] = {}
+        self.secrets: tuple[str, ...] = ()
+        self.lines: list[str] = []
+        self.locks: tuple[FileLock, ...] = ()
+        self.own_lock = FileLock(paths.instance_lock(kind, name))
+        self.follower: Follower | None = None
+        self.waiter: Waiter | None = None
+        self.daemon_up = True
+        self.container_id: str | None = None
+        self.now_at = progress.Progress(progress.STARTING)
+        self.loading = False
+        self.log_position = ""
+        self._status = ""
+        self._written = 0.0
+        previous = read_json(paths.state(kind, name)) or {}
+        self.previous = previous
+        self.started = time.time()
+        self.since = self.started
+        self.ready_at: float | None = None
+        self.failures = int((read_json(paths.history(kind, name)) or {}).get("failures") or 0)
+        self.diagnosis: Diagnosis | None = None
+        self.last_failure: dict[str, Any] | None = previous.get("last_failure")
+        self.gpu_waited = 0.0
+
+    # -- telling
+
+    def say(self, text: str) -> None:
+        self._print((f"launcher: {redact(text, self.secrets)}\n").encode("utf-8", "replace"))
+
+    def _print(self, data: bytes) -> None:
+        with self._out_lock:
+            try:
+                self._out.write(data)
+                self._out.flush()
+            except (OSError, ValueError):
+                pass  # a journal that restarts must not end an engine
+
+    def update(self, phase: str | None = None, percent: int | None = None, detail: str = "", force: bool = False) -> None:
+        before = self.now_at
+        self.now_at = progress.merge(before, progress.Progress(phase, percent, redact(detail, self.secrets)))
+        changed = self.now_at.phase != before.phase
+        if changed:
+            self.since = time.time()
+            self.say(progress.describe(str(self.now_at.phase), self.now_at.percent, self.now_at.detail))
+        if force or changed or (self.now_at != before and time.monotonic() - self._written > 0.3):
+            self.publish()
+
+    def publish(self) -> None:
+        phase = str(self.now_at.phase)
+        status = progress.describe(phase, self.now_at.percent, self.now_at.detail)
+        if self.diagnosis is not None and phase == progress.FAILED:
+            status = f"failed: {self.diagnosis.cause}: {self.diagnosis.message}"
+        elif self.diagnosis is not None and phase != progress.READY and self.failures:
+            status += f"; attempt {self.failures + 1}, the last one failed: {self.diagnosis.cause}"
+        if status != self._status:
+            self.notifier.send(STATUS=redact(status, self.secrets))
+            self._status = status
+        diagnosis = self.diagnosis
+        document = {
+            "unit": self.spec.unit,
+            "phase": phase,
+            "percent": self.now_at.percent,
+            "detail": self.now_at.detail,
+            "since": self.since,
+            "started": self.started,
+            "ready_at": self.ready_at,
+            "gpu_waited": round(self.gpu_waited, 1),
+            "attempt": self.failures + (0 if phase == progress.FAILED else 1),
+            "failures": self.failures,
+            "config_hash": self.spec.config_hash,
+            "spec_hash": self.spec.spec_hash,
+            "image": self.spec.image,
+            "container_id": self.container_id,
+            "loading": self.loading,
+            "cause": str(diagnosis.cause) if diagnosis else None,
+            "message": redact(diagnosis.message, self.secrets) if diagnosis else None,
+            "remedy": diagnosis.remedy if diagnosis else None,
+            "log_lines": [redact(line, self.secrets) for line in diagnosis.log_lines] if diagnosis else [],
+            "permanent": bool(diagnosis and diagnosis.permanent),
+            "last_failure": self.last_failure,
+            "log_position": self.log_position,
+            "pid": os.getpid(),
+        }
+        try:
+            write_atomically(self.paths.state(self.kind, self.name), json.dumps(document, indent=1, sort_keys=True) + "\n")
+        except OSError as error:
+            self.say(f"cannot write the state file: {error}")
+        self._written = time.monotonic()
+
+    # -- signals
+
+    def on_signal(self, number: int, _frame: Any) -> None:
+        if number == signal.SIGHUP:
+            self.reloading = True
+        else:
+            self.stopping = True
+        self.events.put(Signalled())
+
+    def check_stop(self) -> None:
+        if self.stopping:
+            raise Stopped
+
+    def pause(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            self.check_stop()
+            time.sleep(min(0.2, max(0.0, deadline - time.monotonic())))
+
+    # -- the course of things
+
+    def run(self) -> int:
+        try:
+            self.load()
+            self.take_own_lock()
+            self.wait_for_docker()
+            container = self.docker.find(self.spec.container)
+            decision = decide_existing(container, self.spec)
+            if decision == FOREIGN:
+                raise self.failure(
+                    Cause.UNKNOWN,
+                    f"a container named {self.spec.container} exists that is not ours; remove or rename it",
+                    permanent=True,
+                )
+            if decision == ADOPT and container is not None:
+                self.adopt(container)
+            else:
+                self.start()
+            self.become_ready()
+            self.serve()
+        except Stopped:
+            return self.stop()
+        except Failure as failure:
+            return self.fail(failure.diagnosis)
+        except DockerDown as error:
+            return self.fail(self.diagnose(Cause.DOCKER_DOWN, str(error)))
+        raise AssertionError("serve() does not return")
+
+    def failure(self, cause: Cause, text: str, permanent: bool = False, lines: Sequence[str] = ()) -> Failure:
+        return Failure(self.diagnose(cause, text, permanent, lines))
+
+    def diagnose(self, cause: Cause, text: str, permanent: bool = False, lines: Sequence[str] = ()) -> Diagnosis:
+        return Diagnosis(cause=cause, message=text, log_lines=tuple(lines), remedy=REMEDIES[cause], permanent=permanent)
+
+    def classify(self, lines: Sequence[str], what: str, exit_code: int | None = None, oom_killed: bool = False) -> Diagnosis:
+        found = classify_log(self.kind, lines, exit_code=exit_code, oom_killed=oom_killed)
+        message = found.message or (lines[-1] if lines else "no output")
+        return replace(found, message=message if what in message else f"{what}: {message}")
+
+    def load(self) -> None:
+        folder = self.paths.folder(self.kind, self.name)
+        try:
+            self.spec = parse_spec((folder / SERVICE_FILE).read_text(encoding="utf-8"), self.kind, self.name)
+            self.env = parse_env((folder / ENV_FILE).read_text(encoding="utf-8"))
+        except (OSError, SpecError) as error:
+            raise self.failure(Cause.UNKNOWN, f"cannot use {folder}: {error}", permanent=True) from error
+        self.secrets = tuple(value for name, value in self.env.items() if name in self.spec.secret_names and len(value) >= 4)
+        self.locks = tuple(FileLock(self.paths.gpu_lock(lock)) for lock in self.spec.locks)
+        if self.previous.get("cause") and self.failures:
+            try:
+                self.diagnosis = self.diagnose(
+                    Cause(self.previous["cause"]), str(self.previous.get("message") or ""), False, self.previous.get("log_lines") or ()
+                )
+            except ValueError:
+                self.diagnosis = None
+        delay = Backoff().delay(self.failures)
+        if delay:
+            self.update(progress.STARTING, None, f"waits {delay:.0f} s before attempt {self.failures + 1}", force=True)
+            self.pause(delay)
+
+    def take_own_lock(self) -> None:
+        """One launcher for each instance. A neighbour takes it for a moment to remove a container that nobody looks after."""
+        while not self.own_lock.try_lock(f"{os.getpid()}\n"):
+            self.check_stop()
+            time.sleep(0.2)
+
+    def wait_for_docker(self) -> None:
+        began = time.monotonic()
+        while True:
+            try:
+                if self.docker.call("version", "--format", "{{.Server.Version}}", timeout=30).rc == 0:
+                    break
+                reason = "docker version fails"
+            except DockerDown as error:
+                reason = str(error)
+            if time.monotonic() - began > 15 and (self.diagnosis is None or self.diagnosis.cause is not Cause.DOCKER_DOWN):
+                self.diagnosis = self.diagnose(Cause.DOCKER_DOWN, reason)
+                self.update(progress.STARTING, None, "waits for Docker", force=True)
+            self.pause(1.0)
+        if self.diagnosis is not None and self.diagnosis.cause is Cause.DOCKER_DOWN:
+            self.diagnosis = None
+
+    # -- starting
+
+    def start(self) -> None:
+        self.update(progress.STARTING, force=True)
+        self.pull_image()
+        self.download()
+        self.take_gpu()
+        self.remove_container()
+        if self.spec.drop_page_cache:
+            self.drop_page_cache()
+        self.update(progress.STARTING)
+        folder = self.paths.folder(self.kind, self.name)
+        created = self.docker.call(*create_argv(self.spec, str(folder / ENV_FILE)), timeout=120)
+        if created.rc != 0:
+            raise Failure(self.classify(created.lines, "docker create failed", created.rc))
+        container_id = created.out.strip().splitlines()[-1]
+        self.container_id = container_id
+        self.loading = True
+        for network in self.spec.networks[1:]:
+            connected = self.docker.call("network", "connect", network, container_id)
+            if connected.rc != 0:
+                raise Failure(self.classify(connected.lines, f"docker network connect {network} failed", connected.rc))
+        self.publish()
+        begun = self.docker.call("start", container_id, timeout=180)
+        if begun.rc != 0:
+            raise Failure(self.classify(begun.lines, "docker start failed", begun.rc))
+        self.say(f"container {container_id[:12]} started")
+        self.attend(container_id, "")
+        self.deadline = time.monotonic() + self.spec.start_timeout
+
+    def pull_image(self) -> None:
+        spec = self.spec
+        present = self.docker.has_image(spec.image)
+        if present and spec.pull != "always":
+            return
+        if spec.pull == "never":
+            raise self.failure(Cause.IMAGE_MISSING, f"image {spec.image} is not on this host and pull is 'never'")
+        self.update(progress.PULLING, None, spec.image)
+        pull = progress.DockerPull()
+        result = self.docker.call(
+            "pull", spec.image, timeout=PULL_TIMEOUT, on_line=lambda line: self.update(progress.PULLING, pull.feed(line), spec.image)
+        )
+        if result.rc == 0:
+            return
+        if present:
+            self.say(f"cannot pull {spec.image}, starts the image that is here: {result.err.strip()}")
+            return
+        raise Failure(self.classify(result.lines, f"cannot pull {spec.image}", result.rc))
+
+    def download(self) -> None:
+        if not self.spec.download_command:
+            return
+        self.update(progress.DOWNLOADING)
+        self.docker.call("rm", "--force", self.spec.container + "-download")
+
+        def on_line(line: str) -> None:
+            self._print((redact(line, self.secrets) + "\n").encode("utf-8", "replace"))
+            found = progress.parse_line(self.kind, line)
+            if found and found.phase == progress.DOWNLOADING:
+                self.update(progress.DOWNLOADING, found.percent, found.detail)
+
+        argv = download_argv(self.spec, str(self.paths.folder(self.kind, self.name) / ENV_FILE))
+        result = self.docker.call(*argv, timeout=PULL_TIMEOUT, on_line=on_line)
+        if result.rc != 0:
+            found = self.classify(result.lines, "the download failed", result.rc)
+            if found.cause is Cause.UNKNOWN:
+                found = replace(found, cause=Cause.DOWNLOAD_FAILED, remedy=REMEDIES[Cause.DOWNLOAD_FAILED])
+            raise Failure(found)
+
+    def take_gpu(self) -> None:
+        """Takes the locks in a fixed order, then makes sure that nobody loads on these GPUs without a lock."""
+        if not self.locks:
+            return
+        began = time.monotonic()
+        for lock in self.locks:
+            while not lock.try_lock(f"{self.spec.unit} {os.getpid()}\n"):
+                self.update(progress.WAITING_FOR_GPU, None, lock_holder(lock.path))
+                self.gpu_waited = time.monotonic() - began
+                self.pause(0.5)
+        self.say("GPU lock taken: {}".format(", ".join(self.spec.locks)))
+        unattended: dict[str, float] = {}
+        while True:
+            self.check_stop()
+            loading = [neighbour for neighbour in self.docker.owned_running() if self.disturbs(neighbour)]
+            if not loading:
+                break
+            self.update(progress.WAITING_FOR_GPU, None, f"{loading[0].instance} still loads")
+            for neighbour in loading:
+                self.remove_unattended(neighbour, unattended)
+            self.pause(1.0)
+        self.gpu_waited = time.monotonic() - began
+
+    def disturbs(self, neighbour: Container) -> bool:
+        kind, _slash, name = neighbour.instance.partition("/")
+        if not kind or not name:
+            return False
+        lock = FileLock(self.paths.instance_lock(kind, name))
+        if neighbour.instance == self.spec.instance:
+            return False
+        alive = not lock.try_lock()
+        lock.release()
+        return may_disturb(neighbour, self.spec, read_json(self.paths.state(kind, name)), alive)
+
+    def remove_unattended(self, neighbour: Container, unattended: dict[str, float]) -> None:
+        """Removes a loading container whose launcher was killed and has not come back."""
+        kind, _slash, name = neighbour.instance.partition("/")
+        lock = FileLock(self.paths.instance_lock(kind, name))
+        if not lock.try_lock(f"{self.spec.unit} {os.getpid()}\n"):
+            unattended.pop(neighbour.id, None)
+            return
+        try:
+            first = unattended.setdefault(neighbour.id, time.monotonic())
+            if time.monotonic() - first >= NEIGHBOUR_GRACE:
+                self.say(f"removes {neighbour.name}, which nobody looks after and which was not ready")
+                self.docker.call("rm", "--force", neighbour.id)
+        finally:
+            lock.release()
+
+    def release_gpu(self) -> None:
+        if any(lock.held for lock in self.locks):
+            self.say("GPU lock released: {}".format(", ".join(self.spec.locks)))
+        for lock in reversed(self.locks):
+            lock.release()
+
+    def remove_container(self) -> None:
+        container = self.docker.find(self.spec.container)
+        if container is None:
+            return
+        if decide_existing(container, self.spec) == FOREIGN:
+            raise self.failure(Cause.UNKNOWN, f"a container named {self.spec.container} exists that is not ours", permanent=True)
+        if container.running:
+            seconds = int(self.spec.stop_timeout)
+            self.docker.call("stop", "--time", str(seconds), container.id, timeout=seconds + 30.0)
+        self.docker.call("rm", "--force", container.id)
+
+    def drop_page_cache(self) -> None:
+        try:
+            os.sync()
+            Path("/proc/sys/vm/drop_caches").write_text("1\n", encoding="ascii")
+        except OSError as error:
+            self.say(f"cannot drop the page cache: {error}")
+
+    # -- a running container
+
+    def attend(self, container_id: str, since: str, show_after: str = "") -> None:
+        """Follows log and life of the container. Lines up to show_after were in the journal already: read, but not repeated."""
+        self.container_id = container_id
+
+        def emit(stamp: str, line: bytes) -> None:
+            text = redact(line.decode("utf-8", "replace").rstrip("\n"), self.secrets).strip("\r")
+            if stamp > show_after:
+                self._print((text + "\n").encode("utf-8", "replace"))
+            self.events.put(LogLine(text, stamp))
+
+        self.follower = Follower(self.paths.docker, container_id, since, emit)
+        self.waiter = Waiter(self.paths.docker, container_id, self.events.put)
+        self.follower.start()
+        self.waiter.start()
+
+    def let_go(self) -> None:
+        for watcher in (self.follower, self.waiter):
+            if watcher is not None:
+                watcher.close()
+
+    def adopt(self, container: Container) -> None:
+        """Takes over a container that an earlier launcher left behind, without touching it."""
+        before = self.previous
+        same = before.get("container_id") == container.id
+        was_ready = same and before.get("phase") == progress.READY
+        self.container_id = container.id
+        if same:
+            self.started = float(before.get("started") or self.started)
+            self.log_position = str(before.get("log_position") or "")
+        position = self.log_position or time.strftime("%Y-%m-%dT%H:%M:%S.000000000Z", time.gmtime())
+        self.say(f"adopts the running container {container.id[:12]}")
+        self.loading = not was_ready
+        if was_ready:
+            self.ready_at = before.get("ready_at")
+            self.now_at = progress.Progress(progress.READY)
+            self.since = float(before.get("since") or self.since)
+            self.attend(container.id, position, position)
+            # An engine that served a moment ago answers at once, unless it hangs.
+            self.deadline = time.monotonic() + max(60.0, self.spec.watchdog)
+            return
+        self.update(progress.STARTING, None, "adopted", force=True)
+        self.attend(container.id, "", position)
+        running_for = max(0.0, time.time() - parse_time(container.started_at))
+        self.deadline = time.monotonic() + max(60.0, self.spec.start_timeout - running_for)
+
+    def handle(self, event: Any) -> None:
+        """What happens to a container in any phase."""
+        self.check_stop()
+        if isinstance(event, LogLine):
+            self.log_position = event.stamp
+            self.lines.append(event.text)
+            if len(self.lines) > KEPT_LINES:
+                # The first lines hold the root cause, the last ones the end.
+                del self.lines[KEPT_LINES // 3 : KEPT_LINES // 3 + KEPT_LINES // 10]
+            if self.ready_at is None:
+                found = progress.parse_line(self.kind, event.text)
+                if found is not None:
+                    self.update(found.phase, found.percent, found.detail)
+        elif isinstance(event, DaemonState):
+            self.daemon_up = event.up
+            self.say("Docker is back" if event.up else "Docker does not answer; the container may well go on")
+        elif isinstance(event, Exited):
+            self.exited(event)
+
+    def exited(self, event: Exited) -> None:
+        if self.follower is not None:
+            self.follower.join(5.0)
+        while True:
+            try:
+                rest = self.events.get_nowait()
+            except queue.Empty:
+                break
+            if isinstance(rest, LogLine):
+                self.lines.append(rest.text)
+        if event.code is None:
+            raise self.failure(Cause.UNKNOWN, "the container was removed by somebody else", lines=self.lines[-10:])
+        raise Failure(self.classify(self.lines, f"the container ended with exit code {event.code}", event.code, event.oom_killed))
+
+    def next_event(self, seconds: float) -> Any:
+        try:
+            return self.events.get(timeout=max(0.01, seconds))
+        except queue.Empty:
+            return None
+
+    def endpoint(self) -> Endpoint | None:
+        wanted = self.spec.probe
+        if wanted is None:
+            return None
+        return Endpoint(
+            name=self.spec.instance,
+            base_url=wanted.base_url,
+            health_path=wanted.health_path,
+            level=wanted.level,
+            capability=wanted.capability,
+            modalities=wanted.modalities,
+            model=wanted.model,
+            api_key=self.env.get(wanted.api_key_variable) if wanted.api_key_variable else None,
+            dimension=wanted.dimension,
+        )
+
+    def ask(self, work: Callable[[], Probed]) -> None:
+        """Runs a probe beside the main loop, which must never wait for an engine."""
+
+        def body() -> None:
+            try:
+                self.events.put(work())
+            except Exception as error:
+                self.events.put(Probed(None, error=f"{type(error).__name__}: {error}"))
+
+        threading.Thread(target=body, daemon=True).start()
+
+    def become_ready(self) -> None:
+        endpoint = self.endpoint()
+        if self.spec.pull_models and endpoint is not None and self.ready_at is None:
+            self.pull_into_server(endpoint)
+        asked = answered = 0
+        next_probe = 0.0
+        certain_since: float | None = None
+        last = "no probe yet"
+        while True:
+            now = time.monotonic()
+            self.check_stop()
+            if self.reloading and self.ready_at is not None:
+                break
+            if now > self.deadline:
+                raise self.too_late(last)
+            if self.loading and self.locks and not all(lock.held for lock in self.locks):
+                for lock in self.locks:  # an adopted container: whoever holds the lock waits for us
+                    if not lock.try_lock(f"{self.spec.unit} {os.getpid()}\n"):
+                        break
+            if asked == answered and now >= next_probe and self.daemon_up:
+                if endpoint is None:
+                    self.pause(2.0)
+                    self.events.put(Probed(None))
+                else:
+                    limit = probe_timeout(asked)
+                    self.ask(lambda limit=limit: Probed(probe(endpoint, timeout=limit)))  # type: ignore[misc]
+                asked += 1
+            event = self.next_event(min(1.0, max(0.05, next_probe - now)))
+            if not isinstance(event, Probed):
+                self.handle(event)
+                continue
+            answered += 1
+            next_probe = time.monotonic() + 1.0
+            seen = event.observation
+            if endpoint is None or (seen is not None and seen.ok):
+                break
+            last = event.error or (f"{seen.cause}: {seen.message}" if seen else "nothing")
+            if seen is not None and seen.cause == str(Cause.REFUSED):
+                asked = answered = 0  # a port without listener says nothing about how long an answer takes
+            if seen is None or not seen.certain:
+                certain_since = None
+            elif certain_since is None:
+                certain_since = time.monotonic()
+            elif time.monotonic() - certain_since > 15.0:
+                raise self.failure(known_cause(seen.cause), seen.message, lines=self.lines[-10:])
+        self.announce()
+
+    def too_late(self, last: str) -> Failure:
+        where = progress.describe(str(self.now_at.phase), self.now_at.percent, self.now_at.detail)
+        if self.ready_at is not None:
+            return self.failure(Cause.TIMEOUT, f"the engine does not answer any more ({last})", lines=self.lines[-10:])
+        text = f"not ready within {self.spec.start_timeout:.0f} s; last phase: {where}; last probe: {last}"
+        found = classify_log(self.kind, self.lines)
+        if found.cause is Cause.UNKNOWN:
+            return self.failure(Cause.TIMEOUT, text, lines=self.lines[-10:])
+        return Failure(replace(found, message=f"{text}; {found.message}"))
+
+    def pull_into_server(self, endpoint: Endpoint) -> None:
+        """Ollama gets its models through its running server. The GPU is free meanwhile."""
+        root = endpoint.base_url.rstrip("/")
+        root = root[: -len("/v1")] if root.endswith("/v1") else root
+        while True:
+            if time.monotonic() > self.deadline:
+                raise self.too_late(f"{root}/api/tags does not answer")
+            try:
+                tags = fetch_json(root + "/api/tags", 5.0)
+                break
+            except (OSError, ValueError):
+                self.handle(self.next_event(0.5))
+        missing = missing_models(tags, self.spec.pull_models)
+        if not missing:
+            return
+        self.loading = False
+        self.release_gpu()
+        for model in missing:
+            self.update(progress.DOWNLOADING, None, model, force=True)
+            self.pull_model(root, model)
+        self.take_gpu()
+        self.loading = True
+        self.update(progress.LOADING_WEIGHTS, None, "", force=True)
+        self.deadline = time.monotonic() + self.spec.start_timeout
+
+    def pull_model(self, root: str, model: str) -> None:
+        reports: queue.SimpleQueue[progress.PullReport] = queue.SimpleQueue()
+
+        def body() -> None:
+            try:
+                with fetch(root + "/api/pull", 600.0, {"model": model, "stream": True}) as answer:
+                    for raw in answer:
+                        report = progress.parse_ollama_pull(raw.decode("utf-8", "replace"))
+                        if report is not None:
+                            reports.put(report)
+                            if report.error or report.done:
+                                return
+                reports.put(progress.PullReport(error="the stream ended early"))
+            except urllib.error.HTTPError as error:
+                text = error.read().decode("utf-8", "replace")
+                found = progress.parse_ollama_pull(text)
+                reports.put(progress.PullReport(error=found.error if found and found.error else f"HTTP {error.code} {text[:200]}"))
+            except Exception as error:
+                reports.put(progress.PullReport(error=f"{type(error).__name__}: {error}"))
+
+        threading.Thread(target=body, daemon=True).start()
+        while True:
+            event = self.next_event(0.2)
+            if event is not None:
+                self.handle(event)
+            self.check_stop()
+            try:
+                report = reports.get_nowait()
+                while report.percent is not None and not reports.empty():
+                    report = reports.get_nowait()
+            except queue.Empty:
+                continue
+            if report.error is not None:
+                text = f"ollama cannot pull {model}: {report.error}"
+                unknown = "file does not exist" in report.error or "not found" in report.error or "invalid model name" in report.error
+                raise self.failure(Cause.BAD_MODEL if unknown else Cause.DOWNLOAD_FAILED, text, permanent=unknown, lines=[report.error])
+            if report.done:
+                return
+            self.update(progress.DOWNLOADING, report.percent, model)
+
+    # -- serving
+
+    def announce(self) -> None:
+        first = self.ready_at is None
+        self.loading = False
+        self.ready_at = self.ready_at or time.time()
+        if self.diagnosis is not None and self.failures:
+            self.last_failure = self.last_failure or {"cause": str(self.diagnosis.cause), "message": self.diagnosis.message}
+        self.diagnosis = None
+        detail = ""
+        share = self.share_on_cpu()
+        if share:
+            detail = f"{share} % of the model lies on the CPU"
+            self.diagnosis = self.diagnose(Cause.PARTLY_ON_CPU, detail)
+        self.update(progress.READY, None, detail, force=True)
+        self.release_gpu()
+        fields = {"READY": "1", "STATUS": self._status}
+        if self.spec.watchdog > 0:
+            # systemd watches this process; a hung engine is this process's business and is noticed earlier.
+            fields["WATCHDOG_USEC"] = str(int((2 * self.spec.watchdog + self.spec.stop_timeout + 120) * 1000000))
+        self.notifier.send(**fields)
+        if first:
+            self.say(f"ready after {time.time() - self.started:.0f} s")
+
+    def share_on_cpu(self) -> int:
+        if self.kind != "ollama" or not self.locks or self.spec.probe is None:
+            return 0
+        try:
+            return cpu_share(fetch_json(self.spec.probe.base_url.rstrip("/").replace("/v1", "") + "/api/ps", 5.0))
+        except (OSError, ValueError):
+            return 0
+
+    def sign_of_life(self, endpoint: Endpoint, counter: float | None, limit: float) -> Probed:
+        """A busy engine is judged by its counters, an idle one by a tiny answer."""
+        root = endpoint.base_url.rstrip("/")
+        root = root[: -len("/v1")] if root.endswith("/v1") else root
+        if self.kind == "vllm":
+            try:
+                with fetch(root + "/metrics", min(10.0, limit)) as answer:
+                    current = activity(answer.read().decode("utf-8", "replace"))
+            except (OSError, ValueError):
+                current = None
+            if current is not None and counter is not None and current != counter:
+                return Probed(None, current)
+            counter = current
+        level = None
+        if self.kind == "ollama":
+            try:
+                # Without this the probe would load a model that Ollama has unloaded, and keep it loaded.
+                if not fetch_json(root + "/api/ps", min(10.0, limit)).get("models"):
+                    level = "health"
+            except (OSError, ValueError):
+                pass
+        return Probed(probe(endpoint, timeout=limit, level=level), counter)
+
+    def serve(self) -> None:
+        endpoint = self.endpoint()
+        watch = Watch(self.spec.watchdog, time.monotonic())
+        step = max(1.0, self.spec.watchdog / 3)
+        next_ask = time.monotonic() + step
+        outstanding = False
+        trouble = ""
+        while True:
+            now = time.monotonic()
+            self.check_stop()
+            if self.reloading:
+                raise Reload
+            if not self.daemon_up:
+                watch = watch.excuse(now)
+            if watch.hung(now):
+                raise self.failure(
+                    Cause.TIMEOUT,
+                    f"hung: no sign of life for {self.spec.watchdog:.0f} s although the container runs ({trouble or 'probe unanswered'})",
+                    lines=self.lines[-10:],
+                )
+            if endpoint is not None and self.spec.watchdog > 0 and not outstanding and now >= next_ask:
+                counter, limit = watch.counter, max(5.0, self.spec.watchdog / 2)
+                self.ask(lambda counter=counter, limit=limit: self.sign_of_life(endpoint, counter, limit))  # type: ignore[misc]
+                outstanding = True
+            self.notifier.send(WATCHDOG="1")
+            event = self.next_event(min(step, 5.0))
+            if not isinstance(event, Probed):
+                self.handle(event)
+                if time.monotonic() - self._written > 30.0:
+                    self.publish()  # keeps the position in the log
+                continue
+            outstanding = False
+            next_ask = time.monotonic() + step
+            seen = event.observation
+            answered = seen is not None and seen.ok
+            trouble = "" if answered or seen is None else f"{seen.cause}: {seen.message}"
+            watch = watch.observe(time.monotonic(), answered, event.counter)
+            # Each sign allows the next unanswered question to be put at once.
+            if not answered and watch.last_sign < time.monotonic() - step:
+                next_ask = time.monotonic() + 1.0
+
+    # -- ends
+
+    def stop(self) -> int:
+        self.update(progress.STOPPING, force=True)
+        self.notifier.send(STOPPING="1")
+        self.let_go_log_after_stop()
+        self.diagnosis = None
+        self.ready_at = None
+        self.container_id = None
+        self.loading = False
+        self.update(progress.STOPPED, force=True)
+        return EXIT_STOPPED
+
+    def let_go_log_after_stop(self) -> None:
+        """Stops and removes what is ours. The log is followed until the container has ended."""
+        if self.waiter is not None:
+            self.waiter.close()
+        seconds = max(0, int(self.spec.stop_timeout))
+        deadline = time.monotonic() + seconds + 10
+        while True:
+            try:
+                if self.spec.download_command:
+                    self.docker.call("rm", "--force", self.spec.container + "-download", timeout=30, interruptible=False)
+                container = self.docker.find(self.spec.container, interruptible=False)
+                if container is not None and container.owned and container.instance in ("", self.spec.instance):
+                    if container.running:
+                        self.docker.call("stop", "--time", str(seconds), container.id, timeout=seconds + 15.0, interruptible=False)
+                    self.docker.call("rm", "--force", container.id, timeout=30, interruptible=False)
+                break
+            except DockerDown as error:
+                if time.monotonic() > deadline:
+                    self.say(f"Docker does not answer, the container may still run: {error}")
+                    break
+                time.sleep(1.0)
+        if self.follower is not None:
+            self.follower.join(2.0)
+            self.follower.close()
+
+    def fail(self, diagnosis: Diagnosis) -> int:
+        ready_for = time.time() - self.ready_at if self.ready_at is not None else 0.0
+        counts = diagnosis.cause is not Cause.DOCKER_DOWN
+        if counts:
+            self.failures = count_failure(self.failures, ready_for)
+            diagnosis = verdict(diagnosis, self.failures, self.spec.restart_limit)
+        self.diagnosis = diagnosis
+        self.last_failure = {
+            "cause": str(diagnosis.cause),
+            "message": redact(diagnosis.message, self.secrets),
+            "phase": self.now_at.phase,
+            "at": time.time(),
+        }
+        self.ready_at = None
+        self.update(progress.FAILED, None, "", force=True)
+        self.say(f"{diagnosis.cause}: {diagnosis.message}")
+        if diagnosis.remedy:
+            self.say(f"remedy: {diagnosis.remedy}")
+        self.let_go()
+        try:
+            container = self.docker.find(self.spec.container, interruptible=False) if self.spec.image else None
+            if container is not None and container.owned and container.instance == self.spec.instance:
+                self.docker.call("rm", "--force", container.id, timeout=60, interruptible=False)
+        except DockerDown as error:
+            self.say(f"cannot remove the container: {error}")
+        self.container_id = None
+        self.loading = False
+        self.publish()
+        try:
+            # Whoever starts a unit by hand after a permanent failure wants a full set of attempts.
+            kept = {"failures": 0 if diagnosis.permanent else self.failures}
+            write_atomically(self.paths.history(self.kind, self.name), json.dumps(kept) + "\n")
+        except OSError as error:
+            self.say(f"cannot write the count of failures: {error}")
+        self.release_gpu()
+        return EXIT_PERMANENT if diagnosis.permanent else EXIT_FAILED
+
+
+def known_cause(text: str | None) -> Cause:
+    try:
+        return Cause(str(text))
+    except ValueError:
+        return Cause.UNKNOWN
+
+
+def lock_holder(path: Path) -> str:
+    try:
+        words = path.read_text(encoding="utf-8").split()
+    except OSError:
+        return ""
+    return f"held by {words[0]}" if words else ""
+
+
+def parse_time(text: str) -> float:
+    """Seconds since the epoch of a time as Docker writes it; now, where it is unreadable."""
+    match = re.match(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)", text)
+    if not match:
+        return time.time()
+    import calendar
+
+    year, month, day, hour, minute, second = (int(part) for part in match.groups())
+    return float(calendar.timegm((year, month, day, hour, minute, second, 0, 0, 0)))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Runs one instance as main process of its systemd unit.")
+    parser.add_argument("action", choices=["run"])
+    parser.add_argument("instance", help="kind/name")
+    parser.add_argument("--instances", default=os.environ.get("GPU_INFERENCE_INSTANCES", "/etc/gpu-inference/instances"))
+    parser.add_argument("--runtime", default=os.environ.get("GPU_INFERENCE_RUNTIME", "/run/gpu-inference"))
+    parser.add_argument("--docker", default=os.environ.get("GPU_INFERENCE_DOCKER", "docker"))
+    options = parser.parse_args(argv)
+    kind, slash, name = options.instance.partition("/")
+    if not slash or not re.match(r"^[a-z0-9][a-z0-9_.-]*$", kind) or not re.match(r"^[a-z0-9][A-Za-z0-9_.-]*$", name):
+        parser.error("instance must be kind/name")
+    paths = Paths(Path(options.instances), Path(options.runtime), options.docker)
+    launcher = Launcher(kind, name, paths, Notifier(os.environ.get("NOTIFY_SOCKET", "")), sys.stdout.buffer)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, launcher.on_signal)
+    try:
+        return launcher.run()
+    except Reload:
+        launcher.say("runs anew")
+        launcher.publish()
+        launcher.let_go()
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the new program has its own handler
+        os.execv(sys.executable, [sys.executable, os.path.abspath(__file__)] + list(sys.argv[1:] if argv is None else argv))  # noqa: S606
+
+
+if __name__ == "__main__":
+    # Daemon threads may still hang in an engine's socket: leave without waiting for them.
+    code = main()
+    sys.stdout.flush()
+    os._exit(code)

@@ -1,0 +1,116 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+# It also lies beside _launcher.py on the managed nodes, so it uses the standard library only and runs on Python 3.9.
+
+"""What launcher and reconciler have in common on a node: names, owner marker, locks and state files."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+OWNER = "llmops.gpu_inference"
+LABEL = "io.llmops.gpu-inference."
+SERVICE_FILE = "service.json"
+ENV_FILE = "env"
+
+
+def unit_name(kind: str, name: str) -> str:
+    return f"{kind}@{name}.service"
+
+
+def container_name(kind: str, name: str) -> str:
+    return f"{kind}-{name}"
+
+
+def safe_name(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]", "_", text)
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Where things lie on a node. Tests choose other places."""
+
+    instances: Path = Path("/etc/gpu-inference/instances")
+    runtime: Path = Path("/run/gpu-inference")
+    docker: str = "docker"
+
+    def folder(self, kind: str, name: str) -> Path:
+        return self.instances / kind / name
+
+    def state(self, kind: str, name: str) -> Path:
+        return self.runtime / "state" / f"{kind}@{name}.json"
+
+    def history(self, kind: str, name: str) -> Path:
+        return self.runtime / "state" / f"{kind}@{name}.history"
+
+    def gpu_lock(self, lock: str) -> Path:
+        return self.runtime / "locks" / f"gpu-{safe_name(lock)}.lock"
+
+    def instance_lock(self, kind: str, name: str) -> Path:
+        return self.runtime / "locks" / f"instance-{kind}@{name}.lock"
+
+
+class FileLock:
+    """flock on one file. The kernel frees it with the process, however that ends."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: IO[str] | None = None
+
+    @property
+    def held(self) -> bool:
+        return self._file is not None
+
+    def try_lock(self, text: str = "") -> bool:
+        if self._file is not None:
+            return True
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        handle = open(self.path, "a+", encoding="utf-8")  # noqa: SIM115 - kept open while locked
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            handle.close()
+            return False
+        handle.seek(0)
+        handle.truncate()
+        handle.write(text)
+        handle.flush()
+        self._file = handle
+        return True
+
+    def release(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def write_atomically(path: Path, text: str, mode: int = 0o644) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with open(temporary, "w", encoding="utf-8") as handle:
+        os.fchmod(handle.fileno(), mode)
+        handle.write(text)
+    os.replace(temporary, path)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def is_ours(document: Mapping[str, Any] | None) -> bool:
+    """Whether a service.json carries our owner marker."""
+    return document is not None and document.get("owner") == OWNER

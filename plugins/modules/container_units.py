@@ -1,0 +1,420 @@
+#!/usr/bin/python
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: container_units
+short_description: Bring the container instances of a host, as systemd units, to the wanted state
+description:
+  - Writes the folder of each instance, removes instances that are no longer wanted, and restarts only what differs. One call handles
+    all instances of a host, so that a run that changes nothing costs one C(docker ps) and one C(systemctl show), however many there are.
+  - Whether an instance differs is decided by the configuration hash in the label of its running container. A run that was
+    killed half-way is thus repaired by the next one.
+  - All instances that change or go are stopped before the first one is started. The launcher, main process of each unit, then
+    starts instances of different GPUs in parallel and those of one GPU one after the other.
+  - It does not wait until an instance is ready, see M(llmops.gpu_inference.endpoint_ready) for that.
+  - It never does a C(systemctl daemon-reload). The template units, such as C(vllm@.service), come from the roles.
+  - Folders without the owner marker in their C(service.json), containers without the owner labels, and their units, are never touched.
+version_added: 0.1.0
+extends_documentation_fragment:
+  - llmops.gpu_inference._attributes
+attributes:
+  check_mode:
+    support: full
+    details:
+      - Works on a host without Docker and systemd; then everything is predicted to be started.
+  diff_mode:
+    support: full
+    details:
+      - Shows the files of the instance folders. Values of O(instances[].secret_environment) are shown as C(<hidden>).
+  idempotent:
+    support: full
+options:
+  instances:
+    description: All instances of this host, of the kinds in O(kinds).
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      kind:
+        description: Kind of service, the part of the unit's name before the C(@).
+        type: str
+        required: true
+      name:
+        description: Name of the instance, unique within its kind.
+        type: str
+        required: true
+      image:
+        description: Container image, with tag or digest.
+        type: str
+        required: true
+      pull:
+        description: When the image is pulled. With V(always), an image that is present is used where the registry does not answer.
+        type: str
+        choices: [missing, always, never]
+        default: missing
+      entrypoint:
+        description: Program to run in place of the image's own. Option C(--entrypoint) of C(docker create).
+        type: str
+      command:
+        description: Arguments after the image.
+        type: list
+        elements: str
+        default: []
+      docker_arguments:
+        description:
+          - Further arguments of C(docker create), without name, labels, networks and env file, which are added.
+          - Never put a secret here, the arguments can be read by every user of the host.
+        type: list
+        elements: str
+        default: []
+      networks:
+        description: Docker networks to attach to. They must exist.
+        type: list
+        elements: str
+        default: []
+      files:
+        description: Files of the instance folder, by name. They are for O(instances[].docker_arguments) to mount.
+        type: dict
+        default: {}
+      environment:
+        description: Environment variables of the container.
+        type: dict
+        default: {}
+      secret_environment:
+        description: Environment variables with secret values. They end in the same file, which only root can read.
+        type: dict
+        default: {}
+      locks:
+        description:
+          - Names of the start locks, in general the UUIDs of the GPUs. Instances that share one never start at the same time.
+        type: list
+        elements: str
+        default: []
+      probe:
+        description: How the launcher proves that the instance is ready. Without it, an instance is ready when its container runs.
+        type: dict
+        suboptions:
+          base_url:
+            description: URL of the API on this host, with C(/v1) where the API has it.
+            type: str
+            required: true
+          health_path:
+            description: Path of the health check, from the root of the server. Empty where there is none.
+            type: str
+            default: /health
+          level:
+            description: What must succeed, see M(llmops.gpu_inference.endpoint_ready).
+            type: str
+            choices: [open, health, model, answer]
+            default: answer
+          capability:
+            description: What kind of request is sent with O(instances[].probe.level=answer).
+            type: str
+            choices: [chat, embedding, rerank, transcription]
+            default: chat
+          model:
+            description: Name under which the model must be served.
+            type: str
+          modalities:
+            description: With V(image) among them, the request carries an image.
+            type: list
+            elements: str
+            default: []
+          api_key_variable:
+            description: Name of the variable in O(instances[].secret_environment) that holds the API key.
+            type: str
+          dimension:
+            description: Expected length of an embedding.
+            type: int
+      start_timeout:
+        description:
+          - Seconds from the start of the container until the instance must be ready. Waiting for a GPU and pulling do not count.
+        type: float
+        default: 900
+      stop_timeout:
+        description: Seconds until a stopping container is killed.
+        type: float
+        default: 60
+      watchdog:
+        description:
+          - Seconds without a sign of life after which a ready instance counts as hung and is restarted. V(0) switches this off.
+        type: float
+        default: 0
+      drop_page_cache:
+        description: Drop the page cache before the start, for GPUs that share the memory of the host.
+        type: bool
+        default: false
+      pull_models:
+        description: Models to pull through the server once it runs. For Ollama.
+        type: list
+        elements: str
+        default: []
+      download_entrypoint:
+        description: Program for O(instances[].download_command).
+        type: str
+      download_command:
+        description:
+          - Arguments of a run of the same image that precedes the start, before any lock is taken, to download the model into
+            a mounted cache.
+        type: list
+        elements: str
+        default: []
+      restart_limit:
+        description: After so many failed starts in a row the launcher gives up.
+        type: int
+        default: 5
+  kinds:
+    description: Kinds that this call owns. Instances of other kinds are neither expected nor removed.
+    type: list
+    elements: str
+    required: true
+  purge:
+    description: Whether to stop and remove instances of O(kinds) that are not in O(instances).
+    type: bool
+    default: true
+  restart:
+    description:
+      - Whether to start and restart what differs. Otherwise files are written only, and RV(pending) names what waits for a restart.
+    type: bool
+    default: true
+  lock_timeout:
+    description: Seconds to wait for another run of this module on the host.
+    type: float
+    default: 600
+  gpu_lock_timeout:
+    description:
+      - Seconds to wait until no other instance loads on the GPUs of those that are to be stopped, as memory that is freed
+        meanwhile can fail that start.
+    type: float
+    default: 900
+  state_dir:
+    description: Folder of the instance folders.
+    type: path
+    default: /etc/gpu-inference/instances
+  runtime_dir:
+    description: Folder of locks and state files.
+    type: path
+    default: /run/gpu-inference
+  units_dir:
+    description: Folder of systemd's unit files. Instances are enabled by a link in its C(gpu-inference.target.wants).
+    type: path
+    default: /etc/systemd/system
+  docker:
+    description: The Docker command line program.
+    type: str
+    default: docker
+  systemctl:
+    description: The systemctl program.
+    type: str
+    default: systemctl
+author:
+  - llmops.gpu_inference contributors (@llmops)
+seealso:
+  - module: llmops.gpu_inference.endpoint_ready
+"""
+
+EXAMPLES = r"""
+- name: Run one vLLM instance, and no other
+  llmops.gpu_inference.container_units:
+    kinds: [vllm]
+    instances:
+      - kind: vllm
+        name: chat
+        image: vllm/vllm-openai:v0.32.0
+        command: [--config, /etc/vllm/config.yaml]
+        docker_arguments:
+          - --init
+          - --runtime=nvidia
+          - --env=NVIDIA_VISIBLE_DEVICES=GPU-8f6a2f3e-1c5b-4a54-9f0e-0c1f6f0f5a11
+          - --publish=127.0.0.1:8070:8000
+          - --volume=/etc/gpu-inference/instances/vllm/chat/config.yaml:/etc/vllm/config.yaml:ro
+        networks: [inference_engines]
+        files:
+          config.yaml: |
+            model: Qwen/Qwen3-VL-4B-Instruct-FP8
+            served-model-name: [chat]
+            host: 0.0.0.0
+            port: 8000
+        secret_environment:
+          VLLM_API_KEY: "{{ vllm_api_key }}"
+        locks: [GPU-8f6a2f3e-1c5b-4a54-9f0e-0c1f6f0f5a11]
+        probe:
+          base_url: http://127.0.0.1:8070/v1
+          model: chat
+          api_key_variable: VLLM_API_KEY
+        watchdog: 120
+  become: true
+
+- name: Remove all Ollama instances of this host
+  llmops.gpu_inference.container_units:
+    kinds: [ollama]
+    instances: []
+  become: true
+"""
+
+RETURN = r"""
+started:
+  description: Instances that were not running and were started.
+  returned: success
+  type: list
+  elements: str
+  sample: [vllm/chat]
+restarted:
+  description: Instances that ran with another configuration and were restarted.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+reloaded:
+  description: Instances whose launcher took over new settings while the container went on.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+stopped:
+  description: Instances that were stopped, in order to restart or to remove them.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+removed:
+  description: Instances that were removed.
+  returned: success
+  type: list
+  elements: str
+  sample: [ollama/old]
+unchanged:
+  description: Instances for which nothing had to be done.
+  returned: success
+  type: list
+  elements: str
+  sample: [vllm/embedding]
+pending:
+  description: Instances that differ from what runs, with O(restart=false).
+  returned: success
+  type: list
+  elements: str
+  sample: []
+units:
+  description: Unit, container, configuration hash, action and its reason, for each instance.
+  returned: success
+  type: dict
+  sample:
+    vllm/chat:
+      unit: vllm@chat.service
+      container: vllm-chat
+      config_hash: 3f0f6c0a4b0e7d0e2a8c4f6f1d5a9b3c7e1f2a4b6c8d0e2f4a6b8c0d2e4f6a8b
+      action: restart
+      reason: the running container has another configuration
+"""
+
+import getpass
+import os
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._container_units import (
+    Reconciler,
+    Settings,
+    UnitsError,
+    want_all,
+)
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import Paths
+
+PROBE = {
+    "base_url": {"type": "str", "required": True},
+    "health_path": {"type": "str", "default": "/health"},
+    "level": {"type": "str", "choices": ["open", "health", "model", "answer"], "default": "answer"},
+    "capability": {"type": "str", "choices": ["chat", "embedding", "rerank", "transcription"], "default": "chat"},
+    "model": {"type": "str"},
+    "modalities": {"type": "list", "elements": "str", "default": []},
+    "api_key_variable": {"type": "str", "no_log": False},
+    "dimension": {"type": "int"},
+}
+
+INSTANCE = {
+    "kind": {"type": "str", "required": True},
+    "name": {"type": "str", "required": True},
+    "image": {"type": "str", "required": True},
+    "pull": {"type": "str", "choices": ["missing", "always", "never"], "default": "missing"},
+    "entrypoint": {"type": "str"},
+    "command": {"type": "list", "elements": "str", "default": []},
+    "docker_arguments": {"type": "list", "elements": "str", "default": []},
+    "networks": {"type": "list", "elements": "str", "default": []},
+    "files": {"type": "dict", "default": {}},
+    "environment": {"type": "dict", "default": {}},
+    "secret_environment": {"type": "dict", "default": {}, "no_log": True},
+    "locks": {"type": "list", "elements": "str", "default": []},
+    "probe": {"type": "dict", "options": PROBE},
+    "start_timeout": {"type": "float", "default": 900},
+    "stop_timeout": {"type": "float", "default": 60},
+    "watchdog": {"type": "float", "default": 0},
+    "drop_page_cache": {"type": "bool", "default": False},
+    "pull_models": {"type": "list", "elements": "str", "default": []},
+    "download_entrypoint": {"type": "str"},
+    "download_command": {"type": "list", "elements": "str", "default": []},
+    "restart_limit": {"type": "int", "default": 5},
+}
+
+ARGUMENTS = {
+    "instances": {"type": "list", "elements": "dict", "required": True, "options": INSTANCE},
+    "kinds": {"type": "list", "elements": "str", "required": True},
+    "purge": {"type": "bool", "default": True},
+    "restart": {"type": "bool", "default": True},
+    "lock_timeout": {"type": "float", "default": 600},
+    "gpu_lock_timeout": {"type": "float", "default": 900},
+    "state_dir": {"type": "path", "default": "/etc/gpu-inference/instances"},
+    "runtime_dir": {"type": "path", "default": "/run/gpu-inference"},
+    "units_dir": {"type": "path", "default": "/etc/systemd/system"},
+    "docker": {"type": "str", "default": "docker"},
+    "systemctl": {"type": "str", "default": "systemctl"},
+}
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    parameters = module.params
+    settings = Settings(
+        paths=Paths(Path(parameters["state_dir"]), Path(parameters["runtime_dir"]), parameters["docker"]),
+        kinds=tuple(parameters["kinds"]),
+        systemctl=parameters["systemctl"],
+        wants_dir=Path(parameters["units_dir"]) / "gpu-inference.target.wants",
+        purge=parameters["purge"],
+        restart=parameters["restart"],
+        lock_timeout=parameters["lock_timeout"],
+        gpu_lock_timeout=parameters["gpu_lock_timeout"],
+        check_mode=module.check_mode,
+    )
+    try:
+        wanted = want_all(parameters["instances"], settings.kinds)
+        report = Reconciler(settings).apply(wanted, who=os.environ.get("SUDO_USER") or getpass.getuser())
+    except UnitsError as error:
+        module.fail_json(msg=str(error))
+    except OSError as error:
+        module.fail_json(msg=f"cannot work on {error.filename or 'a file'}: {error.strerror or error}")
+    for warning in report.warnings:
+        module.warn(warning)
+    result = {
+        "changed": report.changed,
+        "started": report.started,
+        "restarted": report.restarted,
+        "reloaded": report.reloaded,
+        "stopped": report.stopped,
+        "removed": report.removed,
+        "unchanged": report.unchanged,
+        "pending": report.pending,
+        "units": report.units,
+        "diff": report.diff,
+    }
+    if report.failures:
+        module.fail_json(msg="; ".join(report.failures), **result)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
