@@ -125,6 +125,7 @@ def build_plan(inventory: Mapping[str, Any]) -> dict[str, Any]:
     elif entries and not gateways:
         report.warn("no host is in the group gateways: the models can only be reached on the hosts that serve them")
     gateway_plan = _gateway(hosts, gateways, gateway, entries, aliases, fallbacks, externals, report) if gateways else None
+    client_entries = {name: _client_entries(name, raw_hosts[name].get("vars") or {}, gateway, report) for name in clients}
     findings = report.findings
     if findings:
         raise PlanError(findings)
@@ -134,7 +135,7 @@ def build_plan(inventory: Mapping[str, Any]) -> dict[str, Any]:
         "hosts": {name: result.output(hosts) for name, result in results.items()},
         "gateway": gateway_plan,
         "external_endpoints": [_external_endpoint(external) for external in externals],
-        "clients": {name: _client_entries(raw_hosts[name].get("vars") or {}) for name in clients},
+        "clients": client_entries,
     }
 
 
@@ -156,16 +157,21 @@ def _read_shared(hosts: Mapping[str, Host], raw: Mapping[str, Any], report: Repo
     alias_reader = Shared(parse_aliases)
     gateway_reader = Shared(parse_gateway)
     externals: dict[str, External] = {}
+    others: list[tuple[str, External]] = []
+    any_gateway = any(host.is_gateway for host in hosts.values())
     aliases: dict[str, str] = {}
     gateways: list[tuple[str, Gateway]] = []
     for name, host in hosts.items():
         variables = raw[name].get("vars") or {}
         if variables.get("inference_external_endpoints") is not None:
             for external in external_reader.read(name, variables["inference_external_endpoints"]):
+                if not host.is_gateway and any_gateway:
+                    others.append((name, external))
+                    continue
                 before = externals.setdefault(external.name, external)
                 if before != external:
                     report.add(
-                        external.path + ".name", external.name, "means different servers on different hosts; define it once for all", [name]
+                        f"{external.path}.name", external.name, "means different servers on different hosts; define it once for all", [name]
                     )
         if variables.get("inference_model_aliases") is not None:
             for alias, target in alias_reader.read(name, variables["inference_model_aliases"]).items():
@@ -181,6 +187,14 @@ def _read_shared(hosts: Mapping[str, Host], raw: Mapping[str, Any], report: Repo
             parsed = gateway_reader.read(name, variables["inference_gateway"])
             if host.is_gateway:
                 gateways.append((name, parsed))
+    for name, external in others:
+        if externals.get(external.name) != external:
+            report.add(
+                f"{external.path}.name",
+                external.name,
+                "is not what the gateways have under that name; define it for them too, or for all",
+                [name],
+            )
     for name, parsed in gateways[1:]:
         if parsed != gateways[0][1]:
             report.add(
@@ -200,9 +214,22 @@ def _read_shared(hosts: Mapping[str, Host], raw: Mapping[str, Any], report: Repo
     return list(externals.values()), aliases, gateways[0][1] if gateways else Gateway()
 
 
-def _client_entries(variables: Mapping[str, Any]) -> list[Any]:
+def _client_entries(host: str, variables: Mapping[str, Any], gateway: Gateway, report: Report) -> list[Any]:
+    """The client files that are wanted; what they say is the business of the role that writes them, save the keys."""
     entries = variables.get("inference_clients_config")
-    return list(entries) if isinstance(entries, (list, tuple)) else []
+    if entries is None:
+        return []
+    if isinstance(entries, (str, Mapping)) or not isinstance(entries, (list, tuple)):
+        report.add("inference_clients_config", entries, "must be a list of client files", [host])
+        return []
+    for position, entry in enumerate(entries):
+        where = f"inference_clients_config[{position}]"
+        if not isinstance(entry, Mapping):
+            report.add(where, entry, "must be a mapping such as {type: openai, path: /etc/openai.env}", [host])
+        elif isinstance(entry.get("key"), str) and entry["key"] not in gateway.client_names:
+            message = f"there is no client {entry['key']} in inference_gateway.client_keys; add it there (null has a key generated)"
+            report.add(f"{where}.key", None, message, [host])
+    return [dict(entry) for entry in entries if isinstance(entry, Mapping)]
 
 
 def _external_endpoint(external: External) -> dict[str, Any]:
@@ -744,7 +771,7 @@ class HostPlan:
                 "container_extra_arguments": list(task.service.container_extra_arguments),
                 "ready_timeout": max(service.ready_timeout or DEFAULT_READY_TIMEOUT for service in services),
                 "stop_timeout": max(service.stop_timeout or DEFAULT_STOP_TIMEOUT for service in services),
-                "memory_mib": int(amount) if amount is not None else None,
+                "memory_mib": int(amount) if amount is not None else _sum_mib(services),
             }
         )
         for member, _grant in members:
@@ -803,18 +830,25 @@ class HostPlan:
             self.proxied.append(
                 {
                     "name": f"ollama-{task.port}" if ollama else f"vllm-{task.service.name}",
-                    "engine": task.engine,
-                    "listen": self.host.address,
                     "port": task.port,
-                    "upstream": f"http://127.0.0.1:{task.port}",
-                    "key_variable": gateway_part.variable_for("ENGINE_KEY", self.host.name),
+                    "upstream_port": task.port,
+                    "engine": task.engine,
                 }
             )
+
+    def _own_memory(self, task: Task, grant: Grant | None) -> float | None:
+        """MiB of this service alone: services of one Ollama instance share a grant."""
+        size = task.service.memory
+        if size is None:
+            return grant.amount if grant and task.engine == "vllm" else None
+        if size.mib is not None:
+            return size.mib
+        return (size.fraction or 0.0) * grant.total if grant and grant.total is not None else None
 
     def _row(self, task: Task, grant: Grant | None) -> None:
         devices = {device.key: device for device in self.hardware.devices} if self.hardware else {}
         labels = [devices[key].index if key in devices else key for key in (grant.devices if grant else task.pins)]
-        memory = grant.amount if grant else None
+        memory = self._own_memory(task, grant)
         self.table.append(
             {
                 "host": self.host.name,
@@ -854,7 +888,7 @@ class HostPlan:
             "networks": self._all_networks(),
             "vllm": self.vllm,
             "ollama": self.ollama,
-            "proxy": [{**item, "allow": [other.address for other in others]} for item in self.proxied] if others else [],
+            "proxy": [{**item, "allowed_addresses": [other.address for other in others]} for item in self.proxied] if others else [],
             "endpoints": self.endpoints,
         }
 
@@ -888,15 +922,22 @@ def _utilization(service: Service, grant: Grant | None, device: str) -> tuple[fl
     """The engine's share of a GPU's whole memory, rounded down, and the same in MiB."""
     amount = grant.amount if grant else None
     total = grant.total if grant else None
+    if amount is None and service.memory is not None:
+        amount = service.memory.mib
     if device == "cpu":
         return None, int(amount) if amount is not None else None
     fraction = service.memory.fraction if service.memory is not None else None
     if amount is None or not total:
-        return fraction, None
+        return fraction, int(amount) if amount is not None else None
     share = fraction if fraction is not None else amount / total
     if service.memory is None:
         share = min(share, VLLM_DEFAULT_UTILIZATION)
     return int(share * 1000 + 1e-9) / 1000, int(amount)
+
+
+def _sum_mib(services: Sequence[Service]) -> int | None:
+    sizes = [service.memory.mib if service.memory is not None else None for service in services]
+    return int(sum(size or 0.0 for size in sizes)) if all(size is not None for size in sizes) else None
 
 
 def _other_parallel(arguments: Mapping[str, Any]) -> bool:
