@@ -15,7 +15,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import yaml
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plain import plain, yaml_text
 
 CONTAINER_PORT = 8000
 CONFIG_PATH = "/etc/vllm/config.yaml"
@@ -211,6 +211,7 @@ def container_unit(
     watchdog: int = 120,
 ) -> dict[str, Any]:
     """The container unit of one vLLM instance, as module container_units takes it."""
+    instance = plain(instance)
     packages = list(instance.get("image_packages") or [])
     names = list(instance.get("served_model_names") or [instance["name"]])
     secrets = {"VLLM_API_KEY": api_key, "HF_TOKEN": None if str(instance["model"]).startswith("/") else huggingface_token}
@@ -227,7 +228,7 @@ def container_unit(
             instance, data_dir=data_dir, huggingface_dir=huggingface_dir or f"{data_dir}/huggingface", instances_dir=instances_dir
         ),
         "networks": list(instance.get("networks") or ["inference_engines"]),
-        "files": {"config.yaml": yaml.safe_dump(engine_config(instance), sort_keys=False, allow_unicode=True, width=1000)},
+        "files": {"config.yaml": yaml_text(engine_config(instance))},
         "environment": {**DEFAULT_ENVIRONMENT, **{key: str(value) for key, value in (instance.get("env") or {}).items()}},
         "secret_environment": {key: value for key, value in secrets.items() if value},
         # A Jetson's one GPU has no UUID.
@@ -239,6 +240,7 @@ def container_unit(
             "capability": instance.get("capability") or "chat",
             "model": names[0],
             "modalities": list(instance.get("modalities") or []),
+            "dimension": instance.get("dimension"),
             "api_key_variable": "VLLM_API_KEY",
         },
         "start_timeout": int(instance.get("ready_timeout") or 1800),

@@ -1,0 +1,30 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""Values as plain Python: since ansible-core 2.19 what a filter gets are tagged subclasses, which PyYAML refuses to write."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+
+def plain(value: Any) -> Any:
+    """The same value from exact dicts, lists, strings and numbers."""
+    if isinstance(value, Mapping):
+        return {plain(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    for exact in (bool, int, float, str):
+        if isinstance(value, exact):
+            return exact(value)
+    return value
+
+
+def yaml_text(value: Any) -> str:
+    """A YAML document with keys in their given order and no folded lines."""
+    return str(yaml.safe_dump(plain(value), sort_keys=False, allow_unicode=True, width=10_000))
