@@ -1,0 +1,191 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""What is known of the units of a node: from systemd, Docker, the launcher's state files and nvidia-smi, each asked once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+_SIZE = re.compile(r"^([0-9.]+)\s*([KMGT]?i?B)$")
+_UNITS: Mapping[str, float] = {
+    "B": 1 / 1048576,
+    "KiB": 1 / 1024,
+    "kB": 1000 / 1048576,
+    "MiB": 1,
+    "MB": 1e6 / 1048576,
+    "GiB": 1024,
+    "GB": 1e9 / 1048576,
+}
+
+
+@dataclass(frozen=True)
+class UnitStatus:
+    """One row. Times are seconds, sizes MiB; None is "not known" and never "none"."""
+
+    unit: str
+    kind: str
+    name: str
+    active: str
+    phase: str | None
+    percent: int | None
+    detail: str
+    uptime: int | None
+    restarts: int
+    memory_mib: int | None
+    gpu_memory_mib: int | None
+    image: str | None
+    image_digest: str | None
+    cause: str | None
+    message: str | None
+    remedy: str | None
+
+
+def parse_size_mib(text: str) -> int | None:
+    """C(docker stats) sizes, such as C(812.4MiB)."""
+    match = _SIZE.match(text.strip())
+    if not match or match.group(2) not in _UNITS:
+        return None
+    return round(float(match.group(1)) * _UNITS[match.group(2)])
+
+
+def parse_stats(text: str) -> dict[str, int]:
+    """Memory in MiB by container, from C(docker stats --format '{{.Name}}\\t{{.MemUsage}}')."""
+    found = {}
+    for line in text.splitlines():
+        name, _tab, usage = line.partition("\t")
+        size = parse_size_mib(usage.split("/")[0])
+        if size is not None:
+            found[name] = size
+    return found
+
+
+def parse_containers(text: str) -> dict[str, tuple[str, str]]:
+    """Container id and image id by name, from C(docker inspect --format '{{.Name}}\\t{{.Id}}\\t{{.Image}}')."""
+    rows = (line.split("\t") for line in text.splitlines())
+    return {row[0].lstrip("/"): (row[1], row[2]) for row in rows if len(row) == 3}
+
+
+def parse_digests(text: str) -> dict[str, str]:
+    """Digest by image id. An image that was built here has none from a registry: then its own id says what it is."""
+    found = {}
+    for line in text.splitlines():
+        identity, _tab, digests = line.partition("\t")
+        first = digests.split(",")[0]
+        found[identity] = first.partition("@")[2] or identity
+    return found
+
+
+def parse_show(text: str) -> dict[str, dict[str, str]]:
+    """Properties by unit, from C(systemctl show --property=Id,...)."""
+    found = {}
+    for block in text.strip().split("\n\n"):
+        values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        if values.get("Id"):
+            found[values["Id"]] = values
+    return found
+
+
+def gpu_memory(compute_apps: str, cgroups: Mapping[str, str], containers: Mapping[str, tuple[str, str]]) -> dict[str, int]:
+    """GPU memory in MiB by container.
+
+    C(nvidia-smi --query-compute-apps=pid,used_memory --format=csv,noheader,nounits) names processes of the host; their
+    cgroup path holds the container's id. Unified memory answers C([N/A]), which is left out.
+    """
+    found: dict[str, int] = {}
+    for line in compute_apps.splitlines():
+        pid, _comma, used = (part.strip() for part in line.partition(","))
+        if not used.isdigit():
+            continue
+        for name, (container_id, _image) in containers.items():
+            if container_id and container_id in cgroups.get(pid, ""):
+                found[name] = found.get(name, 0) + int(used)
+    return found
+
+
+def number(text: str | None) -> int:
+    return int(text) if text and text.isdigit() else 0
+
+
+def assemble(
+    instances: Sequence[tuple[str, str]],
+    *,
+    units: Mapping[str, Mapping[str, str]],
+    states: Mapping[str, Mapping[str, Any]],
+    services: Mapping[str, Mapping[str, Any]],
+    containers: Mapping[str, tuple[str, str]],
+    digests: Mapping[str, str],
+    memory: Mapping[str, int],
+    gpu: Mapping[str, int],
+    now: float,
+) -> list[UnitStatus]:
+    """One row per instance (kind, name), sorted by kind and name; keys of C(states) and C(services) are unit names."""
+    rows = []
+    for kind, name in sorted(instances):
+        unit, container = f"{kind}@{name}.service", f"{kind}-{name}"
+        shown = units.get(unit, {})
+        state = states.get(unit) or {}
+        ready_at = state.get("ready_at")
+        active = shown.get("ActiveState") or "inactive"
+        image_id = containers[container][1] if container in containers else ""
+        service = services.get(unit) or {}
+        rows.append(
+            UnitStatus(
+                unit=unit,
+                kind=kind,
+                name=name,
+                active=active,
+                phase=state.get("phase"),
+                percent=state.get("percent"),
+                detail=str(state.get("detail") or ""),
+                uptime=max(0, int(now - float(ready_at))) if ready_at and active == "active" else None,
+                restarts=number(shown.get("NRestarts")),
+                memory_mib=memory.get(container),
+                gpu_memory_mib=gpu.get(container),
+                image=service.get("image"),
+                image_digest=digests.get(image_id),
+                cause=state.get("cause"),
+                message=state.get("message"),
+                remedy=state.get("remedy"),
+            )
+        )
+    return rows
+
+
+def duration(seconds: int | None) -> str:
+    """C(3 d 4 h), C(5 h 12 m), C(1 m 12 s), C(9 s)."""
+    if seconds is None:
+        return "-"
+    parts = [(seconds // 86400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "m"), (seconds % 60, "s")]
+    while len(parts) > 1 and parts[0][0] == 0:
+        parts.pop(0)
+    return " ".join(f"{value} {letter}" for value, letter in parts[:2])
+
+
+def table(rows: Sequence[Mapping[str, Any]], budgets: Mapping[str, str]) -> list[str]:
+    """Aligned lines for a terminal. C(budgets): what the plan allows, by unit."""
+    heading = ("unit", "state", "up", "restarts", "memory", "GPU memory", "budget", "image digest", "last cause")
+    lines = [heading]
+    for row in rows:
+        phase = row["phase"] or row["active"]
+        state = phase if row["percent"] is None or phase == "ready" else f"{phase} {row['percent']} %"
+        lines.append(
+            (
+                row["unit"].removesuffix(".service"),
+                state if row["active"] in ("active", "activating", "reloading") else f"{row['active']} ({phase})",
+                duration(row["uptime"]),
+                str(row["restarts"]),
+                "-" if row["memory_mib"] is None else f"{row['memory_mib']} MiB",
+                "-" if row["gpu_memory_mib"] is None else f"{row['gpu_memory_mib']} MiB",
+                budgets.get(row["unit"]) or "-",
+                (row["image_digest"] or "-").removeprefix("sha256:")[:12],
+                f"{row['cause']}: {row['message']}" if row["cause"] else "-",
+            )
+        )
+    widths = [max(len(line[column]) for line in lines) for column in range(len(heading))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines]
