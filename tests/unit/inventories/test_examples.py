@@ -1,0 +1,152 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Every example inventory plans without a host, with the ports and names that its users have in their programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.inventory.manager import InventoryManager
+from ansible.parsing.dataloader import DataLoader
+from ansible.vars.hostvars import HostVars
+from ansible.vars.manager import VariableManager
+
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan import build_plan
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._client_render import container_units, render_client_files
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._inventory import collect_inventory
+
+ROOT = Path(__file__).parents[3]
+# The demo's node is made by the test bed, so nothing is known of it beforehand.
+EXAMPLES = sorted(path.parent.name for path in (ROOT / "inventories").glob("*/hosts.yml") if path.parent.name != "demo")
+Plan = dict[str, Any]
+
+
+def inventory_of(name: str) -> dict[str, Any]:
+    """As `ansible-playbook -i inventories/NAME playbooks/plan.yml` reads it, with the group_vars beside the playbooks."""
+    loader = DataLoader()
+    loader.set_basedir(str(ROOT / "playbooks"))
+    inventory = InventoryManager(loader=loader, sources=[str(ROOT / "inventories" / name / "hosts.yml")])
+    variables = VariableManager(loader=loader, inventory=inventory)
+    hosts = [host.name for host in inventory.get_hosts()]
+    task_vars = {
+        "groups": {group: [host.name for host in inventory.groups[group].get_hosts()] for group in inventory.groups},
+        "hostvars": HostVars(inventory, variable_manager=variables, loader=loader),
+        "ansible_play_hosts": hosts,
+    }
+    collected, unreadable = collect_inventory(task_vars, {})
+    assert unreadable == []
+    return collected
+
+
+def plan_of(name: str) -> Plan:
+    return build_plan(inventory_of(name))
+
+
+def offered(plan: Plan) -> dict[str, set[str]]:
+    """Each model at the gateway with all its names."""
+    return {model["name"]: {model["name"], *model["aliases"]} for model in plan["gateway"]["models"]}
+
+
+def instances(plan: Plan, host: str, engine: str = "vllm") -> dict[str, dict[str, Any]]:
+    return {instance["name"]: instance for instance in plan["hosts"][host][engine]}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_plans_offline_without_a_mistake_or_a_warning(name: str) -> None:
+    plan = plan_of(name)
+    assert plan["warnings"] == []
+    assert plan["gateway"]["models"]
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_its_client_files_can_be_written(name: str) -> None:
+    plan = plan_of(name)
+    models = [
+        {"dimension": 384, **model, **({"dimension": 384} if model["dimension"] is None else {})} for model in plan["gateway"]["models"]
+    ]
+    for entries in plan["clients"].values():
+        rendered = render_client_files(
+            entries,
+            gateway_url="http://192.0.2.1:8400",
+            network_url="http://litellm-gateway:4000",
+            models=models,
+            api_keys={client: f"sk-{client}-0123456789" for client in plan["gateway"]["client_names"]},
+            crawl4ai_token="tok-0123456789",
+            controller_dir="/inventory/clients",
+        )
+        assert len(rendered) == len(entries)
+        container_units(entries, rendered, "unclecode/crawl4ai:0.9.5")
+
+
+def test_crawl4ai() -> None:
+    plan = plan_of("crawl4ai")
+    instance = instances(plan, "gpu01")["qwen2.5-vl-7b"]
+    assert (instance["port"], instance["max_model_len"], instance["gpu_memory_utilization"]) == (8000, 32768, 0.9)
+    assert instance["engine_args"]["limit-mm-per-prompt"] == {"image": 4}
+    assert offered(plan) == {"qwen2.5-vl-7b": {"qwen2.5-vl-7b", "Qwen/Qwen2.5-VL-7B-Instruct"}}
+    assert plan["gateway"]["models"][0]["backends"][0]["container"] == "vllm-qwen2.5-vl-7b"
+    assert "crawl4ai-network" in plan["gateway"]["networks"]
+    assert plan["gateway"]["client_names"] == ["crawl4ai"]
+
+
+def test_chat_studio() -> None:
+    plan = plan_of("chat-studio")
+    assert plan["hosts"]["gateway01"]["vllm"] == plan["hosts"]["gateway01"]["ollama"] == []
+    external = {endpoint["name"]: endpoint for endpoint in plan["external_endpoints"]}
+    assert external["vllm-external"]["base_url"] == "http://192.0.2.20:8000/v1"
+    assert external["local-ollama"]["base_url"] == "http://192.0.2.21:11434/v1"
+    assert not any(endpoint["required"] for endpoint in external.values())
+    assert "meta-llama/Llama-2-7b-chat-hf" in offered(plan)["llama-2-7b-chat"]
+    entry = plan["clients"]["gateway01"][0]
+    assert entry["connections"][0]["id"] == "vllm-external"
+
+
+def test_four_capabilities() -> None:
+    plan = plan_of("four-capabilities")
+    assert plan["gateway"]["port"] == 8400
+    found = {name: (instance["port"], instance["gpu_memory_utilization"]) for name, instance in instances(plan, "workstation").items()}
+    assert found == {"chat": (8070, 0.38), "ocr": (8080, 0.15), "embedding": (8090, 0.15), "asr": (8000, 0.20)}
+    assert offered(plan) == {
+        "chat": {"chat", "Qwen/Qwen3-VL-4B-Instruct-FP8"},
+        "ocr": {"ocr", "zai-org/GLM-OCR"},
+        "embedding": {"embedding", "shigureui/Qwen3-VL-Embedding-2B-FP8"},
+        "asr": {"asr", "Qwen/Qwen3-ASR-1.7B"},
+    }
+    assert [(entry["path"], entry["model"]) for entry in plan["gateway"]["passthrough"]] == [("/embeddings/v1/embeddings", "embedding")]
+    dimensions = {model["name"]: model["dimension"] for model in plan["gateway"]["models"]}
+    assert dimensions["embedding"] == 2048
+
+
+def test_dgpu_and_jetson() -> None:
+    plan = plan_of("dgpu-and-jetson")
+    assert plan["gateway"]["port"] == 8989
+    backends = {model["name"]: {(b["host"], b["engine"], b["order"]) for b in model["backends"]} for model in plan["gateway"]["models"]}
+    assert backends["qwen3-4b"] == {("gpu01", "vllm", 1), ("jetson01", "ollama", 2)}
+    assert backends["qwen3-vl-4b"] == {("gpu01", "ollama", 1), ("jetson01", "ollama", 2)}
+    names = offered(plan)
+    for model, aliases in {
+        "qwen3-4b": {"LLM", "LLM_QWEN3", "LLM_DEFAULT"},
+        "qwen3-vl-4b": {"VLM", "VLM_QWEN3", "VLM_DEFAULT"},
+        "qwen2.5-3b": {"LLM_SMALL"},
+        "qwen2.5vl-3b": {"VLM_SMALL"},
+        "e5-small": {"Embedding", "Embbeding"},
+    }.items():
+        assert aliases <= names[model]
+    rules = {row["service"]: row["rule"] for row in plan["table"] if row["host"] == "jetson01"}
+    assert rules["qwen2.5-3b"].startswith("2")
+    assert instances(plan, "gpu01")["e5-small"]["device"] == "cpu"
+    limits = {model["name"]: model["max_images"] for model in plan["gateway"]["models"]}
+    assert limits["qwen3-vl-4b"] == 8
+
+
+def test_metis() -> None:
+    plan = plan_of("metis")
+    assert plan["gateway"]["port"] == 8888
+    found = instances(plan, "gpu01")
+    assert (found["chat"]["port"], found["chat"]["tensor_parallel_size"], found["chat"]["shm_size"]) == (8000, 2, "32g")
+    assert (found["embedding"]["port"], found["embedding"]["max_model_len"], found["embedding"]["shm_size"]) == (8001, 512, "16g")
+    assert set(offered(plan)) == {"Qwen/Qwen2.5-14B-Instruct", "intfloat/e5-small-v2"}
