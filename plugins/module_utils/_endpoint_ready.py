@@ -33,11 +33,11 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_watch i
 #: A stopped or crashed unit may be about to be started by whoever runs this; so long it is given.
 SETTLE = 2.0
 #: After the first failure that is certain: so long others may add theirs to the same message.
-GATHER = 1.0
+GATHER = 0.5
 #: A container's name that stays unknown so long will not appear.
 UNKNOWN_NAME = 30.0
 #: How often the units are looked at, at least.
-WATCH = 1.0
+WATCH = 0.5
 #: How often a port is looked at whose unit is still starting.
 STARTING_INTERVAL = 5.0
 
@@ -230,16 +230,16 @@ def judge_unit(view: UnitView, baseline: Baseline, wall_began: float) -> Verdict
     if not view.found:
         return Verdict(diagnosis(Cause.UNIT_FAILED, f"unit {view.unit}: does not exist on this host"), SETTLE)
     state = view.own_state
+    if view.job:
+        return None
     if state is not None and state.phase == "failed":
         fresh = state.since >= wall_began or view.main_pid != 0
-        return Verdict(_of_state(view, state, "the start failed"), 0.0 if fresh and not view.job else SETTLE)
+        return Verdict(_of_state(view, state, "the start failed"), 0.0 if fresh else SETTLE)
     if state is not None and state.failures > baseline.failures:
         return Verdict(_of_unit(view, "it failed and was started again"))
     # A launcher that was killed comes back and adopts its container: only its own record of a failure counts, or a series.
     if view.restarts > baseline.restarts + (2 if view.state is not None else 0):
         return Verdict(_of_unit(view, "it died and was started again"))
-    if view.job:
-        return None
     if view.active_state == "failed":
         return Verdict(_of_unit(view, "it has failed"), SETTLE)
     if view.active_state == "activating" and view.sub_state == "auto-restart" and view.state is None:
@@ -280,7 +280,7 @@ def _with_squatter(verdict: Verdict, target: Target) -> Verdict:
     """Something answers on the port of a unit that does not run: that is no sign of life, but often the cause."""
     found = verdict.diagnosis
     told = f"{found.message}. Yet a server answers at {target.endpoint.base_url}: an older or foreign process"
-    if found.cause in (Cause.UNIT_FAILED, Cause.CRASH_LOOP, Cause.PORT_IN_USE):
+    if found.cause in (Cause.UNIT_FAILED, Cause.CRASH_LOOP):
         return Verdict(diagnosis(Cause.STALE_SERVER, told, found.log_lines), verdict.after)
     return Verdict(replace(found, message=told), verdict.after)
 
@@ -391,6 +391,8 @@ class _Wait:
     def hear(self, now: float) -> None:
         """Take in the answers; wait for the first one as long as nothing else is due."""
         nearest = min((one.due for one in self.watched if one.open and not one.asked), default=now + WATCH)
+        if self.first_failure is not None:
+            nearest = min(nearest, self.first_failure + GATHER)
         until = min(nearest, self.began + self.limits.timeout, self.looked_at + self.watch_interval if self.units else now + WATCH)
         answers = self.prober.finished(min(max(until - now, 0.01), WATCH))
         now = self.clock()
@@ -400,7 +402,7 @@ class _Wait:
             one = self.watched[number]
             one.asked, one.observation = False, answer
             if one.view_when_asked is None or unit_is_ready(one.view_when_asked):
-                one.due = now + self.limits.interval
+                one.due = now + (self.limits.interval if self.first_failure is None else min(self.limits.interval, 0.1))
             if one.open and one.accepts(answer):
                 one.ready, one.settled_at = True, now
 
@@ -421,6 +423,8 @@ class _Wait:
                 one.failure, one.settled_at = verdict.diagnosis, now
                 if one.target.required and self.first_failure is None:
                     self.first_failure = now
+                    for other in self.watched:
+                        other.due = now  # a last look, so that one message tells all
 
     def is_over(self, now: float) -> bool:
         # What nobody requires is looked at while others are waited for, and once in any case.
