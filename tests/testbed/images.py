@@ -83,6 +83,19 @@ RECIPES: dict[str, Recipe] = {
             changes=(f"ENV {_PYTHON_PATH} HOME=/root", "WORKDIR /app", "EXPOSE 4000/tcp", 'ENTRYPOINT ["litellm"]'),
         ),
         Recipe(
+            "ollama",
+            "ollama",
+            settings.OLLAMA_TAG,
+            "ollama",
+            base="python",
+            changes=(
+                f"ENV {_PYTHON_PATH} HOME=/root OLLAMA_HOST=0.0.0.0:11434 NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility",
+                "EXPOSE 11434/tcp",
+                'ENTRYPOINT ["/bin/ollama"]',
+                'CMD ["serve"]',
+            ),
+        ),
+        Recipe(
             "registry",
             "registry",
             "debian",
@@ -96,7 +109,7 @@ RECIPES: dict[str, Recipe] = {
 GROUPS: dict[str, tuple[str, ...]] = {
     "node": ("node-trixie", "node-bookworm"),
     "demo": ("node-trixie", "vllm", "litellm", "registry"),
-    "all": ("node-trixie", "vllm", "litellm", "registry", "node-bookworm"),
+    "all": ("node-trixie", "vllm", "litellm", "ollama", "registry", "node-bookworm"),
 }
 
 

@@ -31,6 +31,7 @@ REGISTRY_HOST_PORT = int(os.environ.get("GPU_INFERENCE_TESTBED_REGISTRY_PORT", "
 IMAGE_PREFIX = "gpu-inference-testbed"
 VLLM_TAG = "v0.32.0-cpu"
 LITELLM_TAG = "v1.106.9"
+OLLAMA_TAG = "0.32.15"
 
 MIRROR = os.environ.get("GPU_INFERENCE_TESTBED_MIRROR", "http://deb.debian.org/debian")
 
