@@ -11,8 +11,9 @@ import signal
 import sys
 from pathlib import Path
 
-sys.dont_write_bytecode = True
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+if __name__ == "__main__":
+    sys.dont_write_bytecode = True  # as root it would leave files that the checkout's owner cannot remove
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from testbed import demo, engine, everything, images, models, nodes, registry, settings  # noqa: E402 - the folder above becomes importable first
 from testbed.shell import BedError, clock, elapsed, end_children, say  # noqa: E402
