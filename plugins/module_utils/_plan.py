@@ -26,6 +26,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_engine 
 )
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_findings import Finding, PlanError, Report, hint
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_images import (
+    KNOWN_L4T,
     LITELLM_IMAGE,
     OLLAMA_IMAGE,
     check_floating,
@@ -315,6 +316,12 @@ class HostPlan:
     # --- deciding ------------------------------------------------------------------------------------------------
 
     def resolve(self, gateway_port: int | None) -> None:
+        hardware = self.hardware
+        if self.platform == "jetson" and hardware is not None and hardware.l4t and hardware.l4t[0] not in KNOWN_L4T:
+            release = ".".join(map(str, hardware.l4t))
+            self.report.warn(
+                f"L4T {release} is not known to this release of the collection; images are chosen as for the nearest one", [self.host.name]
+            )
         tasks = [
             task for task in (self._task(position, service) for position, service in enumerate(self.host.services)) if task is not None
         ]
