@@ -31,12 +31,12 @@ $(VENV)/.python:
 
 $(VENV)/.run: $(VENV)/.python requirements.txt
 	@echo "Installing Ansible into $(VENV) (a minute)"
-	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(BIN)/pip install --quiet --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run requirements-dev.txt
 	@echo "Installing the tools for tests into $(VENV) (a minute)"
-	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@$(BIN)/pip install --quiet --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
 env: $(VENV)/.run ## A virtual environment with Ansible

@@ -15,8 +15,8 @@ if __name__ == "__main__":
     sys.dont_write_bytecode = True  # as root it would leave files that the checkout's owner cannot remove
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from testbed import demo, engine, everything, images, models, nodes, registry, settings  # noqa: E402 - the folder above becomes importable first
-from testbed.shell import BedError, clock, elapsed, end_children, say  # noqa: E402
+from testbed import demo, engine, everything, images, models, nodes, registry, settings
+from testbed.shell import BedError, clock, elapsed, end_children, say
 
 
 def parser() -> argparse.ArgumentParser:
@@ -27,6 +27,10 @@ def parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("up", help="engine, node image, registry with both images, models: all that nodes need")
     command.add_argument("--suite", action="append", choices=("trixie", "bookworm"), help="node image; trixie unless said otherwise")
+    published = [image.recipe for image in registry.PUBLISHED]
+    command.add_argument(
+        "--with", dest="published", action="append", choices=published, help="publish this only; vllm and litellm unless said"
+    )
 
     command = commands.add_parser("images", help="build what is missing or outdated")
     command.add_argument(
@@ -79,7 +83,7 @@ def dispatch(options: argparse.Namespace) -> None:
     if options.command == "engine":
         engine.ensure()
     elif options.command == "up":
-        everything.up(options.suite or ["trixie"])
+        everything.up(options.suite or ["trixie"], options.published or ["vllm", "litellm"])
     elif options.command == "demo":
         demo.run()
     elif options.command == "clean":

@@ -14,8 +14,8 @@ from testbed import engine, images, models, registry, settings
 from testbed.shell import capture, say
 
 
-def up(suites: Iterable[str] = ("trixie",)) -> None:
-    """Engine, node images, registry with both images, models: each step as soon as what it needs is there."""
+def up(suites: Iterable[str] = ("trixie",), published: Iterable[str] = ("vllm", "litellm")) -> None:
+    """Engine, node images, registry with the published images, models: each step as soon as what it needs is there."""
     engine.ensure()
     with ThreadPoolExecutor(max_workers=8) as pool:
         shop = pool.submit(registry.start)
@@ -26,7 +26,8 @@ def up(suites: Iterable[str] = ("trixie",)) -> None:
             registry.publish(recipe)
 
         steps: list[Future[Any]] = [pool.submit(images.ensure_one, f"node-{suite}") for suite in suites]
-        steps += [shop, pool.submit(publish, "vllm"), pool.submit(publish, "litellm"), pool.submit(models.ensure)]
+        steps += [pool.submit(publish, recipe) for recipe in published]
+        steps += [shop, pool.submit(models.ensure)]
         for step in steps:
             step.result()
 

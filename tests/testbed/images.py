@@ -89,7 +89,8 @@ RECIPES: dict[str, Recipe] = {
             "ollama",
             base="python",
             changes=(
-                f"ENV {_PYTHON_PATH} HOME=/root OLLAMA_HOST=0.0.0.0:11434 NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility",
+                f"ENV {_PYTHON_PATH} HOME=/root OLLAMA_HOST=0.0.0.0:11434 "
+                "NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility",
                 "EXPOSE 11434/tcp",
                 'ENTRYPOINT ["/bin/ollama"]',
                 'CMD ["serve"]',
@@ -124,7 +125,8 @@ def fingerprint(inputs: Mapping[str, bytes]) -> str:
 
 def recipe_inputs(recipe: Recipe) -> dict[str, bytes]:
     folder = settings.RECIPES / recipe.folder
-    inputs = {f"file {path.relative_to(folder)}": path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    inputs = {f"file {path.relative_to(folder)}": path.read_bytes() for path in files}
     inputs["file common.sh"] = (settings.RECIPES / "common.sh").read_bytes()
     inputs.update({f"variable {name}": value.encode() for name, value in recipe.variables.items()})
     inputs["changes"] = "\n".join(recipe.changes).encode()

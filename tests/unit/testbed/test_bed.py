@@ -135,10 +135,9 @@ def test_image_manifest_says_which_layers_are_compressed() -> None:
 
 
 def test_nodes_pull_by_name() -> None:
-    assert [published.for_nodes for published in registry.PUBLISHED] == [
-        "registry.testbed:5000/berriai/litellm:v1.106.9",
-        "registry.testbed:5000/vllm/vllm-openai:v0.32.0-cpu",
-    ]
+    names = {published.recipe: published.for_nodes for published in registry.PUBLISHED}
+    assert names["litellm"] == "registry.testbed:5000/berriai/litellm:v1.106.9"
+    assert names["vllm"] == "registry.testbed:5000/vllm/vllm-openai:v0.32.0-cpu"
 
 
 def test_own_engine_keeps_its_data_in_the_beds_folder() -> None:
