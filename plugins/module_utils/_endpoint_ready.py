@@ -558,14 +558,15 @@ def progress_line(outcome: Outcome, host: str | None = None) -> str:
     return f"{subject}: {outcome.message} ({duration(outcome.waited)})"
 
 
-def failure_message(outcomes: t.Sequence[Outcome], where: str | None = None) -> str:
+def failure_message(outcomes: t.Sequence[Outcome], where: str | None = None, ready_before: t.Sequence[str] = ()) -> str:
     """What a person reads when the task fails: per endpoint what was tried, what came back, the remedy, the log."""
     bad = [one for one in outcomes if not one.ready and one.required]
-    total = sum(1 for one in outcomes if one.required)
+    ready = [*ready_before, *(one.name for one in outcomes if one.ready)]
+    total = len(bad) + len(ready)
     waited = max((one.waited for one in bad), default=0.0)
     seen_from = f" (seen from inside container {where})" if where else ""
-    verb = "is" if len(bad) == 1 else "are"
-    lines = [f"{len(bad)} of {total} endpoints {verb} not ready after {duration(waited)}{seen_from}."]
+    subject = "The endpoint is" if total == 1 else f"{len(bad)} of {total} endpoints {'is' if len(bad) == 1 else 'are'}"
+    lines = [f"{subject} not ready after {duration(waited)}{seen_from}."]
     # The failures first that are more than "still waiting".
     for one in sorted(bad, key=lambda outcome: outcome.cause == "timeout"):
         served = f"{one.base_url}, unit {one.unit}" if one.unit else one.base_url
@@ -577,7 +578,6 @@ def failure_message(outcomes: t.Sequence[Outcome], where: str | None = None) -> 
             lines += [f"    {line}" for line in one.log_lines]
         if one.unit:
             lines.append(f"  More: journalctl -u {one.unit}")
-    ready = [one.name for one in outcomes if one.ready]
     if ready:
         lines += ["", "Ready: " + ", ".join(ready)]
     return "\n".join(lines)

@@ -151,7 +151,7 @@ def _result(polled: Polled, params: t.Mapping[str, t.Any]) -> RunResult:
         values["_slice"] = {"since": asdict(polled.since), "known": {one.name: told_of(one) for one in outcomes}}
         return RunResult(values)
     if polled.failed:
-        return RunResult(values, failure_message(outcomes, params.get("container")))
+        return RunResult(values, failure_message(outcomes, params.get("container"), (params.get("_slice") or {}).get("ready") or ()))
     absent = tuple(f"{one.name} ({one.base_url}) is not ready: {one.message}" for one in outcomes if not one.ready)
     return RunResult(values, None, absent)
 

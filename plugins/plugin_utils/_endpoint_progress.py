@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import time
 import typing as t
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._endpoint_ready import duration
@@ -34,8 +35,14 @@ class Progress:
             self.show(f"{subject}: {text} ({duration(one['waited'])})")
 
 
-def in_slices(arguments: t.Mapping[str, t.Any], call: t.Callable[[t.Mapping[str, t.Any]], Result], progress: Progress) -> Result:
-    """Call the module until it has finished; what is ready is not asked again; the deadline spans all calls."""
+def in_slices(
+    arguments: t.Mapping[str, t.Any],
+    call: t.Callable[[t.Mapping[str, t.Any]], Result],
+    progress: Progress,
+    clock: t.Callable[[], float] = time.monotonic,
+) -> Result:
+    """Call the module until it has finished; what is ready is not asked again; the deadline spans all calls and what lies between."""
+    began = clock()
     order = [one["name"] for one in arguments["endpoints"]]
     settled: dict[str, t.Mapping[str, t.Any]] = {}
     part: t.Mapping[str, t.Any] = {"since": None, "known": {}}
@@ -49,6 +56,7 @@ def in_slices(arguments: t.Mapping[str, t.Any], call: t.Callable[[t.Mapping[str,
         part = result.pop("_slice", None) or {}
         settled.update({one["name"]: one for one in seen if one["ready"]})
         if part and len(settled) < len(order):
+            part = {**part, "ready": list(settled), "since": {**part["since"], "waited": round(clock() - began, 3)}}
             continue
         latest = {**{one["name"]: one for one in seen}, **settled}
         result["endpoints"] = [latest[name] for name in order if name in latest]

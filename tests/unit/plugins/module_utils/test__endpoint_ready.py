@@ -420,6 +420,13 @@ def test_the_failure_message_says_what_was_tried_what_came_back_and_the_remedy()
     )
 
 
+def test_the_failure_message_counts_what_was_ready_before() -> None:
+    assert failure_message([outcome()]).startswith("The endpoint is not ready after 3 s.\n")
+    text = failure_message([outcome(), outcome(name="b")], ready_before=["x"])
+    assert text.startswith("2 of 3 endpoints are not ready after 3 s.\n")
+    assert text.endswith("Ready: x")
+
+
 def test_the_journal_names_the_cause_where_the_launcher_did_not() -> None:
     found = with_log(outcome(), ["vllm: error: unrecognized arguments: --task"])
     assert found.cause == "bad_flag"
