@@ -28,6 +28,11 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         arguments = {key: self._task.args[key] for key in MODULE_OPTIONS if self._task.args.get(key) is not None}
         image, audio = self._task.args.get("image"), self._task.args.get("audio")
+        names = _upstream_names(arguments.get("models"))
+        if isinstance(arguments.get("passthrough"), list):
+            arguments["passthrough"] = [
+                {"upstream_model": names.get(entry.get("model")), **entry} for entry in arguments["passthrough"] if entry.get("model")
+            ]
         # The plan says more about a model and a path than the requests need.
         for option, keys in (("models", MODEL_KEYS), ("passthrough", PASSTHROUGH_KEYS)):
             if isinstance(arguments.get(option), list):
@@ -58,3 +63,10 @@ class ActionModule(ActionBase):
             return base64.b64encode(source.read_bytes()).decode()
         except OSError as error:
             raise AnsibleActionFail(f"{option}: {source} cannot be read on the controller: {error.strerror}") from error
+
+
+def _upstream_names(models: Any) -> dict[str, str]:
+    """By model, the name that its first engine knows it by: a forwarded request carries that one."""
+    if not isinstance(models, list):
+        return {}
+    return {model["name"]: model["backends"][0]["model"] for model in models if isinstance(model, dict) and model.get("backends")}

@@ -446,39 +446,101 @@ def summary(rows: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, t.Any]:
     }
 
 
+def view(name: str, result: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """What one place saw. Where nothing could be asked from there, that is the one row: no answer is no success."""
+    rows = result.get("rows")
+    if isinstance(rows, list):
+        return {"name": name, "rows": rows, "summary": summary(rows)}
+    cause = "unknown"
+    message = str(result.get("msg") or "the requests were not made")
+    if result.get("unreachable"):
+        message = f"the host could not be reached: {message}"
+    rows = [asdict(_failed(Row("(all)", "(all)", "view", False), cause, message))]
+    return {"name": name, "rows": rows, "summary": summary(rows)}
+
+
+def assemble(
+    gateway: str,
+    time: str,
+    results: t.Mapping[str, t.Mapping[str, t.Any]],
+    placement: t.Sequence[t.Mapping[str, t.Any]] = (),
+    units: t.Mapping[str, t.Mapping[str, t.Any]] | None = None,
+) -> dict[str, t.Any]:
+    """One report of what runs where and what answers: `results` by point of view, `units` by host."""
+    running: list[dict[str, t.Any]] = []
+    for host, found in (units or {}).items():
+        listed = found.get("units")
+        if isinstance(listed, list):
+            running += [{"host": host, **unit} for unit in listed]
+        else:
+            running.append({"host": host, "unit": "(unknown)", "message": str(found.get("msg") or "the host was not asked")})
+    views = [view(name, result) for name, result in results.items()]
+    return {
+        "gateway": gateway,
+        "time": time,
+        "failed": sum(one["summary"]["failed"] for one in views),
+        "checks": sum(one["summary"]["checks"] for one in views),
+        "failures": [_sentence(one["name"], row) for one in views for row in one["rows"] if not row["ok"]],
+        "placement": [dict(row) for row in placement],
+        "units": running,
+        "views": views,
+    }
+
+
+def _sentence(name: str, row: t.Mapping[str, t.Any]) -> str:
+    alias = "" if row["name"] == row["model"] else f" as {row['name']}"
+    return f"- from {name}: {row['model']}{alias}, {row['check']}: {row['cause']}: {row['message']} {row['remedy'] or ''}".rstrip()
+
+
+_PLACEMENT = (("host", "host"), ("service", "service"), ("engine", "engine"), ("port", "port"), ("GPU", "gpu"), ("GiB", "memory"))
+_UNITS = (
+    ("host", "host"),
+    ("unit", "unit"),
+    ("state", "phase"),
+    ("ready for s", "uptime"),
+    ("restarts", "restarts"),
+    ("MiB", "memory_mib"),
+    ("GPU MiB", "gpu_memory_mib"),
+    ("image digest", "image_digest"),
+    ("cause", "cause"),
+    ("message", "message"),
+)
+_ROWS = (
+    ("result", "result"),
+    ("model", "model"),
+    ("name", "name"),
+    ("check", "check"),
+    ("seconds", "seconds"),
+    ("prompt tokens", "prompt_tokens"),
+    ("answer", "shown"),
+)
+
+
 def markdown(report: t.Mapping[str, t.Any]) -> str:
     """The report for people: what runs where, and what answered from which point of view."""
-    lines = ["# Inference service: what runs where, and what answers", "", f"Gateway: {report['gateway']}", ""]
-    if report.get("placement"):
-        lines += ["## What runs where", "", "| host | service | engine | port | GPU | memory | image |", "|---|---|---|---|---|---|---|"]
-        for entry in report["placement"]:
-            columns = ("host", "service", "engine", "port", "gpu", "memory", "image")
-            lines.append("| " + " | ".join(_cell(entry.get(column)) for column in columns) + " |")
-        lines.append("")
-    for view in report["views"]:
-        rows = view["rows"]
-        counts = summary(rows)
-        lines += [
-            f"## Answers, seen from {view['name']}",
-            "",
-            f"{counts['checks'] - counts['failed']} of {counts['checks']} checks passed.",
-            "",
-            "| result | model | name | check | seconds | prompt tokens | answer |",
-            "|---|---|---|---|---|---|---|",
+    verdict = f"{report['checks'] - report['failed']} of {report['checks']} checks passed."
+    lines = ["# Inference service: what runs where, and what answers", "", f"{report['time']}, gateway {report['gateway']}. {verdict}", ""]
+    if report["placement"]:
+        lines += ["## Planned", "", *_markdown_table((*_PLACEMENT, ("image", "image"), ("rule", "rule")), report["placement"]), ""]
+    if report["units"]:
+        lines += ["## Running", "", *_markdown_table(_UNITS, report["units"]), ""]
+    for one in report["views"]:
+        rows = [
+            {
+                **row,
+                "result": "ok" if row["ok"] else "FAILED",
+                "seconds": _seconds(row["latency"]),
+                "shown": row["answer"] if row["ok"] else f"**{row['cause']}**: {row['message']} {row['remedy'] or ''}",
+            }
+            for row in one["rows"]
         ]
-        for row in rows:
-            shown = row["answer"] if row["ok"] else f"**{row['cause']}**: {row['message']} {row['remedy'] or ''}"
-            cells = (
-                "ok" if row["ok"] else "FAILED",
-                row["model"],
-                row["name"],
-                row["check"],
-                _seconds(row["latency"]),
-                row["prompt_tokens"],
-            )
-            lines.append("| " + " | ".join(_cell(cell) for cell in (*cells, shown)) + " |")
-        lines.append("")
+        lines += [f"## Answers, seen from {one['name']}", "", *_markdown_table(_ROWS, rows), ""]
     return "\n".join(lines)
+
+
+def _markdown_table(columns: t.Sequence[tuple[str, str]], rows: t.Sequence[t.Mapping[str, t.Any]]) -> list[str]:
+    head = ["| " + " | ".join(title for title, _key in columns) + " |", "|" + " --- |" * len(columns)]
+    return head + ["| " + " | ".join(_cell(row.get(key)) for _title, key in columns) + " |" for row in rows]
 
 
 def _seconds(value: float | None) -> str:

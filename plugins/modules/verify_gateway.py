@@ -206,6 +206,7 @@ table:
 
 import importlib.util
 import json
+import subprocess
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -239,14 +240,20 @@ def run_in_container(module: AnsibleModule, container: dict[str, str], request: 
     docker = module.get_bin_path("docker", required=True)
     command = [docker, "run", "--rm", "--interactive", "--pull", "never", "--network", container["network"], "--read-only"]
     command += ["--cap-drop", "ALL", "--entrypoint", container["python"], container["image"], "-I", "-c", BOOTSTRAP]
-    code, out, err = module.run_command(command, data=json.dumps({"sources": sources, "request": request}))
+    where = f"in a container of {container['image']} on the network {container['network']}"
     try:
-        rows: list[dict[str, Any]] = json.loads(out)
+        # Not run_command: where docker ends before it has read all, that reports the broken pipe and not what docker said.
+        done = subprocess.run(
+            command, input=json.dumps({"sources": sources, "request": request}), capture_output=True, encoding="utf-8", check=False
+        )
+    except OSError as error:
+        module.fail_json(msg=f"the requests could not be made {where}: {docker}: {error}")
+    try:
+        rows: list[dict[str, Any]] = json.loads(done.stdout)
     except ValueError:
         module.fail_json(
-            msg=f"the requests could not be made in a container of {container['image']} on the network {container['network']} "
-            f"(exit code {code}): {err.strip()[-1000:]}",
-            rc=code,
+            msg=f"the requests could not be made {where} (exit code {done.returncode}): {done.stderr.strip()[-1000:]}",
+            rc=done.returncode,
         )
     return rows
 

@@ -12,6 +12,7 @@ import sys
 import threading
 import wave
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._verify impor
     Row,
     Samples,
     Target,
+    assemble,
     markdown,
     plan_checks,
     read_stream,
@@ -47,7 +49,7 @@ STREAM = b'data: {"choices": [{"delta": {"content": "one "}}]}\n\ndata: {"choice
 Answers = dict[str, Any]
 
 
-def chat_answer(text: str = "Ready.", tokens: int | None = 10, **message: Any) -> Answers:
+def chat_answer(text: Any = "Ready.", tokens: int | None = 10, **message: Any) -> Answers:
     usage = {} if tokens is None else {"usage": {"prompt_tokens": tokens}}
     return {"choices": [{"message": {"role": "assistant", "content": text, **message}}], **usage}
 
@@ -185,7 +187,7 @@ def test_a_long_answer_is_cut() -> None:
 
 
 def test_a_defect_costs_its_own_row_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    row = rows_of(TEXT_CHAT, RERANK, **{"/v1/rerank": (200, [1])})["rank", "rerank"]
+    row = rows_of(TEXT_CHAT, RERANK, **dict[str, Any]({"/v1/rerank": (200, [1])}))["rank", "rerank"]
     assert row.cause == "bad_answer"
 
     def explode(_endpoint: Any, _data: Any) -> Any:
@@ -209,8 +211,8 @@ def test_read_stream_skips_what_is_no_event() -> None:
 
 
 ROWS = [
-    {**_verify.asdict(Row("chat", "chat", "text", True, 0.5, answer="Ready | now", prompt_tokens=7))},
-    {**_verify.asdict(Row("chat", "LLM", "image", False, None, "refused", "nothing listens", "start it"))},
+    {**asdict(Row("chat", "chat", "text", True, 0.5, answer="Ready | now", prompt_tokens=7))},
+    {**asdict(Row("chat", "LLM", "image", False, None, "refused", "nothing listens", "start it"))},
 ]
 
 
@@ -223,14 +225,38 @@ def test_table_and_summary() -> None:
     assert summary(ROWS) == {"checks": 2, "failed": 1, "models": 1, "failed_models": ["chat"]}
 
 
-def test_markdown_holds_the_placement_and_every_view() -> None:
-    placement = [{"host": "node1", "service": "chat", "engine": "vllm", "port": 8070, "gpu": [0, 1], "memory": "12GiB", "image": None}]
-    text = markdown({"gateway": ROOT, "placement": placement, "views": [{"name": "the gateway's host", "rows": ROWS}]})
-    assert "| node1 | chat | vllm | 8070 | 0, 1 | 12GiB |  |" in text
-    assert "## Answers, seen from the gateway's host\n\n1 of 2 checks passed." in text
+def test_the_report_says_what_runs_where_and_what_answers() -> None:
+    placement = [{"host": "node1", "service": "chat", "engine": "vllm", "port": 8070, "gpu": [0, 1], "memory": 12.0, "image": None}]
+    units: dict[str, dict[str, Any]] = {
+        "node1": {"units": [{"unit": "vllm@chat.service", "phase": "ready", "image_digest": "sha256:1"}]},
+        "node2": {"msg": "gone"},
+    }
+    report = assemble(ROOT, "2026-01-01T00:00:00Z", {"the gateway's host": {"rows": ROWS}}, placement, units)
+    assert (report["checks"], report["failed"]) == (2, 1)
+    assert report["failures"] == ["- from the gateway's host: chat as LLM, image: refused: nothing listens start it"]
+    assert report["units"][1] == {"host": "node2", "unit": "(unknown)", "message": "gone"}
+    text = markdown(report)
+    assert f"2026-01-01T00:00:00Z, gateway {ROOT}. 1 of 2 checks passed." in text
+    assert "| node1 | chat | vllm | 8070 | 0, 1 | 12.0 |  |  |" in text
+    assert "| node1 | vllm@chat.service | ready |" in text
+    assert "## Answers, seen from the gateway's host\n\n| result |" in text
     assert "| ok | chat | chat | text | 0.50 | 7 | Ready \\| now |" in text
     assert "| FAILED | chat | LLM | image |  |  | **refused**: nothing listens start it |" in text
-    assert "What runs where\n\n|" not in markdown({"gateway": ROOT, "views": []})
+    assert "## Planned" not in markdown(assemble(ROOT, "", {}))
+
+
+@pytest.mark.parametrize(
+    ("result", "message"),
+    [
+        ({"unreachable": True, "msg": "no route"}, "the host could not be reached: no route"),
+        ({"failed": True, "msg": "no docker"}, "no docker"),
+        ({"skipped": True}, "the requests were not made"),
+    ],
+)
+def test_a_place_that_could_not_ask_is_a_failure(result: dict[str, Any], message: str) -> None:
+    report = assemble(ROOT, "", {"there": result})
+    assert report["failed"] == 1
+    assert report["views"][0]["rows"][0]["message"] == message
 
 
 def test_the_shipped_samples_are_small_and_of_the_expected_form() -> None:
