@@ -182,11 +182,16 @@ def ensure_one(name: str) -> str:
         with _lock(name):
             if not exists(image):  # another process may have been building it
                 _build(recipe)
-    if exists(recipe.alias) and image_id(recipe.alias) == image_id(image):
+    elif name not in _seen:
         say(f"images: {image} is there")
-    else:
+    _seen.add(name)
+    if not exists(recipe.alias) or image_id(recipe.alias) != image_id(image):
         capture(["docker", "tag", image, recipe.alias])
     return image
+
+
+_seen: set[str] = set()
+"""What was said to be there in this run already."""
 
 
 def _check_means(name: str) -> None:
