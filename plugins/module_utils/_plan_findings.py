@@ -120,7 +120,7 @@ class Size:
     fraction: float | None = None
 
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)(GiB|MiB)")
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)(GiB|MiB)")
 SIZE_HINT = "write a size such as 12GiB or 4096MiB, or a fraction between 0 and 1 such as 0.38"
 
 
@@ -143,7 +143,7 @@ def parse_size(value: Any) -> Size | None:
 def exact_number(value: str) -> float | None:
     """A number written as a string, if nothing but a plain decimal number stands there."""
     text = value.strip()
-    return float(text) if re.fullmatch(r"-?\d{1,15}(\.\d{1,15})?", text) else None
+    return float(text) if re.fullmatch(r"-?[0-9]{1,15}(\.[0-9]{1,15})?", text) else None
 
 
 class Fields:

@@ -492,7 +492,9 @@ def _variant(fields: Fields, *, required: bool = False) -> Variant:
         engine_args=_engine_args(fields) if fields.data.get("engine_args") is not None else None,
         env=_env(fields) if fields.data.get("env") is not None else None,
         image=fields.maybe_text("image", pattern=IMAGE, expected="an image such as vllm/vllm-openai:v0.32.0"),
-        engine_version=fields.maybe_text("engine_version", pattern=r"v?\d+(\.\d+)+.*", expected='a version such as "0.32.0", in quotes'),
+        engine_version=fields.maybe_text(
+            "engine_version", pattern=r"v?[0-9]+(\.[0-9]+)+.*", expected='a version such as "0.32.0", in quotes'
+        ),
         image_packages=packages,
         image_has_entrypoint=fields.boolean("image_has_entrypoint", True) if fields.data.get("image_has_entrypoint") is not None else None,
     )
@@ -605,7 +607,7 @@ def _gpus(fields: Fields) -> tuple[str, ...] | None:
     found: list[str] = []
     for position, item in enumerate(fields.items("gpus")):
         text = str(item).strip()
-        if isinstance(item, bool) or not isinstance(item, (int, str)) or not re.fullmatch(r"\d{1,3}|(GPU|MIG)-[0-9A-Za-z/-]+", text):
+        if isinstance(item, bool) or not isinstance(item, (int, str)) or not re.fullmatch(r"[0-9]{1,3}|(GPU|MIG)-[0-9A-Za-z/-]+", text):
             fields.add(f"gpus[{position}]", item, "must be the index or the UUID of a GPU (nvidia-smi -L shows them)")
         elif text in found:
             fields.add(f"gpus[{position}]", item, "is given twice")
@@ -620,7 +622,7 @@ def _shm_size(fields: Fields) -> str | None:
     raw = fields.data.get("shm_size")
     if raw is None:
         return None
-    if isinstance(raw, str) and re.fullmatch(r"\d+[bkmgBKMG]", raw.strip()):
+    if isinstance(raw, str) and re.fullmatch(r"[0-9]+[bkmgBKMG]", raw.strip()):
         return raw.strip().lower()
     size = parse_size(raw)
     if size is None or size.mib is None or size.mib < 1:
@@ -798,7 +800,7 @@ def _redis(fields: Fields) -> dict[str, Any] | None:
     if raw is None:
         return None
     if isinstance(raw, str):
-        match = re.fullmatch(r"(rediss?)://([^/@:\s]+)(?::(\d{1,5}))?(?:/(\d+))?/?", raw)
+        match = re.fullmatch(r"(rediss?)://([^/@:\s]+)(?::([0-9]{1,5}))?(?:/([0-9]+))?/?", raw)
         if match is None:
             fields.add(
                 "redis",

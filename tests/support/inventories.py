@@ -78,7 +78,7 @@ def variables(*services: Any, **changes: Any) -> dict[str, Any]:
     return {"inference_models": MODELS, "inference_services": list(services), **changes}
 
 
-def service(model: str = "chat", port: int = 8070, **changes: Any) -> dict[str, Any]:
+def service(model: str = "chat", port: Any = 8070, **changes: Any) -> dict[str, Any]:
     return {"model": model, "port": port, **changes}
 
 
@@ -86,7 +86,7 @@ def host(*groups: str, hardware: dict[str, Any] | None = None, known: dict[str, 
     return {"groups": list(groups) or ["inference_nodes"], "vars": variables_, "hardware": hardware, "known_hardware": known}
 
 
-def inventory(in_play: list[str] | None = None, **hosts: dict[str, Any]) -> dict[str, Any]:
+def inventory(in_play: Any = None, **hosts: Any) -> dict[str, Any]:
     return {"hosts": hosts, "in_play": list(hosts) if in_play is None else in_play}
 
 

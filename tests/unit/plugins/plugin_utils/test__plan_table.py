@@ -1,0 +1,42 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from support.inventories import dgpu, gpu, one, service
+
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan import build_plan
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan_table import render
+
+EXPECTED = """\
+HOST   PLATFORM  GPU  SERVICE    ENGINE  PORT    MEMORY      LEFT  IMAGE                                RULE
+node1  dgpu      0    chat       vllm    8070  12.0 GiB  18.3 GiB  vllm/vllm-openai:v0.32.0             otherwise vLLM
+node1  dgpu      -    embedding  vllm    8090         ?  57.6 GiB  vllm/vllm-openai-cpu:v0.32.0-x86_64  otherwise vLLM
+
+Gateway on node1, port 8400:
+MODEL      CAPABILITY  ALSO CALLED                     SERVED BY
+chat       chat        LLM, Qwen/Qwen3-8B              node1
+embedding  embedding   intfloat/multilingual-e5-small  node1, lab (external)"""
+
+
+def test_table() -> None:
+    external = {"name": "lab", "base_url": "http://lab", "models": [{"name": "embedding", "capability": "embedding"}]}
+    plan = build_plan(
+        one(
+            service(memory="12GiB"),
+            service("embedding", 8090, device="cpu"),
+            inference_model_aliases={"LLM": "chat"},
+            inference_external_endpoints=[external],
+        )
+    )
+    assert render(plan) == EXPECTED
+
+
+def test_warnings_come_last() -> None:
+    plan = build_plan(one(service(memory=0.5), hardware=dgpu(gpu(memory_mib=None))))
+    assert render(plan).splitlines()[-1].startswith("warning: the memory of the GPUs is not known")
+
+
+def test_nothing_to_run() -> None:
+    assert render(build_plan(one())) == "No service is enabled on any host."
