@@ -172,11 +172,7 @@ def docker_arguments(instance: Mapping[str, Any], *, data_dir: str, huggingface_
         # The hub cache may belong to another user of the node.
         "--cap-add",
         "DAC_OVERRIDE",
-        # Docker 29 lowered the soft limit to 1024.
-        "--ulimit",
-        "nofile=1048576:1048576",
-        "--ulimit",
-        "memlock=-1",
+        # No --ulimit nofile: Docker 29 lowered the soft limit to 1024, but vLLM raises its own (set_ulimit in its api_server).
         # Docker's 64 MiB are too little: engine and API server talk through shared memory, tensor parallelism more so.
         "--shm-size",
         str(instance.get("shm_size") or ("16g" if tensor_parallel_size > 1 else "2g")),

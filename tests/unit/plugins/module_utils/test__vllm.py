@@ -68,9 +68,7 @@ def test_parse_version(text: str | None, expected: tuple[int, ...] | None) -> No
             id="false-is-spelled-out",
         ),
         pytest.param({"engine_args": {"disable-fastapi-docs": None}}, {"disable-fastapi-docs": None}, id="null-takes-ours-back"),
-        pytest.param(
-            {"engine_args": {"limit-mm-per-prompt": {"image": 4}}}, {"limit-mm-per-prompt": {"image": 4}}, id="dict-stays-a-dict"
-        ),
+        pytest.param({"engine_args": {"limit-mm-per-prompt": {"image": 4}}}, {"limit-mm-per-prompt": {"image": 4}}, id="dict-stays-a-dict"),
     ],
 )
 def test_engine_config(changes: dict[str, Any], expected: dict[str, Any]) -> None:
