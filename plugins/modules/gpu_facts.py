@@ -1,0 +1,160 @@
+#!/usr/bin/python
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: gpu_facts
+short_description: Find out what kind of inference machine a host is
+version_added: 0.1.0
+author:
+  - llmops.gpu_inference contributors (@llmops)
+description:
+  - Returns the platform, the GPUs with their memory and compute capability, the driver and the CUDA that it carries, the Jetson
+    release, and the versions of Docker Engine and the NVIDIA Container Toolkit as C(ansible_facts.gpu_inference).
+  - Works without C(nvidia-smi) and without Docker. A driver that does not answer, a GPU without a driver, and a driver without a GPU
+    are facts of their own.
+  - Reads query CSV, the list, and the XML of C(nvidia-smi), never its banner.
+extends_documentation_fragment:
+  - llmops.gpu_inference._attributes
+attributes:
+  check_mode:
+    support: full
+    details:
+      - The module changes nothing.
+  diff_mode:
+    support: none
+    details:
+      - The module changes nothing.
+  idempotent:
+    support: full
+options:
+  root:
+    description: Folder below which files and C(nvidia-smi) are looked for. For tests.
+    type: path
+    default: /
+  jetpack_releases:
+    description: JetPack releases by L4T release, for releases that the module does not know yet, or to correct it.
+    type: dict
+    default: {}
+  timeout:
+    description: Seconds after which a command that does not answer, such as C(nvidia-smi) with a broken driver, is given up.
+    type: int
+    default: 30
+"""
+
+EXAMPLES = r"""
+- name: Find out what the host is
+  become: true
+  llmops.gpu_inference.gpu_facts:
+
+- name: Refuse a GPU without a driver
+  ansible.builtin.assert:
+    that: ansible_facts.gpu_inference.driver.state in ['ok', 'none', 'no_gpu']
+    fail_msg: "{{ ansible_facts.gpu_inference.driver.message }}"
+"""
+
+RETURN = r"""
+ansible_facts:
+  description: The facts.
+  returned: always
+  type: dict
+  contains:
+    gpu_inference:
+      description: What kind of inference machine the host is.
+      type: dict
+      returned: always
+      contains:
+        platform:
+          description: V(cpu) only where there is no NVIDIA hardware. A GPU whose driver is missing is V(dgpu) all the same.
+          type: str
+          sample: dgpu
+        architecture:
+          description: The machine's architecture, V(x86_64) or V(aarch64).
+          type: str
+        memory_mib:
+          description: The host's memory.
+          type: int
+        memory_available_mib:
+          description: What of it is available now.
+          type: int
+        unified_memory:
+          description: Whether GPU and CPU share their memory (Jetson, GB10).
+          type: bool
+        wsl2:
+          description: Whether the host is Linux inside Windows.
+          type: bool
+        driver:
+          description:
+            - C(version), C(cuda) (the highest CUDA that it supports), C(state), and C(message).
+            - The state is V(ok), V(missing) (a GPU without a working driver), V(mismatch) (upgraded without a reboot),
+              V(no_gpu) (a driver without a GPU), or V(none) (neither).
+          type: dict
+        gpus:
+          description:
+            - Per GPU C(index), C(uuid), C(name), C(memory_mib), C(compute_capability), and C(mig).
+            - Per MIG slice C(uuid), C(profile), and C(memory_mib).
+            - With unified memory C(memory_mib) is the host's. Where there is no UUID (Jetson), C(uuid) is the index.
+            - Empty where the driver does not work.
+          type: list
+          elements: dict
+        l4t:
+          description: On a Jetson C(release) of L4T and C(jetpack), which is V(none) for an unknown release.
+          type: dict
+        docker:
+          description: C(version), C(api_version), C(runtimes), C(cdi), and C(cgroup_driver); V(none) and empty without Docker Engine.
+          type: dict
+        toolkit:
+          description: C(version) of the NVIDIA Container Toolkit, and C(vendor), whether it came with JetPack or DGX OS.
+          type: dict
+        os:
+          description: C(id), C(version), C(codename), and C(kernel).
+          type: dict
+"""
+
+import os
+import platform
+from collections.abc import Sequence
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._gpu_facts import Answer, build_facts, observe
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "root": {"type": "path", "default": "/"},
+            "jetpack_releases": {"type": "dict", "default": {}},
+            "timeout": {"type": "int", "default": 30},
+        },
+        supports_check_mode=True,
+    )
+    module.run_command_environ_update = {"LANG": "C", "LC_ALL": "C"}
+
+    def run(argv: Sequence[str]) -> Answer:
+        program = argv[0] if os.path.isabs(argv[0]) else module.get_bin_path(argv[0])
+        if not program:
+            return Answer()
+        # A driver in trouble can make nvidia-smi hang for ever.
+        limited = [module.get_bin_path("timeout"), str(module.params["timeout"])] if module.get_bin_path("timeout") else []
+        rc, out, err = module.run_command([*limited, program, *argv[1:]], handle_exceptions=False)
+        return Answer(rc, out, f"{argv[0]} gave no answer within {module.params['timeout']} seconds" if limited and rc == 124 else err)
+
+    def run_safely(argv: Sequence[str]) -> Answer:
+        try:
+            return run(argv)
+        except OSError as error:
+            return Answer(126, "", str(error))
+
+    seen = observe(run_safely, module.params["root"], platform.machine(), platform.release())
+    result = build_facts(seen, {str(key): str(value) for key, value in module.params["jetpack_releases"].items()})
+    for warning in result.warnings:
+        module.warn(warning)
+    module.exit_json(changed=False, ansible_facts={"gpu_inference": result.facts})
+
+
+if __name__ == "__main__":
+    main()
