@@ -302,7 +302,11 @@ class Decision:
 
 
 def decide(wanted: Wanted, unit: Unit, container: Container | None, state: Mapping[str, t.Any] | None) -> Decision:
-    """What an instance needs. The container's label decides; the launcher's state file counts while there is no container yet."""
+    """What an instance needs. The container's label decides.
+
+    While there is no container yet, what the launcher has read counts: its state file says so or, before it has written one,
+    the service.json that it is about to read.
+    """
     right = container is not None and container.running and container.config_hash == wanted.config_hash
     known = (state or {}).get("config_hash") == wanted.config_hash
     steered = (state or {}).get("spec_hash") in (wanted.spec_hash, None, "")
@@ -550,8 +554,7 @@ class Reconciler:
         strays = self._strays(wanted, containers) if self.settings.purge else []
         units = self._units([item.unit for item in wanted] + [stray.unit for stray in strays])
         decisions = {
-            item.instance: decide(item, units[item.unit], containers.get(item.container), read_json(self.paths.state(item.kind, item.name)))
-            for item in wanted
+            item.instance: decide(item, units[item.unit], containers.get(item.container), self._launcher_knows(item)) for item in wanted
         }
         if not self.settings.check_mode:
             self._check_host([item for item in wanted if decisions[item.instance].action != KEEP], units)
@@ -606,6 +609,10 @@ class Reconciler:
         return report
 
     # -- looking
+
+    def _launcher_knows(self, item: Wanted) -> dict[str, t.Any] | None:
+        state = self.paths.state(item.kind, item.name)
+        return read_json(state) or read_json(self.paths.folder(item.kind, item.name) / SERVICE_FILE)
 
     def _containers(self) -> dict[str, Container]:
         ran = self._run([self.paths.docker, "ps", "--all", "--no-trunc", "--format", PS_FORMAT], 60)

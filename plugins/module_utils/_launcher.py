@@ -444,11 +444,22 @@ class Result:
         return (self.out + self.err).splitlines()
 
 
+CHILDREN: set[subprocess.Popen[bytes]] = set()
+
+
+def kill_children() -> None:
+    """For the moment before the process becomes another program: threads vanish then, their children would not."""
+    for child in list(CHILDREN):
+        child.kill()
+        child.wait()
+
+
 def run_process(
     argv: Sequence[str], timeout: float, cancelled: Callable[[], bool] = lambda: False, on_line: Callable[[str], None] | None = None
 ) -> Result:
     """Runs a command; a line callback runs in the caller's thread. Cancelling or the time limit kills the command."""
     process = subprocess.Popen(list(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    CHILDREN.add(process)
     lines: queue.SimpleQueue[tuple[int, str]] = queue.SimpleQueue()
 
     def read(number: int, stream: IO[bytes]) -> None:
@@ -489,6 +500,7 @@ def run_process(
         if process.poll() is None:
             process.kill()
             process.wait()
+        CHILDREN.discard(process)
     for reader in readers:
         reader.join(2.0)
     drain(0)
@@ -844,7 +856,7 @@ class Launcher:
     def classify(self, lines: Sequence[str], what: str, exit_code: int | None = None, oom_killed: bool = False) -> Diagnosis:
         found = classify_log(self.kind, lines, exit_code=exit_code, oom_killed=oom_killed)
         message = found.message or (lines[-1] if lines else "no output")
-        return replace(found, message=message if what in message else f"{what}: {message}")
+        return replace(found, message=message if what in message or "exit code" in message else f"{what}: {message}")
 
     def load(self) -> None:
         folder = self.paths.folder(self.kind, self.name)
@@ -1485,6 +1497,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         launcher.say("runs anew")
         launcher.publish()
         launcher.let_go()
+        kill_children()
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the new program has its own handler
         os.execv(sys.executable, [sys.executable, os.path.abspath(__file__)] + list(sys.argv[1:] if argv is None else argv))  # noqa: S606
 

@@ -1,0 +1,426 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import typing as t
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.llmops.gpu_inference.plugins.module_utils import _container_units as units
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._container_units import (
+    Container,
+    Ran,
+    Reconciler,
+    Report,
+    Settings,
+    Unit,
+    UnitsError,
+    Wanted,
+)
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import OWNER, FileLock, Paths
+
+SECRET = "sk-a-canary-that-must-not-be-seen"
+
+
+def instance(name: str = "chat", kind: str = "vllm", **changes: t.Any) -> dict[str, t.Any]:
+    """Parameters of an instance, as AnsibleModule hands them over."""
+    return {
+        "kind": kind,
+        "name": name,
+        "image": "vllm/vllm-openai:v0.32.0",
+        "pull": "missing",
+        "entrypoint": None,
+        "command": ["--config", "/etc/vllm/config.yaml"],
+        "docker_arguments": ["--init"],
+        "networks": ["inference_engines"],
+        "files": {"config.yaml": "model: x\n"},
+        "environment": {"HF_HOME": "/hub", "DEBUG": True, "N": 3, "EMPTY": None},
+        "secret_environment": {"VLLM_API_KEY": SECRET},
+        "locks": ["GPU-a"],
+        "probe": {"base_url": "http://127.0.0.1:8070/v1", "model": name, "api_key_variable": "VLLM_API_KEY", "dimension": None},
+        "start_timeout": 900.0,
+        "stop_timeout": 60.0,
+        "watchdog": 0.0,
+        "drop_page_cache": False,
+        "pull_models": [],
+        "download_entrypoint": None,
+        "download_command": [],
+        "restart_limit": 5,
+        **changes,
+    }
+
+
+# -- hashes
+
+
+@pytest.mark.parametrize(
+    ("change", "container_differs", "launcher_differs"),
+    [
+        ({}, False, False),
+        ({"environment": {"N": "3", "EMPTY": "", "DEBUG": "true", "HF_HOME": "/hub"}}, False, False),  # order and type do not matter
+        ({"locks": ["GPU-a", "GPU-a"]}, False, False),
+        ({"start_timeout": 1.0}, False, True),
+        ({"watchdog": 60.0}, False, True),
+        ({"pull": "always"}, False, True),
+        ({"image": "vllm/vllm-openai:v0.33.0"}, True, True),
+        ({"command": []}, True, True),
+        ({"docker_arguments": ["--init", "--shm-size=1g"]}, True, True),
+        ({"networks": []}, True, True),
+        ({"locks": ["GPU-b"]}, True, True),
+        ({"files": {"config.yaml": "model: y\n"}}, True, True),
+        ({"environment": {}}, True, True),
+        ({"secret_environment": {"VLLM_API_KEY": SECRET + "2"}}, True, True),
+        ({"pull_models": ["x"]}, True, True),
+    ],
+)
+def test_hashes(change: dict[str, t.Any], container_differs: bool, launcher_differs: bool) -> None:
+    before, after = units.want(instance()), units.want(instance(**change))
+    assert (before.config_hash != after.config_hash) is container_differs
+    assert (before.spec_hash != after.spec_hash) is launcher_differs
+
+
+def test_secrets_are_in_the_env_file_only() -> None:
+    wanted = units.want(instance())
+    assert wanted.files["env"] == f"DEBUG=true\nEMPTY=\nHF_HOME=/hub\nN=3\nVLLM_API_KEY={SECRET}\n"
+    assert SECRET not in wanted.files["service.json"]
+    assert SECRET not in repr(wanted)
+    assert json.loads(wanted.files["service.json"])["secret_names"] == ["VLLM_API_KEY"]
+
+
+@pytest.mark.parametrize(
+    ("instances", "messages"),
+    [
+        ([instance(name="Chat")], ["name 'Chat'"]),
+        ([instance(name="../x")], ["name '../x'"]),
+        ([instance(files={"../x": ""})], ["'../x' is no plain file name"]),
+        ([instance(files={"env": ""})], ["'env'"]),
+        ([instance(environment={"A-B": "1"})], ["'A-B' is no name of an environment variable"]),
+        ([instance(environment={"A": "1\n2"})], ["A has a line break"]),
+        ([instance(secret_environment={})], ["'VLLM_API_KEY' is not among"]),
+        ([instance(), instance()], ["is there twice"]),
+        ([instance(kind="other")], ["its kind is not among 'kinds' (vllm)"]),
+        ([instance(name="A"), instance(name="B")], ["name 'A'", "name 'B'"]),  # all errors at once
+    ],
+)
+def test_bad_instances_are_refused(instances: list[dict[str, t.Any]], messages: list[str]) -> None:
+    with pytest.raises(UnitsError) as caught:
+        units.want_all(instances, ["vllm"])
+    for message in messages:
+        assert message in str(caught.value)
+
+
+def test_a_bad_secret_is_not_repeated() -> None:
+    with pytest.raises(UnitsError) as caught:
+        units.want(instance(secret_environment={"VLLM_API_KEY": SECRET + "\n"}))
+    assert SECRET not in str(caught.value)
+
+
+# -- decisions
+
+WANTED = units.want(instance())
+RIGHT = Container("vllm-chat", "running", OWNER, "vllm/chat", WANTED.config_hash)
+OLD = Container("vllm-chat", "running", OWNER, "vllm/chat", "old")
+DEAD = Container("vllm-chat", "exited", OWNER, "vllm/chat", WANTED.config_hash)
+KNOWS = {"config_hash": WANTED.config_hash, "spec_hash": WANTED.spec_hash}
+
+
+@pytest.mark.parametrize(
+    ("active", "container", "state", "action"),
+    [
+        ("active", RIGHT, KNOWS, units.KEEP),
+        ("active", RIGHT, None, units.KEEP),
+        ("active", RIGHT, {**KNOWS, "spec_hash": "old"}, units.RELOAD),
+        ("active", OLD, KNOWS, units.RESTART),  # the container counts, not what a file says
+        ("active", DEAD, KNOWS, units.RESTART),
+        ("active", None, KNOWS, units.RESTART),
+        ("activating", None, KNOWS, units.KEEP),  # pulls, or waits for its GPU
+        ("activating", RIGHT, KNOWS, units.KEEP),
+        ("activating", OLD, KNOWS, units.RESTART),
+        ("activating", None, {"config_hash": "old"}, units.RESTART),
+        ("activating", None, None, units.RESTART),
+        ("deactivating", RIGHT, KNOWS, units.RESTART),
+        ("failed", None, KNOWS, units.START),
+        ("inactive", None, None, units.START),
+        ("inactive", RIGHT, KNOWS, units.START),
+    ],
+)
+def test_decide(active: str, container: Container | None, state: dict[str, str] | None, action: str) -> None:
+    assert units.decide(WANTED, Unit("loaded", active), container, state).action == action
+
+
+def test_ps_and_show_are_read() -> None:
+    text = f"vllm-chat\trunning\t{OWNER}\tvllm/chat\tabc\nother\texited\t\t\t\n"
+    assert units.parse_ps(text) == {
+        "vllm-chat": Container("vllm-chat", "running", OWNER, "vllm/chat", "abc"),
+        "other": Container("other", "exited", "", "", ""),
+    }
+    show = "LoadState=loaded\nActiveState=active\nSubState=running\n\nLoadState=not-found\nActiveState=inactive\nSubState=dead\n"
+    assert units.parse_show(["a", "b"], show) == {"a": Unit("loaded", "active", "running"), "b": Unit()}
+
+
+# -- a host that only remembers
+
+
+@dataclass
+class Host:
+    """Docker and systemd as far as a run asks them, and a list of all commands."""
+
+    containers: dict[str, Container] = field(default_factory=dict)
+    active: dict[str, str] = field(default_factory=dict)
+    images: set[str] = field(default_factory=lambda: {"vllm/vllm-openai:v0.32.0"})
+    calls: list[list[str]] = field(default_factory=list)
+    missing: bool = False
+
+    def run(self, argv: Sequence[str], _timeout: float) -> Ran:
+        self.calls.append(list(argv))
+        if self.missing:
+            return Ran(127, "", f"{argv[0]}: not found")
+        if argv[:2] == ["docker", "ps"]:
+            rows = ["\t".join([c.name, c.state, c.owner, c.instance, c.config_hash]) for c in self.containers.values()]
+            return Ran(0, "\n".join(rows) + "\n")
+        if argv[:3] == ["docker", "image", "inspect"]:
+            return Ran(0 if argv[-1] in self.images else 1)
+        if argv[:2] == ["docker", "pull"]:
+            return Ran(1, "", "manifest unknown")
+        if argv[:2] == ["systemctl", "show"]:
+            names = argv[argv.index("--") + 1 :]
+            return Ran(0, "\n\n".join(f"LoadState=loaded\nActiveState={self.active.get(n, 'inactive')}\nSubState=x" for n in names) + "\n")
+        if argv[:2] == ["systemctl", "stop"]:
+            for name in argv[argv.index("--") + 1 :]:
+                self.active[name] = "inactive"
+        return Ran(0)
+
+    @property
+    def effects(self) -> list[list[str]]:
+        return [call for call in self.calls if call[1] not in ("ps", "show", "image")]
+
+    def serve(self, wanted: Wanted) -> None:
+        self.active[wanted.unit] = "active"
+        self.containers[wanted.container] = Container(wanted.container, "running", OWNER, wanted.instance, wanted.config_hash)
+
+
+@pytest.fixture
+def host() -> Host:
+    return Host()
+
+
+def reconcile(tmp_path: Path, host: Host, instances: list[dict[str, t.Any]], **changes: t.Any) -> Report:
+    settings = {
+        "paths": Paths(tmp_path / "instances", tmp_path / "run"),
+        "kinds": ("vllm",),
+        "wants_dir": tmp_path / "wants",
+        "lock_timeout": 0.0,
+        "gpu_lock_timeout": 0.0,
+        **changes,
+    }
+    return Reconciler(Settings(**settings), host.run, sleep=lambda _s: None).apply(units.want_all(instances, ["vllm"]), "tester")
+
+
+def test_first_run_then_nothing(tmp_path: Path, host: Host) -> None:
+    report = reconcile(tmp_path, host, [instance()])
+    assert (report.changed, report.started, report.unchanged) == (True, ["vllm/chat"], [])
+    assert host.effects == [
+        ["systemctl", "reset-failed", "--", "vllm@chat.service"],
+        ["systemctl", "start", "--no-block", "--", "vllm@chat.service"],
+    ]
+    folder = tmp_path / "instances/vllm/chat"
+    assert sorted(os.listdir(folder)) == ["config.yaml", "env", "service.json"]
+    assert [oct((folder / name).stat().st_mode & 0o777) for name in (".", "env", "config.yaml")] == ["0o700", "0o600", "0o644"]
+    assert os.readlink(tmp_path / "wants/vllm@chat.service") == "../vllm@.service"
+
+    host.serve(units.want(instance()))
+    host.calls.clear()
+    report = reconcile(tmp_path, host, [instance()])
+    assert (report.changed, report.unchanged, report.diff) == (False, ["vllm/chat"], [])
+    assert len(host.calls) == 2
+
+
+def test_cost_of_no_change_does_not_grow(tmp_path: Path, host: Host) -> None:
+    instances = [instance(name=f"chat{number}") for number in range(32)]
+    reconcile(tmp_path, host, instances)
+    for parameters in instances:
+        host.serve(units.want(parameters))
+    host.calls.clear()
+    assert not reconcile(tmp_path, host, instances).changed
+    assert [call[:2] for call in host.calls] == [["docker", "ps"], ["systemctl", "show"]]
+
+
+def test_all_that_changes_stops_before_anything_starts(tmp_path: Path, host: Host) -> None:
+    names = ("a", "b", "c", "gone")
+    reconcile(tmp_path, host, [instance(name=name) for name in names])
+    for name in names:
+        host.serve(units.want(instance(name=name)))
+    host.calls.clear()
+    report = reconcile(tmp_path, host, [instance(name="a"), instance(name="b", command=["new"]), instance(name="c", command=["new"])])
+    assert (report.unchanged, report.restarted, report.removed) == (["vllm/a"], ["vllm/b", "vllm/c"], ["vllm/gone"])
+    assert report.stopped == ["vllm/b", "vllm/c", "vllm/gone"]
+    assert host.effects == [
+        ["systemctl", "stop", "--", "vllm@b.service", "vllm@c.service", "vllm@gone.service"],
+        ["docker", "rm", "--force", "vllm-gone"],
+        ["systemctl", "reset-failed", "--", "vllm@b.service", "vllm@c.service"],
+        ["systemctl", "start", "--no-block", "--", "vllm@b.service", "vllm@c.service"],
+    ]
+    assert not (tmp_path / "instances/vllm/gone").exists()
+    assert not (tmp_path / "wants/vllm@gone.service").is_symlink()
+
+
+def test_new_settings_of_the_launcher_do_not_touch_the_container(tmp_path: Path, host: Host) -> None:
+    reconcile(tmp_path, host, [instance()])
+    host.serve(units.want(instance()))
+    host.calls.clear()
+    report = reconcile(tmp_path, host, [instance(watchdog=60.0)])
+    assert report.reloaded == ["vllm/chat"]
+    assert host.effects == [["systemctl", "kill", "--kill-who=main", "--signal=SIGHUP", "--", "vllm@chat.service"]]
+
+
+def test_a_killed_run_is_repaired(tmp_path: Path, host: Host) -> None:
+    """The files are new already, the container is the old one."""
+    reconcile(tmp_path, host, [instance(command=["new"])])
+    host.serve(units.want(instance()))
+    report = reconcile(tmp_path, host, [instance(command=["new"])])
+    assert report.restarted == ["vllm/chat"]
+
+
+def test_files_left_by_a_killed_run_go(tmp_path: Path, host: Host) -> None:
+    reconcile(tmp_path, host, [instance(files={"config.yaml": "a", "old.txt": "b"})])
+    folder = tmp_path / "instances/vllm/chat"
+    (folder / ".env.new").write_text("half")
+    (folder / "notes.txt").write_text("somebody's")
+    reconcile(tmp_path, host, [instance()])
+    assert sorted(os.listdir(folder)) == ["config.yaml", "env", "notes.txt", "service.json"]
+
+
+def test_foreign_folders_and_containers_stay(tmp_path: Path, host: Host) -> None:
+    foreign = tmp_path / "instances/vllm/mine"
+    foreign.mkdir(parents=True)
+    (foreign / "service.json").write_text(json.dumps({"owner": "me"}))
+    (tmp_path / "instances/vllm/empty").mkdir()
+    host.containers = {
+        "vllm-mine": Container("vllm-mine", "running", "", "", ""),
+        "vllm-other": Container("vllm-other", "running", "me", "vllm/other", "x"),
+        "ollama-x": Container("ollama-x", "running", OWNER, "ollama/x", "x"),  # of a kind that this call does not own
+    }
+    report = reconcile(tmp_path, host, [])
+    assert not report.changed
+    assert host.effects == []
+    with pytest.raises(UnitsError, match="exists and is not ours"):
+        reconcile(tmp_path, host, [instance(name="mine")])
+    host.containers["vllm-chat"] = Container("vllm-chat", "exited", "", "", "")
+    with pytest.raises(UnitsError, match="a container named vllm-chat exists and is not ours"):
+        reconcile(tmp_path, host, [instance()])
+    assert host.effects == []
+
+
+def test_a_container_without_folder_goes(tmp_path: Path, host: Host) -> None:
+    host.serve(units.want(instance()))
+    report = reconcile(tmp_path, host, [])
+    assert report.removed == ["vllm/chat"]
+    assert host.effects[-1] == ["docker", "rm", "--force", "vllm-chat"]
+    assert reconcile(tmp_path, host, [], purge=False).removed == []
+
+
+def test_check_mode_predicts_on_a_bare_host(tmp_path: Path, host: Host) -> None:
+    host.missing = True
+    report = reconcile(tmp_path, host, [instance()], check_mode=True)
+    assert (report.changed, report.started) == (True, ["vllm/chat"])
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(UnitsError, match="Docker does not answer"):
+        reconcile(tmp_path, host, [instance()])
+
+
+def test_without_restart_only_files_change(tmp_path: Path, host: Host) -> None:
+    reconcile(tmp_path, host, [instance()])
+    host.serve(units.want(instance()))
+    host.calls.clear()
+    report = reconcile(tmp_path, host, [instance(command=["new"])], restart=False)
+    assert (report.changed, report.pending, host.effects) == (True, ["vllm/chat"], [])
+    assert reconcile(tmp_path, host, [instance(command=["new"])]).restarted == ["vllm/chat"]
+
+
+def test_an_image_that_cannot_be_had_leaves_the_old_container(tmp_path: Path, host: Host) -> None:
+    reconcile(tmp_path, host, [instance()])
+    host.serve(units.want(instance()))
+    host.calls.clear()
+    before = (tmp_path / "instances/vllm/chat/service.json").read_text()
+    report = reconcile(tmp_path, host, [instance(image="none:1"), instance(name="two")])
+    assert report.failures == ["vllm/chat: cannot get image none:1: manifest unknown. The old container still serves."]
+    assert (report.restarted, report.stopped, report.started) == ([], [], ["vllm/two"])
+    assert not any("vllm@chat.service" in call for call in host.effects)
+    assert (tmp_path / "instances/vllm/chat/service.json").read_text() == before
+
+
+def test_a_full_disk_leaves_the_old_files_whole(tmp_path: Path, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    reconcile(tmp_path, host, [instance(name="a"), instance(name="b")])
+    files = {path: path.read_bytes() for path in tmp_path.glob("instances/vllm/*/*")}
+    real, count = os.fsync, [0]
+
+    def fsync(descriptor: int) -> None:
+        count[0] += 1
+        if count[0] > 3:  # in the middle of the second instance
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    host.calls.clear()
+    changed: dict[str, t.Any] = {"command": ["new"], "files": {"config.yaml": "new"}}
+    with pytest.raises(UnitsError, match="no space left"):
+        reconcile(tmp_path, host, [instance(name="a", **changed), instance(name="b", **changed), instance(name="c")])
+    assert {path: path.read_bytes() for path in tmp_path.glob("instances/vllm/*/*")} == files
+    assert host.effects == []
+    assert not (tmp_path / "instances/vllm/c").exists()
+
+
+def test_the_diff_hides_secrets(tmp_path: Path, host: Host) -> None:
+    report = reconcile(tmp_path, host, [instance()])
+    reconcile(tmp_path, host, [instance()])
+    after = reconcile(tmp_path, host, [instance(secret_environment={"VLLM_API_KEY": SECRET + "2"}, environment={"HF_HOME": "/new"})])
+    env = next(part for part in after.diff if part["after_header"].endswith("/env"))
+    assert "VLLM_API_KEY=<hidden>\n" in env["before"]
+    assert env["after"] == "HF_HOME=/new\nVLLM_API_KEY=<hidden> (changed)\n"
+    assert "HF_HOME=/hub\n" in report.diff[1]["after"]
+    assert SECRET not in json.dumps([report.diff, after.diff, after.units])
+
+
+def test_two_runs_do_not_interleave(tmp_path: Path, host: Host) -> None:
+    other = FileLock(tmp_path / "run/reconcile.lock")
+    assert other.try_lock(json.dumps({"pid": 4711, "user": "alice", "since": "2026-11-20 10:00:00 UTC"}))
+    with pytest.raises(UnitsError, match=r"process 4711 of user alice since 2026-11-20 10:00:00 UTC \(waited 0 s"):
+        reconcile(tmp_path, host, [instance()])
+    assert host.calls == []
+    other.release()
+    assert reconcile(tmp_path, host, [instance()]).changed
+
+
+def test_serving_engines_stop_while_nobody_loads(tmp_path: Path, host: Host) -> None:
+    """A neighbour that measures the GPU while memory is freed fails. An engine that is loading itself stops at once."""
+    for name in ("serving", "loading"):
+        reconcile(tmp_path, host, [instance(name=name)], purge=False)
+        host.serve(units.want(instance(name=name)))
+        state = tmp_path / f"run/state/vllm@{name}.json"
+        state.parent.mkdir(parents=True, exist_ok=True)
+        state.write_text(json.dumps({"phase": "ready" if name == "serving" else "compiling"}))
+    neighbour = FileLock(tmp_path / "run/locks/gpu-GPU-a.lock")
+    assert neighbour.try_lock()
+    host.calls.clear()
+    report = reconcile(tmp_path, host, [])
+    assert [call[3:] for call in host.effects if call[1] == "stop"] == [["vllm@loading.service"], ["vllm@serving.service"]]
+    assert report.warnings == ["an engine still loads on GPU GPU-a; stopped its neighbours all the same"]
+    neighbour.release()
+
+
+def test_template_units_must_be_there(tmp_path: Path, host: Host) -> None:
+    def run(argv: Sequence[str], timeout: float) -> Ran:
+        done = host.run(argv, timeout)
+        return Ran(0, done.out.replace("loaded", "not-found")) if argv[1] == "show" else done
+
+    reconciler = Reconciler(Settings(Paths(tmp_path / "i", tmp_path / "r"), ("vllm",)), run)
+    with pytest.raises(UnitsError, match=r"template units are not installed: vllm@[.]service"):
+        reconciler.apply(units.want_all([instance()], ["vllm"]))
