@@ -40,6 +40,7 @@ CRAWL4AI_PORT = 11235
 LOCATIONS = ("host", "controller")
 METIS_MAX_TOKEN_LENGTH = 100_000  # Metis' own default for metis_engine.max_token_length
 METIS_MAX_TOKENS = 1024
+MADE_UP = "made-up-for-the-check"  # stands for keys that a check needs none of
 CHAT_STUDIO_MAX_TOKENS = 4096
 CHAT_STUDIO_TIMEOUT = 120
 
@@ -370,6 +371,32 @@ def render_client_files(
     return rendered
 
 
+def plan_findings(plan: Mapping[str, Any]) -> list[str]:
+    """Every mistake in the client files of a plan, before any host is touched; keys and dimensions are made up for that."""
+    gateway = plan.get("gateway")
+    found: list[str] = []
+    for host, entries in (plan.get("clients") or {}).items():
+        if not entries or gateway is None:
+            continue
+        keys = dict.fromkeys(gateway["client_names"], MADE_UP)
+        try:
+            rendered = render_client_files(
+                entries,
+                gateway_url=gateway.get("public_url") or f"http://gateway.invalid:{gateway['port']}",
+                models=gateway["models"],
+                api_keys=keys,
+                network_url="http://litellm-gateway:4000" if host in gateway["hosts"] else None,
+                controller_dir="/",
+                crawl4ai_token=MADE_UP,
+                predict=True,
+                variable="inference_clients_config",
+            )
+            container_units(entries, rendered, "image", "inference_clients_config")
+        except ClientRenderError as error:
+            found += [f"{finding} (host {host})" for finding in error.findings]
+    return found
+
+
 def files_to_write(rendered: Sequence[Mapping[str, Any]], location: str) -> list[dict[str, Any]]:
     """The rendered files of one location, as the module client_files takes them."""
     return [
@@ -398,7 +425,9 @@ def gateway_endpoints(rendered: Sequence[Mapping[str, Any]]) -> list[dict[str, A
     return endpoints
 
 
-def container_units(files: Sequence[Mapping[str, Any]], rendered: Sequence[Mapping[str, Any]], image: str) -> list[dict[str, Any]]:
+def container_units(
+    files: Sequence[Mapping[str, Any]], rendered: Sequence[Mapping[str, Any]], image: str, variable: str = "clients_files"
+) -> list[dict[str, Any]]:
     """The client programs that run as containers here, as units; their environment is the file that was rendered for them."""
     texts = {entry["path"]: entry["content"] for entry in rendered if entry["location"] == "host"}
     units: list[dict[str, Any]] = []
@@ -407,13 +436,13 @@ def container_units(files: Sequence[Mapping[str, Any]], rendered: Sequence[Mappi
         entry = plain(raw)
         if entry.get("type") != "crawl4ai" or not entry.get("container"):
             continue
-        label = f"clients_files[{number}].container"
+        label = f"{variable}[{number}].container"
         container = entry["container"] if isinstance(entry["container"], dict) else {}
         unknown = sorted(set(container) - CRAWL4AI_CONTAINER_KEYS)
         if unknown:
             findings.append(f"{label}: unknown keys {', '.join(unknown)}; known: {', '.join(sorted(CRAWL4AI_CONTAINER_KEYS))}")
         if units:
-            findings.append(f"{label}: a host runs one Crawl4AI container, and clients_files has another before this one")
+            findings.append(f"{label}: a host runs one Crawl4AI container, and {variable} has another before this one")
         environment = parse_env_as_docker(texts.get(entry["path"], ""))
         if not environment.get("CRAWL4AI_API_TOKEN"):
             # Without it Crawl4AI listens on its own loopback alone, and the published port answers nobody.

@@ -16,7 +16,7 @@ from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan import build_plan
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._client_render import container_units, render_client_files
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._client_render import container_units, plan_findings, render_client_files
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._inventory import collect_inventory
 
 ROOT = Path(__file__).parents[3]
@@ -65,6 +65,7 @@ def test_plans_offline_without_a_mistake_or_a_warning(name: str) -> None:
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_its_client_files_can_be_written(name: str) -> None:
     plan = plan_of(name)
+    assert plan_findings(plan) == []
     models = [
         {"dimension": 384, **model, **({"dimension": 384} if model["dimension"] is None else {})} for model in plan["gateway"]["models"]
     ]

@@ -22,6 +22,7 @@ from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._client_rende
     gateway_endpoints,
     models_to_measure,
     plain,
+    plan_findings,
     render_client_files,
     root_url,
     with_dimensions,
@@ -403,6 +404,26 @@ def test_check_mode_needs_no_measurement() -> None:
     models = [MODELS[0], {"name": "e", "capability": "embedding"}]
     document = yaml.safe_load(render({"type": "metis", "path": "/a"}, models=models, predict=True)[0]["content"])
     assert document["metis_engine"]["embed_dim"] == 0
+
+
+@pytest.mark.parametrize(
+    ("entries", "expected"),
+    [
+        ([{"type": "metis", "path": "/a", "key": "k"}, {**CRAWL4AI, "key": "k", "container": True}], []),
+        ([{"type": "openai", "path": "a", "key": "k"}], ["inference_clients_config[0].path: 'a' is not an absolute path (host node)"]),
+        (
+            [{**CRAWL4AI, "key": "k", "container": {"prot": 1}}],
+            ["inference_clients_config[0].container: unknown keys prot; known: arguments, bind, image, networks, port, pull, shm_size, "
+             "start_timeout (host node)"],
+        ),
+        ([], []),
+    ],
+)  # fmt: skip
+def test_a_plan_is_checked_before_there_are_keys_or_measurements(entries: list[dict[str, Any]], expected: list[str]) -> None:
+    models = [MODELS[0], {**MODELS[2], "dimension": None}]
+    gateway = {"client_names": ["k"], "port": 8400, "public_url": None, "models": models, "hosts": ["node"]}
+    assert plan_findings({"gateway": gateway, "clients": {"node": entries}}) == expected
+    assert plan_findings({"gateway": None, "clients": {"node": entries}}) == []
 
 
 # --- dimensions ----------------------------------------------------------------------------------------------------
