@@ -213,7 +213,7 @@ def choose_hardware(facts: Any, declared: Any, known: Any) -> Hardware | None:
 
 
 def resolve_platform(host: Host, hardware: Hardware | None, report: Report) -> str:
-    """The platform of a node. C(cpu) comes by itself only where there is no GPU; a missing driver is a finding, not a fallback."""
+    """The platform of a node. Facts win over expectations; a GPU without a driver is a finding, never a fallback to the CPU."""
     wanted, expected = host.settings.platform, host.settings.platform_expected
     found = hardware.platform if hardware else None
     where = [host.name]
@@ -226,14 +226,17 @@ def resolve_platform(host: Host, hardware: Hardware | None, report: Report) -> s
                 f"the host is {_described(found)}, according to {_origin(hardware)}; remove the variable or correct it",
                 where,
             )
-    elif must_fit and expected is not None and expected != "cpu" and found is not None and found != expected:
-        report.add(
-            "inference_platform_expected",
-            expected,
-            f"the host is in the group {expected} but is {_described(found)}, according to {_origin(hardware)}; "
-            f"move it to another group, or set inference_platform: {found}",
-            where,
-        )
+    elif must_fit and expected is not None and found is not None and found != expected:
+        described = f"the host is in the group {expected} but is {_described(found)}, according to {_origin(hardware)}"
+        if hardware is not None and hardware.driver_state == "no_gpu":
+            report.add(
+                "inference_platform_expected",
+                expected,
+                f"{described}; its NVIDIA driver finds no GPU. Look at the hardware (nvidia-smi, lspci), or set inference_platform: {found}",
+                where,
+            )
+        else:
+            report.warn(f"{described}; it is treated as such. Set inference_platform: {found} if that is meant", where)
     platform = wanted if wanted != "auto" else found or expected or "cpu"
     if wanted == "auto" and found is None and expected is None and host.is_node:
         report.warn("nothing is known of the hardware, so the platform cpu is assumed; set inference_platform or inference_hardware", where)

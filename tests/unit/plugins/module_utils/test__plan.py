@@ -251,6 +251,12 @@ def test_jetson_without_a_gpu_entry_still_has_one() -> None:
     assert instance(plan, "chat")["gpus"] == ["0"]
 
 
+def test_facts_win_over_the_expectation_of_the_group() -> None:
+    plan = build_plan(one(service(), hardware=cpu(), inference_platform_expected="dgpu"))
+    assert plan["hosts"]["node1"]["platform"] == "cpu"
+    assert any("is in the group dgpu but is a machine without an NVIDIA GPU" in warning for warning in plan["warnings"])
+
+
 def test_unknown_l4t_warns_and_goes_on() -> None:
     plan = build_plan(one(service(), hardware=jetson("41.0.0")))
     assert any("L4T 41.0.0" in warning for warning in plan["warnings"])
@@ -566,7 +572,7 @@ MISTAKES: list[Any] = [
     ),
     (one(service(), hardware=dgpu(driver={"state": "mismatch"})), "inference_platform (host node1)", "reboot"),
     (
-        one(service(), hardware=cpu(), inference_platform_expected="dgpu"),
+        one(service(), hardware=cpu(driver={"state": "no_gpu"}), inference_platform_expected="dgpu"),
         "inference_platform_expected (host node1)",
         "inference_platform: cpu",
     ),
