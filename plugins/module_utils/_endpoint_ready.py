@@ -32,8 +32,8 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_watch i
 
 #: A stopped or crashed unit may be about to be started by whoever runs this; so long it is given.
 SETTLE = 2.0
-#: After the first failure that is certain: so long others may add theirs to the same message.
-GATHER = 0.5
+#: After the first failure that is certain: so long others may add theirs to the same message, if they have not all spoken before.
+GATHER = 1.0
 #: A container's name that stays unknown so long will not appear.
 UNKNOWN_NAME = 30.0
 #: How often the units are looked at, at least.
@@ -295,6 +295,7 @@ class _Watched:
     target: Target
     due: float
     asked: bool = False
+    asked_at: float = -1.0
     observation: Observation | None = None
     view: UnitView | None = None
     view_when_asked: UnitView | None = None
@@ -384,7 +385,7 @@ class _Wait:
             # While the unit starts, its launcher asks the engine; here it only matters whether something answers.
             starting = one.view is not None and not unit_is_ready(one.view)
             endpoint = replace(one.target.endpoint, level="open") if starting else one.target.endpoint
-            one.asked, one.view_when_asked = True, one.view
+            one.asked, one.asked_at, one.view_when_asked = True, now, one.view
             one.due = now + (max(self.limits.interval, STARTING_INTERVAL) if starting else self.limits.interval)
             self.prober.start(number, endpoint)
 
@@ -402,7 +403,9 @@ class _Wait:
             one = self.watched[number]
             one.asked, one.observation = False, answer
             if one.view_when_asked is None or unit_is_ready(one.view_when_asked):
-                one.due = now + (self.limits.interval if self.first_failure is None else min(self.limits.interval, 0.1))
+                one.due = now + self.limits.interval
+            if self.first_failure is not None and one.asked_at < self.first_failure:
+                one.due = now
             if one.open and one.accepts(answer):
                 one.ready, one.settled_at = True, now
 
@@ -430,7 +433,10 @@ class _Wait:
         # What nobody requires is looked at while others are waited for, and once in any case.
         if all(not one.open or (not one.target.required and one.observation is not None) for one in self.watched):
             return True
-        if self.first_failure is not None and now - self.first_failure >= GATHER:
+        failed_at = self.first_failure
+        if failed_at is not None and (
+            now - failed_at >= GATHER or all(one.asked_at >= failed_at and not one.asked for one in self.watched if one.open)
+        ):
             return True
         return now - self.began >= self.limits.timeout
 
@@ -470,7 +476,7 @@ def poll(
 
 
 def _last_word(one: _Watched, waited: float) -> Diagnosis:
-    """The time is up, or another endpoint's failure ended the wait: the last thing that was seen."""
+    """The time is up: the last thing that was seen."""
     seen = one.observation
     came = seen.message if seen is not None and seen.message else ""
     if one.view is not None and not unit_is_ready(one.view):
@@ -492,9 +498,8 @@ def _outcome(one: _Watched, now: float, began: float, before: float, final: bool
     waited = round(before + (one.settled_at if one.settled_at is not None else now) - began, 3)
     failure = one.failure
     if failure is None and final and not one.ready:
-        failure = _last_word(one, waited)
-        if cut_short:
-            failure = replace(failure, message=f"{failure.message} (the wait ended early, because another endpoint failed)")
+        # Where another endpoint's failure ended the wait, nothing is wrong with this one yet.
+        failure = None if cut_short else _last_word(one, waited)
     phase = "ready" if one.ready else state.phase if state else None
     return Outcome(
         name=one.target.endpoint.name,
@@ -568,7 +573,7 @@ def failure_message(outcomes: t.Sequence[Outcome], where: str | None = None, rea
     subject = "The endpoint is" if total == 1 else f"{len(bad)} of {total} endpoints {'is' if len(bad) == 1 else 'are'}"
     lines = [f"{subject} not ready after {duration(waited)}{seen_from}."]
     # The failures first that are more than "still waiting".
-    for one in sorted(bad, key=lambda outcome: outcome.cause == "timeout"):
+    for one in sorted((one for one in bad if one.cause), key=lambda outcome: outcome.cause == "timeout"):
         served = f"{one.base_url}, unit {one.unit}" if one.unit else one.base_url
         lines += ["", f"{one.name} ({served}): {one.cause}", f"  {one.message}"]
         if one.remedy:
@@ -578,6 +583,9 @@ def failure_message(outcomes: t.Sequence[Outcome], where: str | None = None, rea
             lines += [f"    {line}" for line in one.log_lines]
         if one.unit:
             lines.append(f"  More: journalctl -u {one.unit}")
+    undecided = [f"{one.name} ({one.message})" for one in bad if not one.cause]
+    if undecided:
+        lines += ["", "Not waited for any longer: " + ", ".join(undecided)]
     if ready:
         lines += ["", "Ready: " + ", ".join(ready)]
     return "\n".join(lines)

@@ -458,7 +458,8 @@ class _Probing:
     def wrong_path(self, base: str, url: str, reply: Reply) -> _NotReadyError:
         message = f"GET {url}: no OpenAI API at this path ({self.quote(reply)})"
         root = re.sub(r"(/v1)+(/(models|chat|chat/completions|completions|embeddings))?$", "", base)
-        for better in dict.fromkeys((base + "/v1", root + "/v1")):
+        parts = urllib.parse.urlsplit(base)
+        for better in dict.fromkeys((base + "/v1", root + "/v1", f"{parts.scheme}://{parts.netloc}/v1")):
             if better == base:
                 continue
             try:
@@ -480,12 +481,10 @@ class _Probing:
                 raise _NotReadyError("wrong_model", f"POST {url}: the model {model} is not served there ({self.quote(reply)})", True)
             # 4xx is a verdict on the request, except "too early", "too many" and a timeout on the way.
             certain = 400 <= reply.status < 500 and reply.status not in (408, 425, 429)
-            what = (
-                "an image with the prompt"
-                if "image" in self.endpoint.modalities and self.endpoint.capability == "chat"
-                else self.endpoint.capability
-            )
-            raise _NotReadyError("bad_answer", f"POST {url} ({what}): {self.quote(reply)}", certain)
+            with_image = self.endpoint.capability == "chat" and "image" in self.endpoint.modalities
+            what = "chat with an image" if with_image else self.endpoint.capability
+            hint = f"this server does not do {what}" if reply.status == 404 else f"{what} failed"
+            raise _NotReadyError("bad_answer", f"POST {url}: {hint} ({self.quote(reply)})", certain)
         problem, self.dimension = judge_answer(self.endpoint, reply.json())
         if problem:
             raise _NotReadyError("bad_answer", f"POST {url}: {problem}", "dimensions" in problem)

@@ -17,7 +17,8 @@ description:
   - Watches the systemd unit of an endpoint beside its port. An answer counts only when it came from the process that the unit runs now.
   - Returns as soon as waiting is pointless. When the unit has failed, the configuration cannot work, or the server refuses the key,
     the task fails at once with a classified cause, a remedy and the redacted log lines, however long O(timeout) is.
-  - On a terminal, the lines of the endpoints that change are shown while the task waits,
+  - >-
+    On a terminal, the lines of the endpoints that change are shown while the task waits,
     for example V(node1 chat: loading weights 43 % (1 m 12 s\)).
 extends_documentation_fragment:
   - llmops.gpu_inference._attributes
@@ -254,7 +255,7 @@ endpoints:
       sample: answer
     cause:
       description:
-        - Why the endpoint is not ready, null when it is.
+        - Why the endpoint is not ready. Null when it is, and when the wait ended because of another endpoint.
         - One of V(dns), V(refused), V(timeout), V(tls_mismatch), V(auth), V(not_openai), V(wrong_model), V(stale_server), V(unit_failed),
           V(crash_loop), V(out_of_memory), V(download_failed), V(registry_tls), V(registry_down), V(image_missing), V(bad_flag),
           V(bad_model), V(context_too_long), V(kv_cache_too_small), V(shared_memory), V(port_in_use), V(gpu_lost), V(runtime_missing),
@@ -274,7 +275,7 @@ endpoints:
       elements: str
     phase:
       description:
-        - What the launcher of the unit is doing, V(ready) for a ready endpoint, null when there is no launcher.
+        - What the launcher of the unit is doing; null when there is no launcher and the endpoint is not ready.
         - One of V(pulling), V(downloading), V(waiting_for_gpu), V(starting), V(loading_weights), V(compiling), V(capturing_graphs),
           V(warming_up), V(ready), V(stopping), V(stopped), V(failed).
       type: str

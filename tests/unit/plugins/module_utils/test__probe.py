@@ -201,7 +201,7 @@ def test_each_fault_has_its_cause(
 
 @pytest.mark.parametrize(
     ("tail", "better"),
-    [("", "/v1"), ("/v1/v1", "/v1"), ("/v1/chat/completions", "/v1"), ("/v1/models", "/v1")],
+    [("", "/v1"), ("/v1/v1", "/v1"), ("/v1/chat/completions", "/v1"), ("/v1/models", "/v1"), ("/v2", "/v1")],
 )
 def test_a_base_url_without_the_api_root_names_the_right_one(serve: Serve, tail: str, better: str) -> None:
     server = serve(key="right-key")

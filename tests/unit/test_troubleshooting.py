@@ -1,0 +1,64 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""docs/troubleshooting.md and the module's documentation say what the code says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import PERMANENT, REMEDIES, Cause, classify_log
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._endpoint_ready import PHASE_TEXT, argument_spec
+from ansible_collections.llmops.gpu_inference.plugins.modules import endpoint_ready
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+SECTIONS = {part.split("\n", 1)[0]: part for part in TEXT.split("\n## ")[1:]}
+# These are seen by the probe or said by systemd; the others are read from logs.
+SEEN_FROM_OUTSIDE = {"dns", "refused", "timeout", "tls_mismatch", "auth", "not_openai", "wrong_model", "stale_server", "unit_failed"}
+SEEN_FROM_OUTSIDE |= {"crash_loop", "bad_answer"}
+
+
+def test_every_cause_has_its_entry_and_nothing_else_does() -> None:
+    assert list(SECTIONS) == [str(cause) for cause in Cause]
+    assert re.findall(r"\(#(\w+)\) \|", TEXT) == list(SECTIONS)
+
+
+@pytest.mark.parametrize("cause", list(Cause), ids=str)
+def test_an_entry_says_what_the_message_says(cause: Cause) -> None:
+    section = SECTIONS[str(cause)]
+    assert f"**What to do.** {REMEDIES[cause]}" in section
+    assert ("*Not retried.*" in section) is (cause in PERMANENT)
+
+
+@pytest.mark.parametrize("cause", [cause for cause in Cause if str(cause) not in SEEN_FROM_OUTSIDE], ids=str)
+def test_the_example_of_an_entry_is_really_read_as_that_cause(cause: Cause) -> None:
+    example = SECTIONS[str(cause)].split("```text\n")[1].split("\n```")[0]
+    kind = re.match(r"unit (\w+)@", example)
+    assert kind
+    assert classify_log(kind.group(1), [example.split("the start failed. ", 1)[1]], exit_code=1).cause is cause
+
+
+def test_the_modules_documentation_lists_every_cause_and_phase() -> None:
+    returned = yaml.safe_load(endpoint_ready.RETURN)["endpoints"]["contains"]
+    for name, known in (("cause", [str(cause) for cause in Cause]), ("phase", list(PHASE_TEXT))):
+        assert re.findall(r"V\((\w+)\)", " ".join(returned[name]["description"])) == known
+
+
+def test_the_modules_documentation_is_its_argument_spec() -> None:
+    options = yaml.safe_load(endpoint_ready.DOCUMENTATION)["options"]
+
+    def compare(documented: dict[str, dict[str, object]], spec: dict[str, dict[str, object]]) -> None:
+        assert list(documented) == list(spec)
+        for name, one in spec.items():
+            for key in ("type", "elements", "default", "choices", "required"):
+                assert documented[name].get(key) == one.get(key), f"{name}: {key}"
+
+    spec = argument_spec()
+    compare(options, spec)
+    compare(options["endpoints"]["suboptions"], spec["endpoints"]["options"])
