@@ -35,7 +35,7 @@ options:
       merge:
         description:
           - With V(none) the whole file is ours.
-          - With V(connections) it is JSON of the form C({"connections": [...]}), and only the entries with our ids are.
+          - With V(connections) it is a JSON object whose list C(connections) holds entries of others too, and only those with our ids are.
         type: str
         choices: [none, connections]
         default: none
