@@ -29,6 +29,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_images 
     KNOWN_L4T,
     LITELLM_IMAGE,
     OLLAMA_IMAGE,
+    VLLM_IMAGE,
     check_floating,
     driver_trouble,
     has_entrypoint,
@@ -52,6 +53,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_model i
     Variant,
 )
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_platform import (
+    DECLARED,
     Hardware,
     check_declared,
     choose_hardware,
@@ -313,6 +315,16 @@ class HostPlan:
     def _add(self, variable: str, value: Any, message: str) -> None:
         self.report.add(variable, value, message, [self.host.name])
 
+    def _judge(self, variable: str, value: Any, message: str) -> None:
+        """A finding about the hardware; only a warning where the host is away and its hardware is remembered from an earlier run.
+
+        What it has may have changed since, and a host that is not part of this run must not stop it.
+        """
+        if self.host.in_play or (self.hardware is not None and self.hardware.origin == DECLARED):
+            self._add(variable, value, message)
+        else:
+            self.report.warn(f"{variable}: {message}", [self.host.name])
+
     # --- deciding ------------------------------------------------------------------------------------------------
 
     def resolve(self, gateway_port: int | None) -> None:
@@ -366,12 +378,7 @@ class HostPlan:
             self._add(f"{where}.port", None, "is required: the port on 127.0.0.1 of the host where the engine answers")
             return None
         device = self._device(service)
-        if device is None:
-            return None
-        image = self._image(model, variant, service, engine, device)
-        if image is None:
-            return None
-        name, is_default = image
+        name, is_default = self._image(model, variant, service, engine, device)
         version = (variant.engine_version or version_in(name)) if engine == "vllm" else version_in(name)
         arguments = self._arguments(model, variant, service, choice, version)
         count, pins = self._gpus(service, device, arguments, engine)
@@ -393,20 +400,15 @@ class HostPlan:
             env={**(variant.env or {}), **{key: value for key, value in service.env.items() if value is not None}},
         )
 
-    def _device(self, service: Service) -> str | None:
-        if service.device == "gpu" and self.platform == "cpu":
-            self._add(
-                f"{service.path}.device",
-                "gpu",
-                "the host has no GPU (its platform is cpu); use device: cpu, or move the service to another host",
-            )
-            return None
-        if service.gpus is not None and self.platform == "cpu":
-            self._add(f"{service.path}.gpus", list(service.gpus), "the host has no GPU (its platform is cpu); remove gpus")
-            return None
+    def _device(self, service: Service) -> str:
+        if self.platform == "cpu" and service.device == "gpu":
+            remedy = "use device: cpu, or move the service to another host"
+            self._judge(f"{service.path}.device", "gpu", f"the host has no GPU (its platform is cpu); {remedy}")
+        elif self.platform == "cpu" and service.gpus is not None:
+            self._judge(f"{service.path}.gpus", list(service.gpus), "the host has no GPU (its platform is cpu); remove gpus")
         return service.device or ("cpu" if self.platform == "cpu" else "gpu")
 
-    def _image(self, model: Model, variant: Variant, service: Service, engine: str, device: str) -> tuple[str, bool] | None:
+    def _image(self, model: Model, variant: Variant, service: Service, engine: str, device: str) -> tuple[str, bool]:
         settings, hardware = self.host.settings, self.hardware
         configured = settings.images.get(engine, {})
         key = "cpu" if device == "cpu" else self.platform
@@ -419,8 +421,8 @@ class HostPlan:
         else:
             name, trouble = vllm_image(explicit, configured, device, self.platform, hardware)
         if name is None:
-            self._add(f"inference_images.{engine}.{key}", None, f"{service.path} ({model.name}): {trouble}")
-            return None
+            self._judge(f"inference_images.{engine}.{key}", None, f"{service.path} ({model.name}): {trouble}")
+            name = VLLM_IMAGE
         if explicit:
             over = model.on_platform.get(self.platform)
             where = f"{model.path}.on_platform.{self.platform}.image" if over is not None and over.image else f"{model.path}.image"
@@ -492,10 +494,10 @@ class HostPlan:
                     self._add(where, name, f"is the same GPU as another one in the list ({device.key})")
             elif report and name in hardware.sliced:
                 slices = ", ".join(d.key for d in hardware.devices if d.is_slice)
-                self._add(where, name, f"is split by MIG; name one of its slices: {slices}")
+                self._judge(where, name, f"is split by MIG; name one of its slices: {slices}")
             elif report:
                 shown = ", ".join(f"{d.index} ({d.name})" for d in hardware.devices)
-                self._add(where, name, f"the host has no such GPU; it has {shown}")
+                self._judge(where, name, f"the host has no such GPU; it has {shown}")
         return tuple(keys)
 
     def _gpus(self, service: Service, device: str, arguments: Mapping[str, Any], engine: str) -> tuple[int, tuple[str, ...]]:
@@ -534,7 +536,7 @@ class HostPlan:
         if hardware is not None and hardware.devices:
             whole = sum(1 for item in hardware.devices if not item.is_slice)
             if not pins and count > max(whole, 1):
-                self._add(f"{where}.tensor_parallel_size", count, f"needs {count} GPUs, the host has {whole}")
+                self._judge(f"{where}.tensor_parallel_size", count, f"needs {count} GPUs, the host has {whole}")
                 count = 1
             if pins and len(pins) > 1 and any(item.is_slice for item in hardware.devices if item.key in pins):
                 self._add(f"{where}.gpus", list(service.gpus or ()), "an engine cannot run over several MIG slices; give it one")
@@ -645,14 +647,11 @@ class HostPlan:
                 self.report.warn(f"{task.service.path} gives no memory, so the ledger does not know what Ollama takes", [self.host.name])
             del position
         ledger = settle(joined, hardware, self.host.settings.gpu_reserve)
-        for problem in ledger.problems:
-            culprit = next((task for task, target in zip(tasks, owner) if problem.startswith(f"{joined[target].name} ")), tasks[-1])
+        for position, problem in ledger.problems:
+            culprit = tasks[owner.index(position)]
             size = culprit.service.memory
-            self._add(
-                f"{culprit.service.path}.memory",
-                size.text if size else None,
-                problem + ". Give less memory, use another GPU or host, or lower inference_gpu_reserve",
-            )
+            remedy = "Give less memory, use another GPU or host, or lower inference_gpu_reserve"
+            self._judge(f"{culprit.service.path}.memory", size.text if size else None, f"{problem}. {remedy}")
         return [ledger.grants[target] for target in owner]
 
     # --- writing down --------------------------------------------------------------------------------------------

@@ -71,7 +71,7 @@ class Grant:
 @dataclass(frozen=True)
 class Ledger:
     grants: tuple[Grant | None, ...]
-    problems: tuple[str, ...]
+    problems: tuple[tuple[int, str], ...]  # position of the ask, and what is wrong with it
 
 
 def gib(mib: float) -> str:
@@ -186,7 +186,7 @@ def settle(asks: Sequence[Ask], hardware: Hardware | None, reserve: Mapping[str,
     slices = [device.key for device in hardware.devices if device.is_slice] if hardware else []
     # Slices come after whole GPUs and never take part in tensor parallelism.
     state = _State(pools, pool_of)
-    problems: list[str] = []
+    problems: list[tuple[int, str]] = []
     placed: list[int] = []
     for position, ask in enumerate(asks):
         if ask.count and not pool_of:
@@ -204,7 +204,7 @@ def settle(asks: Sequence[Ask], hardware: Hardware | None, reserve: Mapping[str,
             state = anew
             placed.append(position)
             continue
-        problems.append(_problem(ask, [asks[p] for p in placed], [state.devices[p] for p in placed], state))
+        problems.append((position, _problem(ask, [asks[p] for p in placed], [state.devices[p] for p in placed], state)))
     return Ledger(_grants(asks, state, hardware), tuple(problems))
 
 

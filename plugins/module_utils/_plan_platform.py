@@ -24,6 +24,8 @@ GPU_RESERVE_FRACTION = 0.05
 HOST_RESERVE_FRACTION = 0.10
 HOST_RESERVE_MIN_MIB = 512
 
+DECLARED = "inference_hardware"
+
 _HARDWARE_KEYS = (
     "platform",
     "architecture",
@@ -205,7 +207,7 @@ def _memory(fields: Fields) -> int | None:
 
 def choose_hardware(facts: Any, declared: Any, known: Any) -> Hardware | None:
     """What the host says now; else what the user says; else what it said last time."""
-    for raw, origin in ((facts, "facts"), (declared, "inference_hardware"), (known, "an earlier run")):
+    for raw, origin in ((facts, "facts"), (declared, DECLARED), (known, "an earlier run")):
         hardware = read_hardware(raw, origin)
         if hardware is not None:
             return hardware
@@ -232,7 +234,7 @@ def resolve_platform(host: Host, hardware: Hardware | None, report: Report) -> s
             report.add(
                 "inference_platform_expected",
                 expected,
-                f"{described}; its NVIDIA driver finds no GPU. Look at the hardware (nvidia-smi, lspci), or set inference_platform: {found}",
+                f"{described}; its NVIDIA driver finds no GPU. Look at it (nvidia-smi, lspci), or set inference_platform: cpu",
                 where,
             )
         else:

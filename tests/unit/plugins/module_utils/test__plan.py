@@ -733,6 +733,23 @@ def test_hosts_that_are_away_are_not_judged_by_what_they_were() -> None:
 
 
 @pytest.mark.parametrize(
+    "asked",
+    [
+        pytest.param(service(device="gpu"), id="device"),
+        pytest.param(service(gpus=[0]), id="gpus"),
+        pytest.param(service(memory="99GiB"), id="memory"),
+        pytest.param(service(tensor_parallel_size=2), id="tensor parallel"),
+    ],
+)
+@pytest.mark.parametrize(
+    "known", [pytest.param(cpu(), id="cpu"), pytest.param(dgpu(gpu(7)), id="dgpu"), pytest.param(jetson("35.1"), id="jetson")]
+)
+def test_remembered_hardware_never_takes_a_route_away(asked: dict[str, Any], known: dict[str, Any]) -> None:
+    inv = inventory(in_play=["gw"], node1=host(known=known, **variables(asked)), gw=host("gateways"))
+    assert [backend["host"] for backend in model(build_plan(inv))["backends"]] == ["node1"]
+
+
+@pytest.mark.parametrize(
     "rubbish", [{}, [], "x", 1, {"gpus": "x"}, {"gpus": [1, {"memory_mib": "x", "mig": [2]}]}, {"l4t": 3}, {"driver": []}]
 )
 def test_rubbish_in_remembered_hardware_is_no_traceback(rubbish: Any) -> None:

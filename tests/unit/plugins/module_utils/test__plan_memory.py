@@ -109,7 +109,7 @@ def test_usable_memory(facts: dict[str, Any], reserve: dict[str, Size], usable: 
     ],
 )
 def test_problems_name_services_and_gib(asks: list[Ask], gib: tuple[float, ...], words: str) -> None:
-    (problem,) = settle(asks, hardware(*gib), {"": Size("0", mib=0.0)}).problems
+    ((_position, problem),) = settle(asks, hardware(*gib), {"": Size("0", mib=0.0)}).problems
     assert words in problem
 
 
