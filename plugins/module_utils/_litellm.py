@@ -615,18 +615,27 @@ def config_text(config: t.Mapping[str, t.Any]) -> str:
     return "# Managed by llmops.gpu_inference: changes made here are lost.\n" + _dump(config)
 
 
+def _plain(value: t.Any) -> t.Any:
+    """Copies of Python's own types, each by itself: Ansible's marked strings and lazy containers mean nothing to YAML."""
+    if isinstance(value, t.Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    for kind in (str, bool, int, float):
+        if isinstance(value, kind):
+            return kind(value)
+    return value
+
+
 class _PlainDumper(yaml.SafeDumper):
-    """No anchors, whatever is shared between deployments; strings that Ansible has marked are strings."""
+    """No anchors: what two deployments share stays readable in each."""
 
     def ignore_aliases(self, data: t.Any) -> bool:
         return True
 
 
-_PlainDumper.add_multi_representer(str, lambda dumper, data: dumper.represent_str(str(data)))
-
-
 def _dump(data: t.Any) -> str:
-    return str(yaml.dump(data, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True, width=1000, default_flow_style=False))
+    return str(yaml.dump(_plain(data), Dumper=_PlainDumper, sort_keys=False, allow_unicode=True, width=1000, default_flow_style=False))
 
 
 def client_key_digests(client_keys: t.Mapping[str, str] | None) -> str:
@@ -639,7 +648,7 @@ def gateway_files(
     config: t.Mapping[str, t.Any], policy: t.Mapping[str, t.Any], plugins: t.Mapping[str, str] | None = None
 ) -> dict[str, str]:
     """Everything that lies in ``/etc/litellm`` of the container."""
-    files = {"config.yaml": config_text(config), "policy.json": json.dumps(policy, indent=2, sort_keys=True) + "\n"}
+    files = {"config.yaml": config_text(config), "policy.json": json.dumps(_plain(policy), indent=2, sort_keys=True) + "\n"}
     files.update({name: text if text.endswith("\n") else text + "\n" for name, text in (plugins or {}).items()})
     return dict(sorted(files.items()))
 
@@ -671,6 +680,7 @@ def container_unit(
     files = gateway_files(config, policy, plugins)
     publish = f"[{bind}]" if ":" in bind and not bind.startswith("[") else bind
     docker = [
+        "--init",
         "--publish",
         f"{publish}:{int(port)}:{CONTAINER_PORT}",
         "--read-only",

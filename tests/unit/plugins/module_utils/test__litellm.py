@@ -269,7 +269,7 @@ def test_unit_holds_secrets_in_the_secret_environment_only() -> None:
 def test_unit_container() -> None:
     made = unit(memory_limit="2g", user="1000:1000", docker_arguments=["--dns", "192.0.2.53"])
     arguments = made["docker_arguments"]
-    assert arguments[:2] == ["--publish", "0.0.0.0:8400:4000"]
+    assert arguments[:3] == ["--init", "--publish", "0.0.0.0:8400:4000"]
     assert "--read-only" in arguments
     assert arguments[arguments.index("--cap-drop") + 1] == "ALL"
     assert arguments[arguments.index("--memory") + 1] == "2g"
@@ -293,7 +293,7 @@ def test_unit_container() -> None:
 )
 def test_bind(bind: str, published: str, url: str) -> None:
     made = unit(bind=bind)
-    assert made["docker_arguments"][1] == published
+    assert made["docker_arguments"][2] == published
     assert made["probe"]["base_url"] == f"{url}/v1"
 
 
