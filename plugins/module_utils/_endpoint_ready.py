@@ -36,6 +36,8 @@ SETTLE = 2.0
 GATHER = 1.0
 #: A container's name that stays unknown so long will not appear.
 UNKNOWN_NAME = 30.0
+#: The launcher itself waits for a daemon that restarts; after so long somebody should know.
+WITHOUT_DOCKER = 5.0
 #: How often the units are looked at, at least.
 WATCH = 0.5
 #: How often a port is looked at whose unit is still starting.
@@ -108,8 +110,17 @@ class Limits:
 class Baseline:
     """What was already counted against a unit when the wait began."""
 
-    failures: int = 0
+    failures: int | None = None
     restarts: int = 0
+
+
+def next_baseline(before: Baseline | None, view: UnitView) -> Baseline:
+    """The launcher's count is only known once it has written it, and begins anew after a permanent failure."""
+    restarts = view.restarts if before is None else min(before.restarts, view.restarts)
+    if view.state is None:
+        return Baseline(before.failures if before else None, restarts)
+    known = before.failures if before is not None else None
+    return Baseline(view.state.failures if known is None else min(known, view.state.failures), restarts)
 
 
 @dataclass(frozen=True)
@@ -235,7 +246,9 @@ def judge_unit(view: UnitView, baseline: Baseline, wall_began: float) -> Verdict
     if state is not None and state.phase == "failed":
         fresh = state.since >= wall_began or view.main_pid != 0
         return Verdict(_of_state(view, state, "the start failed"), 0.0 if fresh else SETTLE)
-    if state is not None and state.failures > baseline.failures:
+    if state is not None and state.cause == str(Cause.DOCKER_DOWN) and state.phase != "ready":
+        return Verdict(_of_state(view, state, "it waits for Docker"), WITHOUT_DOCKER)
+    if state is not None and baseline.failures is not None and state.failures > baseline.failures:
         return Verdict(_of_unit(view, "it failed and was started again"))
     # A launcher that was killed comes back and adopts its container: only its own record of a failure counts, or a series.
     if view.restarts > baseline.restarts + (2 if view.state is not None else 0):
@@ -360,11 +373,9 @@ class _Wait:
         self.watch_interval = min(WATCH, limits.interval)
         self.first_failure: float | None = None
         self.views: t.Mapping[str, UnitView] = {}
+        self.baselines = dict(since.baselines or {}) if since else {}
         self.looked_at = self.began
         self.look(self.began)
-        self.baselines = dict(since.baselines or {}) if since else {}
-        for unit, view in self.views.items():
-            self.baselines.setdefault(unit, Baseline(view.state.failures if view.state else 0, view.restarts))
 
     def look(self, now: float) -> None:
         """Refresh what systemd and the launchers say."""
@@ -372,6 +383,8 @@ class _Wait:
         if not self.units:
             return
         self.views = self.watch(self.units)
+        for unit, seen in self.views.items():
+            self.baselines[unit] = next_baseline(self.baselines.get(unit), seen)
         for one in self.watched:
             view = self.views.get(one.target.unit) if one.target.unit else None
             if view is not None and unit_is_ready(view) and not (one.view is not None and unit_is_ready(one.view)):
@@ -484,6 +497,9 @@ def _last_word(one: _Watched, waited: float) -> Diagnosis:
         if one.squatted:
             told += f"; the server that answers at {one.target.endpoint.base_url} is an older or foreign process"
             return diagnosis(Cause.STALE_SERVER, told)
+        state = one.view.own_state
+        if state is not None and state.cause:
+            return _of_state(one.view, state, f"still {progress_text(one.view, seen)} after {duration(waited)}")
         return diagnosis(Cause.TIMEOUT, told + (f"; last: {came}" if came else ""))
     if seen is None:
         return diagnosis(Cause.TIMEOUT, f"GET {one.target.endpoint.base_url}: no answer within {duration(waited)}")
@@ -500,6 +516,9 @@ def _outcome(one: _Watched, now: float, began: float, before: float, final: bool
     if failure is None and final and not one.ready:
         # Where another endpoint's failure ended the wait, nothing is wrong with this one yet.
         failure = None if cut_short else _last_word(one, waited)
+    if one.ready and state is not None and state.cause and state.message:
+        # Ready with a drawback, such as a model that lies partly on the CPU.
+        failure = _of_state(one.view, state, "ready, but with a drawback") if one.view else None
     phase = "ready" if one.ready else state.phase if state else None
     return Outcome(
         name=one.target.endpoint.name,

@@ -152,8 +152,9 @@ def _result(polled: Polled, params: t.Mapping[str, t.Any]) -> RunResult:
         return RunResult(values)
     if polled.failed:
         return RunResult(values, failure_message(outcomes, params.get("container"), (params.get("_slice") or {}).get("ready") or ()))
-    absent = tuple(f"{one.name} ({one.base_url}) is not ready: {one.message}" for one in outcomes if not one.ready)
-    return RunResult(values, None, absent)
+    warnings = tuple(f"{one.name} ({one.base_url}) is not ready: {one.message}" for one in outcomes if not one.ready)
+    warnings += tuple(f"{one.name}: {one.message}. {one.remedy}" for one in outcomes if one.ready and one.cause)
+    return RunResult(values, None, warnings)
 
 
 def _with_journal(outcome: Outcome) -> Outcome:

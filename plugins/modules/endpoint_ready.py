@@ -256,6 +256,7 @@ endpoints:
     cause:
       description:
         - Why the endpoint is not ready. Null when it is, and when the wait ended because of another endpoint.
+        - A ready endpoint may have the cause V(partly_on_cpu), which is also shown as a warning.
         - One of V(dns), V(refused), V(timeout), V(tls_mismatch), V(auth), V(not_openai), V(wrong_model), V(stale_server), V(unit_failed),
           V(crash_loop), V(out_of_memory), V(download_failed), V(registry_tls), V(registry_down), V(image_missing), V(bad_flag),
           V(bad_model), V(context_too_long), V(kv_cache_too_small), V(shared_memory), V(port_in_use), V(gpu_lost), V(runtime_missing),

@@ -289,6 +289,42 @@ def test_a_killed_launcher_that_adopts_its_container_again_is_waited_for() -> No
     assert world.poll(target(unit=UNIT)).outcomes[0].ready
 
 
+def test_a_count_of_failures_from_before_is_no_new_failure() -> None:
+    """After a boot the state file appears later than the count that the launcher kept elsewhere."""
+    unwritten = UnitView(UNIT, active_state="activating", sub_state="start", main_pid=10)
+    trying = replace(STARTING, state=LauncherState("starting", failures=2, cause="registry_down", message="m", pid=10))
+    world = World({"a": [(0, REFUSED, 0), (9, OK, 0)]}, {UNIT: [(0, unwritten), (2, trying), (9, READY)]})
+    assert world.poll(target(unit=UNIT)).outcomes[0].ready
+    world = World({"a": [(0, REFUSED, 0)]}, {UNIT: [(0, trying)]})
+    result = world.poll(target(unit=UNIT), timeout=20)
+    assert result.outcomes[0].cause == "registry_down"
+    assert "still starting after 20 s. m" in result.outcomes[0].message
+
+
+def test_a_count_that_began_anew_is_followed() -> None:
+    given_up = replace(FAILED, job=True, state=LauncherState("failed", since=WALL - 9, failures=5, cause="unknown", permanent=True, pid=10))
+    again = replace(STARTING, state=LauncherState("starting", failures=0, pid=10))
+    failed_again = replace(STARTING, main_pid=11, state=LauncherState("starting", failures=1, cause="gpu_lost", message="m", pid=11))
+    world = World({"a": [(0, REFUSED, 0)]}, {UNIT: [(0, given_up), (1, again), (9, failed_again)]})
+    assert world.poll(target(unit=UNIT)).outcomes[0].cause == "gpu_lost"
+    assert world.now < 12
+
+
+def test_a_launcher_without_docker_is_not_waited_for_long() -> None:
+    waiting = replace(STARTING, state=LauncherState("starting", cause="docker_down", message="docker version fails", pid=10))
+    world = World({"a": [(0, REFUSED, 0)]}, {UNIT: [(0, STARTING), (3, waiting)]})
+    assert world.poll(target(unit=UNIT)).outcomes[0].cause == "docker_down"
+    assert world.now < 11
+
+
+def test_ready_with_a_drawback() -> None:
+    slow = replace(READY, state=LauncherState("ready", cause="partly_on_cpu", message="35 % of the model lies on the CPU", pid=10))
+    world = World({"a": [(0, OK, 0)]}, {UNIT: [(0, slow)]})
+    result = world.poll(target(unit=UNIT))
+    assert (result.outcomes[0].ready, result.outcomes[0].cause) == (True, "partly_on_cpu")
+    assert result.failed == ()
+
+
 def test_a_certain_cause_waits_for_the_unit_to_be_active() -> None:
     world = World({"a": [(0, WRONG_KEY, 0)]}, {UNIT: [(0, STARTING), (25, READY)]})
     result = world.poll(target(unit=UNIT))
