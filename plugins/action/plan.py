@@ -12,7 +12,8 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan import PlanError, build_plan
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan import Finding, PlanError, build_plan
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._client_render import plan_findings
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._inventory import (
     collect_inventory,
     read_known_hardware,
@@ -45,8 +46,10 @@ class ActionModule(ActionBase):
             plan = build_plan(inventory)
         except PlanError as error:
             raise AnsibleActionFail(str(PlanError([*unreadable, *error.findings]))) from None
-        if unreadable:
-            raise AnsibleActionFail(str(PlanError(unreadable)))
+        # Here and not in the plan itself: what client programs read is the business of the controller's plugins.
+        unusable = [Finding(variable, None, message) for variable, message in plan_findings(plan)]
+        if unreadable or unusable:
+            raise AnsibleActionFail(str(PlanError([*unreadable, *unusable])))
         if cache and arguments["remember_hardware"] and not self._task.check_mode:
             fresh = {name: host["hardware"] for name, host in inventory["hosts"].items() if host["hardware"]}
             try:

@@ -371,10 +371,10 @@ def render_client_files(
     return rendered
 
 
-def plan_findings(plan: Mapping[str, Any]) -> list[str]:
-    """Every mistake in the client files of a plan, before any host is touched; keys and dimensions are made up for that."""
+def plan_findings(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Variable and message of every mistake in the client files of a plan; keys and dimensions are made up for that."""
     gateway = plan.get("gateway")
-    found: list[str] = []
+    found: list[tuple[str, str]] = []
     for host, entries in (plan.get("clients") or {}).items():
         if not entries or gateway is None:
             continue
@@ -393,7 +393,9 @@ def plan_findings(plan: Mapping[str, Any]) -> list[str]:
             )
             container_units(entries, rendered, "image", "inference_clients_config")
         except ClientRenderError as error:
-            found += [f"{finding} (host {host})" for finding in error.findings]
+            for finding in error.findings:
+                variable, _separator, message = finding.partition(": ")
+                found.append((f"{variable} (host {host})", message))
     return found
 
 

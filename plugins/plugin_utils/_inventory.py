@@ -59,6 +59,8 @@ def without_secrets(variable: str, value: Any) -> Any:
     """The value with its secrets reduced to whether they are there."""
     if variable == "inference_external_endpoints" and isinstance(value, list):
         return [{**item, "api_key": present(item["api_key"])} if isinstance(item, dict) and "api_key" in item else item for item in value]
+    if variable == "inference_clients_config" and isinstance(value, list):
+        return [_client_without_secrets(item) if isinstance(item, dict) else item for item in value]
     if variable == "inference_gateway" and isinstance(value, dict):
         value = dict(value)
         keys = value.get("client_keys")
@@ -68,6 +70,18 @@ def without_secrets(variable: str, value: Any) -> Any:
         if isinstance(redis, dict) and "password" in redis:
             value["redis"] = {**redis, "password": present(redis["password"])}
     return value
+
+
+def _client_without_secrets(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry may hold the token of a program's own API, and any environment variable or setting."""
+    reduced = dict(entry)
+    if "api_token" in reduced:
+        reduced["api_token"] = present(reduced["api_token"])
+    if isinstance(reduced.get("variables"), dict):
+        reduced["variables"] = {name: present(value) for name, value in reduced["variables"].items()}
+    if isinstance(reduced.get("settings"), dict):
+        reduced["settings"] = {}
+    return reduced
 
 
 def collect_inventory(task_vars: Mapping[str, Any], known: Mapping[str, Any]) -> tuple[dict[str, Any], list[Finding]]:

@@ -410,16 +410,20 @@ def test_check_mode_needs_no_measurement() -> None:
     ("entries", "expected"),
     [
         ([{"type": "metis", "path": "/a", "key": "k"}, {**CRAWL4AI, "key": "k", "container": True}], []),
-        ([{"type": "openai", "path": "a", "key": "k"}], ["inference_clients_config[0].path: 'a' is not an absolute path (host node)"]),
+        ([{"type": "openai", "path": "a", "key": "k"}], [("inference_clients_config[0].path (host node)", "'a' is not an absolute path")]),
         (
             [{**CRAWL4AI, "key": "k", "container": {"prot": 1}}],
-            ["inference_clients_config[0].container: unknown keys prot; known: arguments, bind, image, networks, port, pull, shm_size, "
-             "start_timeout (host node)"],
+            [
+                (
+                    "inference_clients_config[0].container (host node)",
+                    "unknown keys prot; known: arguments, bind, image, networks, port, pull, shm_size, start_timeout",
+                )
+            ],
         ),
         ([], []),
     ],
-)  # fmt: skip
-def test_a_plan_is_checked_before_there_are_keys_or_measurements(entries: list[dict[str, Any]], expected: list[str]) -> None:
+)
+def test_a_plan_is_checked_before_there_are_keys_or_measurements(entries: list[dict[str, Any]], expected: list[tuple[str, str]]) -> None:
     models = [MODELS[0], {**MODELS[2], "dimension": None}]
     gateway = {"client_names": ["k"], "port": 8400, "public_url": None, "models": models, "hosts": ["node"]}
     assert plan_findings({"gateway": gateway, "clients": {"node": entries}}) == expected

@@ -17,6 +17,7 @@ from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._inventory im
     collect_inventory,
     plain,
     read_known_hardware,
+    without_secrets,
     write_known_hardware,
 )
 
@@ -86,6 +87,19 @@ def test_secrets_are_not_even_read() -> None:
     assert SECRET not in json.dumps(found)
     assert found["inference_gateway"]["client_keys"] == {"alice": True, "bob": None}
     assert found["inference_external_endpoints"][1]["api_key"] is None
+
+
+def test_client_files_lose_tokens_variables_and_settings() -> None:
+    entry = {
+        "type": "crawl4ai",
+        "path": "/a",
+        "api_token": SECRET,
+        "variables": {"LLM_API_KEY": SECRET},
+        "settings": {"psql_database": {"password": SECRET}},
+    }
+    seen = without_secrets("inference_clients_config", [entry, "odd"])
+    assert SECRET not in json.dumps(seen)
+    assert (seen[0]["path"], seen[0]["api_token"], list(seen[0]["variables"]), seen[1]) == ("/a", True, ["LLM_API_KEY"], "odd")
 
 
 def test_a_variable_that_cannot_be_evaluated_is_a_finding() -> None:
