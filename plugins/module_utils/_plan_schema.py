@@ -333,7 +333,7 @@ def _reserve(fields: Fields) -> dict[str, Size]:
 
 def _images(fields: Fields) -> dict[str, dict[str, str]]:
     raw = fields.mapping("inference_images")
-    known = ("vllm", "ollama", "litellm", "crawl4ai")
+    known = ("vllm", "ollama", "litellm")
     images: dict[str, dict[str, str]] = {}
     for engine, value in raw.items():
         where = f"inference_images.{engine}"

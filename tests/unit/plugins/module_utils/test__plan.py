@@ -690,6 +690,142 @@ def test_a_mistake_of_some_hosts_names_them() -> None:
     assert findings(inv)[0].startswith("inference_services[0].port (hosts b, c) = 0:")
 
 
+def two_hosts(first: dict[str, Any], second: dict[str, Any], *groups: str) -> dict[str, Any]:
+    return inventory(
+        node1=host("inference_nodes", "gateways", hardware=cpu(), **variables(service(), **first)),
+        node2=host(*(groups or ("inference_nodes",)), hardware=cpu(), **variables(service(), **second)),
+    )
+
+
+LAB = {"name": "lab", "base_url": "http://lab", "models": ["big"]}
+OTHER_LAB = {**LAB, "base_url": "http://other"}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "groups", "words"),
+    [
+        ({"inference_external_endpoints": [LAB]}, {"inference_external_endpoints": [OTHER_LAB]}, ("gateways",), "means different servers"),
+        ({}, {"inference_external_endpoints": [LAB]}, ("inference_nodes",), "define it for them too"),
+        ({"inference_model_aliases": {"A": "chat"}}, {"inference_model_aliases": {"A": "embedding"}}, (), "on another host"),
+        ({"inference_gateway": {"port": 8400}}, {"inference_gateway": {"port": 8401}}, ("gateways",), "differs from that of node1"),
+        ({"inference_external_endpoints": [LAB, LAB]}, {}, (), "is given twice"),
+        ({"inference_external_endpoints": [{**LAB, "name": "a-b"}, {**LAB, "name": "a.b"}]}, {}, (), "EXTERNAL_KEY_A_B"),
+        ({"inference_external_endpoints": [{**LAB, "models": ["big", "big"]}]}, {}, (), "is listed twice"),
+    ],
+)
+def test_hosts_must_agree_on_what_is_shared(first: dict[str, Any], second: dict[str, Any], groups: tuple[str, ...], words: str) -> None:
+    found = findings(two_hosts(first, second, *groups))
+    assert any(words in line for line in found), found
+
+
+def test_shared_variables_may_be_the_same_everywhere() -> None:
+    same = {"inference_external_endpoints": [LAB], "inference_model_aliases": {"A": "chat"}, "inference_gateway": {"port": 8500}}
+    plan = build_plan(two_hosts(same, same))
+    assert plan["gateway"]["port"] == 8500
+    assert [item["id"] for item in model(plan)["backends"]] == ["chat-node1", "chat-node2"]
+
+
+EMBEDDING = {"source": "a/b", "capability": "embedding", "modalities": ["text", "image"]}
+
+
+@pytest.mark.parametrize(
+    ("entries", "gateway", "paths"),
+    [
+        pytest.param([EMBEDDING, EMBEDDING], {}, ["/embeddings/v1/embeddings", "/embeddings/m1/v1/embeddings"], id="default"),
+        pytest.param([{**EMBEDDING, "passthrough": "/mm"}], {}, ["/mm"], id="own path"),
+        pytest.param([{**EMBEDDING, "passthrough": False}], {}, [], id="none"),
+        pytest.param([{**EMBEDDING, "modalities": ["text"]}], {}, [], id="text only"),
+        pytest.param([EMBEDDING], {"passthrough": [{"path": "/mine", "model": "m0"}]}, ["/mine"], id="of the gateway"),
+        pytest.param([], {"passthrough": [{"path": "/mine", "target": "http://x/y"}]}, ["/mine"], id="to somewhere else"),
+        pytest.param([{"source": "a/b", "capability": "rerank", "passthrough": "/rr"}], {}, ["/rr"], id="another capability"),
+    ],
+)
+def test_raw_routes(entries: list[dict[str, Any]], gateway: dict[str, Any], paths: list[str]) -> None:
+    catalogue = {f"m{number}": entry for number, entry in enumerate(entries)}
+    services = [service(name, 8001 + number, memory=0.1) for number, name in enumerate(catalogue)]
+    plan = build_plan(one(*services, inference_models=catalogue, inference_gateway=gateway))
+    assert [item["path"] for item in plan["gateway"]["passthrough"]] == paths
+    build_config(plan["gateway"], "node1")
+
+
+def test_raw_routes_do_not_collide() -> None:
+    catalogue = {"a": {**EMBEDDING, "passthrough": "/x"}, "b": {**EMBEDDING, "passthrough": "/x"}}
+    inv = one(service("a", 8001, memory=0.1), service("b", 8002, memory=0.1), inference_models=catalogue)
+    assert "inference_models.b.passthrough" in findings(inv)[0]
+
+
+def test_fallbacks_by_alias_and_of_what_is_not_served() -> None:
+    catalogue = {
+        "a": {"source": "x/a", "fallbacks": ["B", "c"]},
+        "b": {"source": "x/b", "aliases": ["B"]},
+        "c": {"source": "x/c"},
+    }
+    plan = build_plan(one(service("a", 8001, memory=0.1), service("b", 8002, memory=0.1), inference_models=catalogue))
+    assert model(plan, "a")["fallbacks"] == ["b"]
+    assert any("the fallback c of a is left out" in warning for warning in plan["warnings"])
+
+
+@pytest.mark.parametrize(
+    ("services", "words"),
+    [
+        ([{"model": "small"}, {"model": "small", "name": "two", "device": "cpu"}], "share an Ollama instance"),
+        ([{"model": "small", "env": {"A": 1}}, {"model": "small", "name": "two"}], "share an Ollama instance"),
+        ([{"model": "small"}, service("chat", 11434)], "is the port of inference_services[0] (small) too"),
+        ([{"model": "small", "tensor_parallel_size": 2}], "engine setting of vLLM"),
+        ([{"model": "small", "engine_args": {"max-num-seqs": 2}}], "Ollama takes no engine arguments"),
+    ],
+)
+def test_what_an_ollama_instance_has_only_once(services: list[Any], words: str) -> None:
+    found = findings(one(*services, inference_models={**MODELS, "small": {"source": "qwen3:4b"}}))
+    assert any(words in line for line in found), found
+
+
+def test_other_parallel_sizes_count_gpus_too() -> None:
+    hardware = dgpu(*(gpu(index) for index in range(4)))
+    plan = build_plan(one(service(engine_args={"pipeline-parallel-size": 2}, tensor_parallel_size=2, memory=0.5), hardware=hardware))
+    chat = instance(plan, "chat")
+    assert (len(chat["gpus"]), chat["tensor_parallel_size"]) == (4, 2)
+    plan = build_plan(one(service(engine_args={"pipeline-parallel-size": 2}, gpus=[2, 3]), hardware=hardware))
+    assert instance(plan, "chat")["tensor_parallel_size"] == 1
+    inv = one(service(engine_args={"data-parallel-size": 2}, gpus=[0, 1, 2]), hardware=hardware)
+    assert "cannot be divided by 2" in findings(inv)[0]
+
+
+def test_networks_of_a_service_are_made_and_joined() -> None:
+    plan = build_plan(one(service(networks=["inference", "lan"])))
+    assert instance(plan, "chat")["networks"] == ["inference_engines", "inference", "lan"]
+    assert {"name": "lan", "subnet": None} in plan["hosts"]["node1"]["networks"]
+
+
+def test_page_cache_is_dropped_only_where_memory_is_shared() -> None:
+    assert instance(build_plan(one(service(drop_page_cache=True), hardware=spark())), "chat")["drop_page_cache"] is True
+    plan = build_plan(one(service(drop_page_cache=True)))
+    assert instance(plan, "chat")["drop_page_cache"] is False
+    assert any("has no use" in warning for warning in plan["warnings"])
+
+
+def test_gateway_settings_go_through() -> None:
+    gateway = {
+        "port": "8500",
+        "bind": "127.0.0.1",
+        "public_url": "https://llm.example",
+        "redis": "rediss://r:6380/2",
+        "cache": {"ttl": 60},
+        "media": {"allow_data": False, "allowed_domains": ["example.org"]},
+        "default_fallbacks": ["LLM"],
+        "health_check_interval": 30,
+        "settings": {"router_settings": {"num_retries": 3}},
+    }
+    plan = build_plan(
+        one(service(), inference_gateway=gateway, inference_model_aliases={"LLM": "chat"}, inference_images={"litellm": {"dgpu": "l:1"}})
+    )
+    found = plan["gateway"]
+    assert (found["port"], found["bind"], found["image"]) == (8500, "127.0.0.1", "l:1")
+    assert found["redis"] == {"host": "r", "port": 6380, "db": 2, "ssl": True}
+    assert found["default_fallbacks"] == ["chat"]
+    assert build_config(found, "node1")["router_settings"]["num_retries"] == 3
+
+
 def test_clients_without_a_gateway() -> None:
     inv = inventory(node1=host(hardware=dgpu(), **variables(service())), c1=host("inference_clients"))
     assert findings(inv)[0].startswith("gateways")

@@ -1,0 +1,734 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""What one host is to do: engine, image and GPUs of each service, its memory, and the forms that the roles take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.llmops.gpu_inference.plugins.module_utils import _plan_gateway as gateway_part
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_engine import (
+    Choice,
+    choose_engine,
+    gone_arguments,
+    source_trouble,
+    variant_for,
+)
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_findings import Report, hint
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_images import (
+    KNOWN_L4T,
+    OLLAMA_IMAGE,
+    VLLM_IMAGE,
+    check_floating,
+    driver_trouble,
+    has_entrypoint,
+    is_floating,
+    repository,
+    tegra_trouble,
+    version_in,
+    vllm_image,
+)
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_memory import Ask, Grant, find_device, settle
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_model import (
+    DEFAULT_OLLAMA_PORT,
+    INVALID_PORT,
+    OLLAMA_CONTAINER_PORT,
+    VLLM_CONTAINER_PORT,
+    Host,
+    Model,
+    Service,
+    Variant,
+)
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_platform import (
+    DECLARED,
+    Hardware,
+)
+
+DEFAULT_READY_TIMEOUT = 1800
+DEFAULT_STOP_TIMEOUT = 60
+#: vLLM's own default share of a GPU; a service without memory never takes more.
+VLLM_DEFAULT_UTILIZATION = 0.92
+
+
+@dataclass(frozen=True)
+class Task:
+    """One enabled service with all that was decided before the memory was counted."""
+
+    position: int
+    service: Service
+    model: Model
+    variant: Variant
+    choice: Choice
+    engine: str
+    device: str
+    port: int
+    image: str
+    engine_version: str | None
+    default_image: bool
+    count: int
+    pins: tuple[str, ...]
+    engine_args: Mapping[str, Any]
+    env: Mapping[str, Any]
+
+
+class HostPlan:
+    """What one host is to do. Filled by C(resolve), read by C(output)."""
+
+    def __init__(self, host: Host, platform: str, hardware: Hardware | None, report: Report) -> None:
+        self.host = host
+        self.platform = platform
+        self.hardware = hardware
+        self.report = report
+        self.vllm: list[dict[str, Any]] = []
+        self.ollama: list[dict[str, Any]] = []
+        self.endpoints: list[dict[str, Any]] = []
+        self.table: list[dict[str, Any]] = []
+        self.backends: list[gateway_part.Backend] = []
+        self.proxied: list[dict[str, Any]] = []
+
+    def _add(self, variable: str, value: Any, message: str) -> None:
+        self.report.add(variable, value, message, [self.host.name])
+
+    def _judge(self, variable: str, value: Any, message: str) -> None:
+        """A finding about the hardware; only a warning where the host is away and its hardware is remembered from an earlier run.
+
+        What it has may have changed since, and a host that is not part of this run must not stop it.
+        """
+        if self.host.in_play or (self.hardware is not None and self.hardware.origin == DECLARED):
+            self._add(variable, value, message)
+        else:
+            self.report.warn(f"{variable}: {message}", [self.host.name])
+
+    # --- deciding ------------------------------------------------------------------------------------------------
+
+    def resolve(self, gateway_port: int | None) -> None:
+        hardware = self.hardware
+        if self.platform == "jetson" and hardware is not None and hardware.l4t and hardware.l4t[0] not in KNOWN_L4T:
+            release = ".".join(map(str, hardware.l4t))
+            self.report.warn(
+                f"L4T {release} is not known to this release of the collection; images are chosen as for the nearest one", [self.host.name]
+            )
+        tasks = [
+            task for task in (self._task(position, service) for position, service in enumerate(self.host.services)) if task is not None
+        ]
+        tasks = self._without_collisions(tasks, gateway_port)
+        grants = self._grants(tasks)
+        groups: dict[int, list[tuple[Task, Grant | None]]] = {}
+        for task, grant in zip(tasks, grants):
+            if task.engine == "ollama":
+                groups.setdefault(task.port, []).append((task, grant))
+            else:
+                self._vllm_instance(task, grant)
+        for port, members in groups.items():
+            self._ollama_instance(port, members)
+        for task, grant in zip(tasks, grants):
+            self._row(task, grant)
+            self._backend(task)
+
+    def _task(self, position: int, service: Service) -> Task | None:
+        host, where = self.host, service.path
+        if not service.enabled:
+            return None
+        model = host.models.get(service.model)
+        if model is None:
+            if service.model and "inference_models" not in host.unreadable:
+                self._add(f"{where}.model", service.model, f"is no model of inference_models.{hint(service.model, host.models)}")
+            return None
+        forced = host.settings.engine
+        variant = variant_for(model, self.platform, forced)
+        choice = choose_engine(model, variant, self.platform, forced)
+        if variant.source is None:
+            self._add(f"{model.path}.source", None, f"is required for the platform {self.platform}, which {where} uses")
+            return None
+        trouble = source_trouble(model, variant, choice, self.platform)
+        if trouble:
+            field = "capability" if trouble.startswith("Ollama has no") else "source"
+            over = model.on_platform.get(self.platform)
+            place = f"{model.path}.on_platform.{self.platform}" if field == "source" and over is not None and over.source else model.path
+            self._add(f"{place}.{field}", model.capability if field == "capability" else variant.source, trouble)
+            return None
+        engine = choice.engine
+        if service.port is None and engine == "vllm":
+            self._add(f"{where}.port", None, "is required: the port on 127.0.0.1 of the host where the engine answers")
+            return None
+        device = self._device(service)
+        name, is_default = self._image(model, variant, service, engine, device)
+        version = (variant.engine_version or version_in(name)) if engine == "vllm" else version_in(name)
+        arguments = self._arguments(model, variant, service, choice, version)
+        count, pins = self._gpus(service, device, arguments, engine)
+        return Task(
+            position=position,
+            service=service,
+            model=model,
+            variant=variant,
+            choice=choice,
+            engine=engine,
+            device=device,
+            port=service.port or DEFAULT_OLLAMA_PORT,
+            image=name,
+            engine_version=version.lstrip("v") if version else None,
+            default_image=is_default,
+            count=count,
+            pins=pins,
+            engine_args=arguments,
+            env={**(variant.env or {}), **{key: value for key, value in service.env.items() if value is not None}},
+        )
+
+    def _device(self, service: Service) -> str:
+        if self.platform == "cpu" and service.device == "gpu":
+            remedy = "use device: cpu, or move the service to another host"
+            self._judge(f"{service.path}.device", "gpu", f"the host has no GPU (its platform is cpu); {remedy}")
+        elif self.platform == "cpu" and service.gpus is not None:
+            self._judge(f"{service.path}.gpus", list(service.gpus), "the host has no GPU (its platform is cpu); remove gpus")
+        return service.device or ("cpu" if self.platform == "cpu" else "gpu")
+
+    def _image(self, model: Model, variant: Variant, service: Service, engine: str, device: str) -> tuple[str, bool]:
+        settings, hardware = self.host.settings, self.hardware
+        configured = settings.images.get(engine, {})
+        key = "cpu" if device == "cpu" else self.platform
+        explicit = variant.image
+        if engine == "ollama":
+            if explicit is not None and variant.engine != "ollama" and "ollama" not in explicit:
+                explicit = None
+            name: str | None = explicit or configured.get(key) or configured.get("") or OLLAMA_IMAGE
+            trouble = ""
+        else:
+            name, trouble = vllm_image(explicit, configured, device, self.platform, hardware)
+        if name is None:
+            self._judge(f"inference_images.{engine}.{key}", None, f"{service.path} ({model.name}): {trouble}")
+            name = VLLM_IMAGE
+        if explicit:
+            over = model.on_platform.get(self.platform)
+            where = f"{model.path}.on_platform.{self.platform}.image" if over is not None and over.image else f"{model.path}.image"
+        else:
+            where = f"inference_images.{engine}" + (f".{key}" if key in configured else "")
+        if is_floating(name):
+            check_floating(name, where, settings.allow_floating_tags, self.report, [self.host.name] if not explicit else [])
+        if device == "gpu" and hardware is not None and self.host.in_play:
+            pins = self._pins(service, report=False)
+            bad = driver_trouble(engine, name, hardware, pins) or (tegra_trouble(name, hardware) if engine == "vllm" else None)
+            if bad:
+                self._add(f"{service.path}.model", service.model, bad)
+        publisher = repository(name).endswith(("vllm/vllm-openai", "vllm/vllm-openai-cpu"))
+        return name, publisher or not (explicit or configured)
+
+    def _arguments(self, model: Model, variant: Variant, service: Service, choice: Choice, version: str | None) -> dict[str, Any]:
+        merged = {**(variant.engine_args or {}), **service.engine_args}
+        merged = {name: value for name, value in merged.items() if value is not None}
+        if choice.engine == "ollama":
+            if merged:
+                explicit = bool(service.engine_args) or variant.engine == "ollama"
+                where = f"{service.path}.engine_args" if service.engine_args else f"{model.path}.engine_args"
+                if explicit:
+                    self._add(
+                        where,
+                        merged,
+                        "Ollama takes no engine arguments; use env, for example env: {OLLAMA_KEEP_ALIVE: '-1'}, and max_model_len",
+                    )
+                else:
+                    self.report.warn(
+                        f"the engine_args of {model.name} are not used: Ollama serves it there ({choice.rule})", [self.host.name]
+                    )
+            return {}
+        for name, message in gone_arguments(merged, version):
+            over = model.on_platform.get(self.platform)
+            if name in service.engine_args:
+                where = service.path
+            elif over is not None and name in (over.engine_args or {}):
+                where = f"{model.path}.on_platform.{self.platform}"
+            else:
+                where = model.path
+            self._add(f"{where}.engine_args.{name}", merged[name], message)
+        length = service.max_model_len or variant.max_model_len
+        if length is not None and "max-model-len" in merged:
+            self._add(f"{model.path}.engine_args.max-model-len", merged["max-model-len"], "max_model_len is set too; keep one of the two")
+        if service.kv_cache_memory is not None and "kv-cache-memory-bytes" in merged:
+            self._add(
+                f"{model.path}.engine_args.kv-cache-memory-bytes",
+                merged["kv-cache-memory-bytes"],
+                "kv_cache_memory of the service is set too; keep one of the two",
+            )
+        return merged
+
+    def _pins(self, service: Service, *, report: bool) -> tuple[str, ...]:
+        """The keys of the GPUs that the user gave."""
+        if service.gpus is None:
+            return ()
+        hardware = self.hardware
+        if hardware is None or not hardware.devices:
+            return service.gpus
+        keys: list[str] = []
+        for position, name in enumerate(service.gpus):
+            device = find_device(name, hardware.devices)
+            where = f"{service.path}.gpus[{position}]"
+            if device is not None:
+                if device.key not in keys:
+                    keys.append(device.key)
+                elif report:
+                    self._add(where, name, f"is the same GPU as another one in the list ({device.key})")
+            elif report and name in hardware.sliced:
+                slices = ", ".join(d.key for d in hardware.devices if d.is_slice)
+                self._judge(where, name, f"is split by MIG; name one of its slices: {slices}")
+            elif report:
+                shown = ", ".join(f"{d.index} ({d.name})" for d in hardware.devices)
+                self._judge(where, name, f"the host has no such GPU; it has {shown}")
+        return tuple(keys)
+
+    def _gpus(self, service: Service, device: str, arguments: Mapping[str, Any], engine: str) -> tuple[int, tuple[str, ...]]:
+        if device == "cpu":
+            return 0, ()
+        where = service.path
+        pins = self._pins(service, report=True)
+        factor = 1
+        for name in ("pipeline-parallel-size", "data-parallel-size"):
+            value = arguments.get(name)
+            if isinstance(value, int) and not isinstance(value, bool) and value > 1:
+                factor *= value
+        parallel = service.tensor_parallel_size
+        given = len(service.gpus) if service.gpus is not None else None
+        if engine == "ollama":
+            if parallel is not None and parallel > 1:
+                self._add(f"{where}.tensor_parallel_size", parallel, "is an engine setting of vLLM; for Ollama give the GPUs in gpus")
+            count = given or 1
+        elif parallel is None:
+            count = given if given is not None and factor == 1 else factor if given is None else given
+            if given is not None and factor > 1 and given % factor:
+                self._add(
+                    f"{where}.gpus",
+                    list(service.gpus or ()),
+                    f"{given} GPUs cannot be divided by {factor} (pipeline and data parallel size)",
+                )
+        else:
+            count = parallel * factor
+            if given is not None and given != count:
+                self._add(
+                    f"{where}.gpus",
+                    list(service.gpus or ()),
+                    f"{count} GPUs are needed (tensor_parallel_size {parallel}{f' x {factor}' if factor > 1 else ''}), {given} are given",
+                )
+        hardware = self.hardware
+        if hardware is not None and hardware.devices:
+            whole = sum(1 for item in hardware.devices if not item.is_slice)
+            if not pins and count > max(whole, 1):
+                self._judge(f"{where}.tensor_parallel_size", count, f"needs {count} GPUs, the host has {whole}")
+                count = 1
+            if pins and len(pins) > 1 and any(item.is_slice for item in hardware.devices if item.key in pins):
+                self._add(f"{where}.gpus", list(service.gpus or ()), "an engine cannot run over several MIG slices; give it one")
+        return (len(pins) or count), pins
+
+    def _without_collisions(self, tasks: Sequence[Task], gateway_port: int | None) -> list[Task]:
+        names: dict[str, Task] = {}
+        ports: dict[int, Task] = {}
+        kept: list[Task] = []
+        for task in tasks:
+            where, name = task.service.path, task.service.name
+            good = True
+            if name in names:
+                self._add(f"{where}.name", name, f"is the name of {names[name].service.path} too; give one of them another name")
+                good = False
+            names.setdefault(name, task)
+            if task.port == INVALID_PORT:
+                continue
+            other = ports.setdefault(task.port, task)
+            if gateway_port is not None and task.port == gateway_port:
+                self._add(f"{where}.port", task.port, "is the port of the gateway on this host (inference_gateway.port)")
+                good = False
+            elif other is not task and not (other.engine == "ollama" and task.engine == "ollama"):
+                self._add(
+                    f"{where}.port",
+                    task.port,
+                    f"is the port of {other.service.path} ({other.service.name}) too; give one of them another port",
+                )
+                good = False
+            elif other is not task:
+                good = self._can_share(task, other) and good
+            if good:
+                kept.append(task)
+        return kept
+
+    def _can_share(self, task: Task, other: Task) -> bool:
+        """Services of one Ollama instance must agree on what an instance has only once."""
+        where = task.service.path
+        differing = [
+            (key, mine)
+            for key, mine, theirs in (
+                ("device", task.device, other.device),
+                ("gpus", list(task.pins), list(other.pins)),
+                ("image", task.image, other.image),
+                ("env", dict(task.env), dict(other.env)),
+            )
+            if mine != theirs
+        ]
+        for key, mine in differing:
+            self._add(
+                f"{where}.{key}",
+                mine,
+                f"{other.service.path} on the same port has another one, and services on one port share an Ollama instance; "
+                "use another port or make them equal",
+            )
+        return not differing
+
+    def _grants(self, tasks: Sequence[Task]) -> list[Grant | None]:
+        hardware = self.hardware
+        known = hardware is not None and (
+            hardware.memory_mib is not None if hardware.unified else any(d.memory_mib is not None for d in hardware.devices)
+        )
+        for task in tasks:
+            size = task.service.memory
+            if (
+                task.device == "gpu"
+                and not known
+                and self.host.in_play
+                and task.engine == "vllm"
+                and size is not None
+                and size.mib is not None
+            ):
+                self._add(
+                    f"{task.service.path}.memory",
+                    size.text,
+                    "the memory of the host's GPU is not known; declare it in inference_hardware, or give a fraction such as 0.38",
+                )
+        if any(task.device == "gpu" for task in tasks) and not known:
+            self.report.warn(
+                "the memory of the GPUs is not known, so the sum of the services is not checked; declare it in inference_hardware",
+                [self.host.name],
+            )
+        asks = [
+            Ask(
+                name=task.service.name,
+                count=task.count,
+                size=task.service.memory,
+                pins=task.pins,
+                rest=task.engine == "vllm" and task.device == "gpu" and task.service.memory is None,
+            )
+            for task in tasks
+        ]
+        # Services of one Ollama instance go where its first one goes.
+        first: dict[int, int] = {}
+        joined: list[Ask] = []
+        owner: list[int] = []
+        for position, (task, ask) in enumerate(zip(tasks, asks)):
+            if task.engine == "ollama" and task.port in first:
+                target = first[task.port]
+                joined[target] = _join(joined[target], ask)
+                owner.append(target)
+                continue
+            if task.engine == "ollama":
+                first[task.port] = len(joined)
+            owner.append(len(joined))
+            joined.append(ask)
+            if task.engine == "ollama" and ask.size is None and task.device == "gpu":
+                self.report.warn(f"{task.service.path} gives no memory, so the ledger does not know what Ollama takes", [self.host.name])
+            del position
+        ledger = settle(joined, hardware, self.host.settings.gpu_reserve)
+        for position, problem in ledger.problems:
+            culprit = tasks[owner.index(position)]
+            size = culprit.service.memory
+            remedy = "Give less memory, use another GPU or host, or lower inference_gpu_reserve"
+            self._judge(f"{culprit.service.path}.memory", size.text if size else None, f"{problem}. {remedy}")
+        return [ledger.grants[target] for target in owner]
+
+    # --- writing down --------------------------------------------------------------------------------------------
+
+    def _gpu_access(self, device: str) -> str:
+        if device == "cpu":
+            return "none"
+        return "jetson" if self.platform == "jetson" else self.host.settings.gpu_access
+
+    def _drop_page_cache(self, service: Service) -> bool:
+        if service.drop_page_cache and not (self.hardware is not None and self.hardware.unified):
+            self.report.warn(f"{service.path}.drop_page_cache has no use: CPU and GPU do not share the memory", [self.host.name])
+            return False
+        return bool(service.drop_page_cache)
+
+    def _networks(self, service: Service) -> list[str]:
+        return list(dict.fromkeys((self.host.settings.engines_network.name, *service.networks)))
+
+    def _proxy_env(self) -> dict[str, str]:
+        """Engines download models themselves. Credentials would be readable by everybody, so such a proxy is not passed on."""
+        proxy = self.host.settings.proxy
+        if any("@" in proxy.get(key, "") for key in ("http", "https")):
+            self.report.warn("inference_proxy holds credentials and is not passed into the engines' containers", [self.host.name])
+            return {}
+        names = {"http": "HTTP_PROXY", "https": "HTTPS_PROXY", "no_proxy": "NO_PROXY"}
+        return {names[key]: value for key, value in proxy.items()}
+
+    def _vllm_instance(self, task: Task, grant: Grant | None) -> None:
+        service, model, variant = task.service, task.model, task.variant
+        source = str(variant.source)
+        utilization, memory_mib = _utilization(service, grant, task.device)
+        kv_cache = service.kv_cache_memory
+        if (
+            kv_cache is not None
+            and kv_cache.mib is not None
+            and grant is not None
+            and grant.amount is not None
+            and kv_cache.mib > grant.amount
+        ):
+            self._add(f"{service.path}.kv_cache_memory", kv_cache.text, "is more than memory, of which it is a part")
+        packages = variant.image_packages
+        if packages is None and model.capability == "transcription" and task.default_image and task.engine_version:
+            # vLLM's images lack the audio extra; without it /health is green and every transcription fails.
+            packages = (f"vllm[audio]=={task.engine_version}",)
+        factor = max(1, task.count)
+        parallel = service.tensor_parallel_size or (factor if service.gpus is not None and not _other_parallel(task.engine_args) else 1)
+        unit = f"vllm@{service.name}.service"
+        served = list(dict.fromkeys((model.name, source)))
+        self.vllm.append(
+            {
+                "name": service.name,
+                "model": source,
+                "revision": variant.revision,
+                "served_model_names": served,
+                "capability": model.capability,
+                "modalities": list(model.modalities),
+                "image": task.image,
+                "engine_version": task.engine_version,
+                "image_has_entrypoint": has_entrypoint(task.image)
+                if variant.image_has_entrypoint is None
+                else variant.image_has_entrypoint,
+                "image_packages": list(packages or ()),
+                "port": task.port,
+                "device": task.device,
+                "gpus": list(grant.devices) if grant else [],
+                "gpu_access": self._gpu_access(task.device),
+                "gpu_memory_utilization": utilization,
+                "kv_cache_memory_bytes": int(kv_cache.mib * 1024 * 1024) if kv_cache is not None and kv_cache.mib is not None else None,
+                "max_model_len": service.max_model_len or variant.max_model_len,
+                "tensor_parallel_size": parallel if task.device == "gpu" else service.tensor_parallel_size or 1,
+                "shm_size": service.shm_size,
+                "engine_args": dict(task.engine_args),
+                "env": {**self._proxy_env(), **task.env},
+                "mounts": [vars(mount) for mount in service.mounts],
+                "networks": self._networks(service),
+                "pull": service.pull,
+                "container_extra_arguments": list(service.container_extra_arguments),
+                "ready_timeout": service.ready_timeout or DEFAULT_READY_TIMEOUT,
+                "stop_timeout": service.stop_timeout or DEFAULT_STOP_TIMEOUT,
+                "memory_mib": memory_mib,
+                "drop_page_cache": self._drop_page_cache(service),
+                "dimension": model.dimension,
+            }
+        )
+        self._endpoint(service.name, task, unit, model.name, "/health", f"vllm/{service.name}")
+
+    def _ollama_instance(self, port: int, members: Sequence[tuple[Task, Grant | None]]) -> None:
+        task, grant = members[0]
+        name = str(port)
+        services = [member.service for member, _grant in members]
+        models: dict[str, dict[str, Any]] = {}
+        for member, _grant in members:
+            source = _ollama_tag(str(member.variant.source))
+            models.setdefault(
+                source.lower(),
+                {
+                    "tag": source,
+                    "digest": member.variant.digest,
+                    "name": member.model.name,
+                    "capability": member.model.capability,
+                    "modalities": list(member.model.modalities),
+                    "max_model_len": member.service.max_model_len or member.variant.max_model_len,
+                },
+            )
+        l4t = self.hardware.l4t if self.hardware else None
+        jetpack = {35: "5", 36: "6"}.get(l4t[0]) if l4t and self.platform == "jetson" and task.device == "gpu" else None
+        amount = grant.amount if grant else None
+        self.ollama.append(
+            {
+                "name": name,
+                "port": port,
+                "image": task.image,
+                "image_has_entrypoint": task.variant.image_has_entrypoint is not False,
+                "device": task.device,
+                "gpus": list(grant.devices) if grant else [],
+                "gpu_access": self._gpu_access(task.device),
+                "models": list(models.values()),
+                "jetpack": jetpack,
+                "env": {**self._proxy_env(), **task.env},
+                "mounts": [vars(mount) for mount in dict.fromkeys(mount for service in services for mount in service.mounts)],
+                "networks": list(dict.fromkeys(network for service in services for network in self._networks(service))),
+                "pull": task.service.pull,
+                "container_extra_arguments": list(task.service.container_extra_arguments),
+                "ready_timeout": max(service.ready_timeout or DEFAULT_READY_TIMEOUT for service in services),
+                "stop_timeout": max(service.stop_timeout or DEFAULT_STOP_TIMEOUT for service in services),
+                "memory_mib": int(amount) if amount is not None else _sum_mib(services),
+            }
+        )
+        for member, _grant in members:
+            self._endpoint(
+                member.service.name,
+                member,
+                f"ollama@{name}.service",
+                _ollama_tag(str(member.variant.source)),
+                "/",
+                f"ollama/{member.service.name}",
+            )
+
+    def _endpoint(self, name: str, task: Task, unit: str, model: str, health_path: str, title: str) -> None:
+        self.endpoints.append(
+            {
+                "name": title,
+                "base_url": f"http://127.0.0.1:{task.port}/v1",
+                "health_path": health_path,
+                "level": "answer",
+                "capability": task.model.capability,
+                "modalities": list(task.model.modalities),
+                "model": model,
+                "unit": unit,
+                "dimension": task.model.dimension,
+                "required": True,
+                "engine": task.engine,
+                "service": name,
+                "key_variable": gateway_part.variable_for("ENGINE_KEY", self.host.name) if task.engine == "vllm" else None,
+            }
+        )
+
+    def _backend(self, task: Task) -> None:
+        ollama = task.engine == "ollama"
+        source = str(task.variant.source)
+        length = task.service.max_model_len or task.variant.max_model_len
+        if length is None and isinstance(task.engine_args.get("max-model-len"), int):
+            length = int(task.engine_args["max-model-len"])
+        self.backends.append(
+            gateway_part.Backend(
+                model=task.model,
+                host=self.host.name,
+                service=task.service.name,
+                engine=task.engine,
+                served_name=_ollama_tag(source) if ollama else task.model.name,
+                container=f"ollama-{task.port}" if ollama else f"vllm-{task.service.name}",
+                container_port=OLLAMA_CONTAINER_PORT if ollama else VLLM_CONTAINER_PORT,
+                port=task.port,
+                address=self.host.address,
+                order=task.service.order,
+                weight=task.service.weight,
+                max_model_len=length,
+                source=source,
+            )
+        )
+        if not any(item["port"] == task.port for item in self.proxied):
+            self.proxied.append(
+                {
+                    "name": f"ollama-{task.port}" if ollama else f"vllm-{task.service.name}",
+                    "port": task.port,
+                    "upstream_port": task.port,
+                    "engine": task.engine,
+                }
+            )
+
+    def _own_memory(self, task: Task, grant: Grant | None) -> float | None:
+        """MiB of this service alone: services of one Ollama instance share a grant."""
+        size = task.service.memory
+        if size is None:
+            return grant.amount if grant and task.engine == "vllm" else None
+        if size.mib is not None:
+            return size.mib
+        return (size.fraction or 0.0) * grant.total if grant and grant.total is not None else None
+
+    def _row(self, task: Task, grant: Grant | None) -> None:
+        devices = {device.key: device for device in self.hardware.devices} if self.hardware else {}
+        labels = [devices[key].index if key in devices else key for key in (grant.devices if grant else task.pins)]
+        memory = self._own_memory(task, grant)
+        self.table.append(
+            {
+                "host": self.host.name,
+                "gpu": ",".join(labels) if task.device == "gpu" else "-",
+                "service": task.service.name,
+                "engine": task.engine,
+                "port": task.port,
+                "memory": round(memory / 1024, 1) if memory is not None else None,
+                "memory_left": round(grant.left / 1024, 1) if grant and grant.left is not None else None,
+                "image": task.image,
+                "rule": task.choice.rule,
+                "platform": self.platform,
+                "device": task.device,
+                "model": task.model.name,
+            }
+        )
+
+    def output(self, hosts: Mapping[str, Host]) -> dict[str, Any]:
+        host, settings = self.host, self.host.settings
+        roles = [
+            role for role, member in (("inference_node", host.is_node), ("gateway", host.is_gateway), ("client", host.is_client)) if member
+        ]
+        daemon: dict[str, Any] = {}
+        if settings.registry_mirrors:
+            daemon["registry-mirrors"] = list(settings.registry_mirrors)
+        if settings.dns:
+            daemon["dns"] = list(settings.dns)
+        gpu = host.is_node and self.platform in ("dgpu", "jetson")
+        others = [other for other in hosts.values() if other.is_gateway and other.name != host.name]
+        return {
+            "platform": self.platform,
+            "address": host.address,
+            "roles": roles,
+            "data_dir": settings.data_dir,
+            "docker": {"daemon_config_auto": daemon},
+            "toolkit": {"enabled": gpu, "platform": self.platform, "cdi": gpu and settings.gpu_access == "cdi" and self.platform == "dgpu"},
+            "networks": self._all_networks(),
+            "vllm": self.vllm,
+            "ollama": self.ollama,
+            "proxy": [{**item, "allowed_addresses": [other.address for other in others]} for item in self.proxied] if others else [],
+            "endpoints": self.endpoints,
+        }
+
+    def _all_networks(self) -> list[dict[str, Any]]:
+        host, settings = self.host, self.host.settings
+        networks = {}
+        if host.is_node or host.is_gateway:
+            networks[settings.engines_network.name] = settings.engines_network.subnet
+        used = {name for instance in (*self.vllm, *self.ollama) for name in instance["networks"]}
+        if host.is_gateway or host.is_client or settings.network.name in used:
+            networks[settings.network.name] = settings.network.subnet
+        for name in sorted(used):
+            networks.setdefault(name, "")
+        return [{"name": name, "subnet": subnet or None} for name, subnet in networks.items()]
+
+
+def _join(first: Ask, second: Ask) -> Ask:
+    """Two services of one Ollama instance as one ask."""
+    if first.size is None or second.size is None:
+        return Ask(first.name, first.count, first.size or second.size, first.pins or second.pins)
+    if first.size.mib is not None and second.size.mib is not None:
+        size = type(first.size)(first.size.text, mib=first.size.mib + second.size.mib)
+    elif first.size.fraction is not None and second.size.fraction is not None:
+        size = type(first.size)(first.size.text, fraction=first.size.fraction + second.size.fraction)
+    else:
+        size = first.size if first.size.mib is not None else second.size
+    return Ask(first.name, first.count, size, first.pins or second.pins)
+
+
+def _utilization(service: Service, grant: Grant | None, device: str) -> tuple[float | None, int | None]:
+    """The engine's share of a GPU's whole memory, rounded down, and the same in MiB."""
+    amount = grant.amount if grant else None
+    total = grant.total if grant else None
+    if amount is None and service.memory is not None:
+        amount = service.memory.mib
+    if device == "cpu":
+        return None, int(amount) if amount is not None else None
+    fraction = service.memory.fraction if service.memory is not None else None
+    if amount is None or not total:
+        return fraction, int(amount) if amount is not None else None
+    share = fraction if fraction is not None else amount / total
+    if service.memory is None:
+        share = min(share, VLLM_DEFAULT_UTILIZATION)
+    return int(share * 1000 + 1e-9) / 1000, int(amount)
+
+
+def _sum_mib(services: Sequence[Service]) -> int | None:
+    sizes = [service.memory.mib if service.memory is not None else None for service in services]
+    return int(sum(size or 0.0 for size in sizes)) if all(size is not None for size in sizes) else None
+
+
+def _other_parallel(arguments: Mapping[str, Any]) -> bool:
+    return any(isinstance(arguments.get(name), int) and arguments[name] > 1 for name in ("pipeline-parallel-size", "data-parallel-size"))
+
+
+def _ollama_tag(source: str) -> str:
+    """Ollama lists models with their tag: a name without one means C(latest)."""
+    return source if ":" in source.rsplit("/", 1)[-1] else f"{source}:latest"
