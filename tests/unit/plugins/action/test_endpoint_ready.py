@@ -1,0 +1,116 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The action with real Ansible: once plainly, once on a terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+import threading
+import typing as t
+from pathlib import Path
+
+import pytest
+from support.played_server import Play, Server
+
+ROOT = Path(__file__).parents[4]
+KEY = "a-key-that-nobody-sees"
+
+
+@pytest.fixture
+def server() -> t.Iterator[Server]:
+    played = Server(Play(key=KEY, answer=(503, "warming up"))).start()
+    stopped = threading.Event()
+
+    def warm_up() -> None:
+        """Three seconds, counted from the first real request."""
+        while not stopped.wait(0.05):
+            if any(method == "POST" for method, _path in played.requests):
+                stopped.wait(3.0)
+                played.change(answer=None)
+                return
+
+    threading.Thread(target=warm_up, daemon=True).start()
+    yield played
+    stopped.set()
+    played.stop()
+
+
+def play(folder: Path, server: Server, **options: t.Any) -> list[str]:
+    task = {
+        "endpoints": [
+            {"name": "chat", "base_url": server.base_url, "api_key": KEY},
+            {"name": "port", "base_url": server.base_url, "level": "open"},
+        ],
+        "timeout": 60,
+        **options,
+    }
+    playbook = folder / "play.yml"
+    plays = [{"hosts": "localhost", "gather_facts": False, "tasks": [{"name": "Wait", "llmops.gpu_inference.endpoint_ready": task}]}]
+    playbook.write_text(json.dumps(plays))
+    return [sys.executable, "-m", "ansible.cli.playbook", "-i", "localhost,", "-c", "local", str(playbook), "-vvv"]
+
+
+ENVIRONMENT = {
+    "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"),
+    "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+    "ANSIBLE_NOCOLOR": "1",
+    "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
+    "ANSIBLE_LOCALHOST_WARNING": "0",
+}
+
+
+def test_a_single_call_without_a_terminal(tmp_path: Path, server: Server) -> None:
+    done = subprocess.run(play(tmp_path, server), capture_output=True, text=True, check=False, env={**os.environ, **ENVIRONMENT})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "ok=1" in done.stdout
+    assert "changed=0" in done.stdout
+    assert "localhost chat:" not in done.stdout
+    assert KEY not in done.stdout + done.stderr
+
+
+def on_terminal(argv: list[str]) -> tuple[int, str]:
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(argv, stdin=follower, stdout=follower, stderr=follower, env={**os.environ, **ENVIRONMENT}, close_fds=True)
+    os.close(follower)
+    chunks: list[bytes] = []
+    while True:
+        try:
+            chunk = os.read(leader, 65536)
+        except OSError:
+            break
+        if not chunk:
+            break
+        chunks.append(chunk)
+    os.close(leader)
+    return process.wait(), b"".join(chunks).decode("utf-8", "replace")
+
+
+def test_live_lines_on_a_terminal(tmp_path: Path, server: Server) -> None:
+    status, text = on_terminal(play(tmp_path, server))
+    lines = [line for line in text.splitlines() if line.startswith("localhost ")]
+    assert status == 0, text
+    assert any(line.startswith("localhost port: ready (") for line in lines)
+    assert any(line.startswith("localhost chat: not healthy yet (") for line in lines)
+    assert any(line.startswith("localhost chat: ready (") for line in lines)
+    assert KEY not in text
+
+
+def test_no_lines_where_they_are_not_wanted(tmp_path: Path, server: Server) -> None:
+    server.change(answer=None)
+    status, text = on_terminal(play(tmp_path, server, progress=False))
+    assert status == 0, text
+    assert "localhost chat:" not in text
+
+
+def test_wrong_options_are_refused_before_anything_runs(tmp_path: Path, server: Server) -> None:
+    argv = play(tmp_path, server, timeot=3)
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, env={**os.environ, **ENVIRONMENT})
+    assert done.returncode != 0
+    assert "timeot" in done.stdout + done.stderr
+    assert server.requests == []
