@@ -131,6 +131,8 @@ class Backend:
     order: int | None = None
     weight: int | None = None
     health: bool = True
+    #: Where it differs from the model's: the same model may be served with a shorter context on a smaller machine.
+    max_input_tokens: int | None = None
 
     @classmethod
     def from_mapping(cls, data: t.Mapping[str, t.Any]) -> Backend:
@@ -147,6 +149,7 @@ class Backend:
             order=_optional_int(data.get("order")),
             weight=_optional_int(data.get("weight")),
             health=bool(data.get("health", True)),
+            max_input_tokens=_optional_int(data.get("max_input_tokens")),
         )
 
     def openai_base(self, gateway_host: str) -> str:
@@ -289,8 +292,9 @@ def _deployment(model: Model, backend: Backend, gateway_host: str, group_has_ord
     params.update(copy.deepcopy(dict(model.request_defaults)))
 
     info: dict[str, t.Any] = {"id": backend.id, "mode": MODES[model.capability]}
-    if model.max_input_tokens is not None:
-        info["max_input_tokens"] = model.max_input_tokens
+    max_input_tokens = model.max_input_tokens if backend.max_input_tokens is None else backend.max_input_tokens
+    if max_input_tokens is not None:
+        info["max_input_tokens"] = max_input_tokens
     if "image" in model.modalities:
         info["supports_vision"] = True
     if several:

@@ -826,6 +826,17 @@ def test_gateway_settings_go_through() -> None:
     assert build_config(found, "node1")["router_settings"]["num_retries"] == 3
 
 
+def test_each_backend_keeps_its_own_context_length() -> None:
+    inv = two_hosts({}, {}, "inference_nodes")
+    for name, length in (("node1", 8192), ("node2", 32768)):
+        inv["hosts"][name]["vars"]["inference_services"] = [service(max_model_len=length)]
+    plan = build_plan(inv)
+    assert model(plan)["max_input_tokens"] == 32768
+    config = build_config(plan["gateway"], "node1")
+    assert [item["model_info"]["max_input_tokens"] for item in config["model_list"]] == [8192, 32768]
+    assert config["router_settings"]["enable_pre_call_checks"] is True
+
+
 def test_clients_without_a_gateway() -> None:
     inv = inventory(node1=host(hardware=dgpu(), **variables(service())), c1=host("inference_clients"))
     assert findings(inv)[0].startswith("gateways")
