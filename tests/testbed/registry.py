@@ -43,6 +43,7 @@ class Published:
 PUBLISHED = (
     Published("litellm", "berriai/litellm", settings.LITELLM_TAG),
     Published("vllm", "vllm/vllm-openai", settings.VLLM_TAG),
+    Published("ollama", "ollama/ollama", settings.OLLAMA_TAG),
 )
 
 
