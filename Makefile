@@ -17,7 +17,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help env env-dev demo test test-all check lint unit build stop clean
+.PHONY: help env env-dev demo test test-all check lint lint-python lint-ansible lint-docs unit build stop clean
 
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,19 +45,26 @@ env-dev: $(VENV)/.dev ## The same with the tools for tests
 demo: env ## Deploy real vLLM and LiteLLM on a node in a container, and talk to them
 	@$(BED) demo
 
-check: lint unit ## Lint and unit tests, without Docker
+check: env-dev ## Lint and unit tests, without Docker
+	@$(MAKE) --no-print-directory -j2 --output-sync=target lint-python unit lint-ansible lint-docs
 
-lint: env-dev
+lint: lint-python lint-ansible lint-docs ## Lint only
+
+lint-python: env-dev
 	ruff check .
 	ruff format --check .
 	mypy
+
+lint-ansible: env-dev
 	yamllint --strict .
 	ansible-lint --offline
 	ansible-playbook -i inventories/demo site.yml --syntax-check
+
+lint-docs: env-dev
 	antsibull-docs lint-collection-docs . --plugin-docs
 	antsibull-changelog lint
 
-unit: env-dev
+unit: env-dev ## Unit tests only
 	python -m pytest
 
 test: check ## Lint, unit tests and the main scenarios on real nodes

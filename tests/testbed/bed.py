@@ -72,6 +72,10 @@ def main(arguments: list[str]) -> int:
     except BedError as error:
         print(f"\nbed.py {options.command}: {error}", file=sys.stderr)
         return 1
+    except PermissionError as error:
+        command = " ".join(["sudo", sys.executable, *sys.argv])
+        print(f"\nbed.py {options.command}: {error}. What was built by root only root can change. Run: {command}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         end_children()
         print("\nInterrupted.", file=sys.stderr)

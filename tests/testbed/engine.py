@@ -19,6 +19,8 @@ _FOLDER = settings.STATE / "engine"
 _PIDFILE = _FOLDER / "dockerd.pid"
 _LOG = _FOLDER / "dockerd.log"
 _SYSTEMD_MARK = _FOLDER / "started-by-systemctl"
+_BRIDGE_MARK = _FOLDER / "made-docker0"
+_BRIDGE = Path("/sys/class/net/docker0")
 _SOCKET = Path("/var/run/docker.sock")
 _START_SECONDS = 60
 _STOP_SECONDS = 60
@@ -96,6 +98,8 @@ def _start() -> None:
         return
     if _PIDFILE.exists() and _our_process() is None:
         _PIDFILE.unlink()
+    if not _BRIDGE.exists():
+        _BRIDGE_MARK.touch()
     say(f"engine: starting dockerd (log: {_LOG})")
     path = os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin"
     with _LOG.open("ab") as log:
@@ -143,6 +147,9 @@ def stop() -> None:
             if time.monotonic() > deadline:
                 raise BedError(f"dockerd (process {pid}) did not stop within {_STOP_SECONDS} s; see {_LOG}")
             time.sleep(0.2)
+    if _BRIDGE_MARK.exists():
+        capture(["ip", "link", "delete", "docker0"], check=False)  # dockerd leaves it behind
+        _BRIDGE_MARK.unlink()
     if _SYSTEMD_MARK.exists():
         say("clean: systemctl stop docker.service docker.socket (the bed had started it)")
         capture(["systemctl", "stop", "docker.service", "docker.socket"], check=False)

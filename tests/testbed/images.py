@@ -196,8 +196,8 @@ _seen: set[str] = set()
 
 def _check_means(name: str) -> None:
     if not engine.is_root():
-        command = f"sudo {sys.executable} {settings.HERE / 'bed.py'} images {name}"
-        raise BedError(f"Building images needs root (debootstrap, chroot). Run: {command}")
+        command = f"sudo {sys.executable} {settings.HERE / 'bed.py'} up"
+        raise BedError(f"The image '{name}' is not built yet, and building needs root (debootstrap, chroot). Run: {command}")
     if os.uname().machine != "x86_64":
         raise BedError(f"The pinned wheels of the images are for x86_64; this machine is {os.uname().machine}.")
     if shutil.which("debootstrap") is None:
