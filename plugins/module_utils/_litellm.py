@@ -177,6 +177,7 @@ class Model:
     fallbacks: tuple[str, ...]
     max_images: int | None
     max_input_tokens: int | None
+    dimension: int | None
     backends: tuple[Backend, ...]
 
     @classmethod
@@ -192,6 +193,7 @@ class Model:
             fallbacks=tuple(data.get("fallbacks") or ()),
             max_images=_optional_int(data.get("max_images")),
             max_input_tokens=_optional_int(data.get("max_input_tokens")),
+            dimension=_optional_int(data.get("dimension")),
             backends=tuple(Backend.from_mapping(backend) for backend in data.get("backends") or ()),
         )
 
@@ -410,7 +412,8 @@ def build_config(gateway: t.Mapping[str, t.Any], host: str) -> dict[str, t.Any]:
         if unknown:
             raise GatewayError([f"default_fallbacks names {', '.join(map(repr, unknown))}, no model at the gateway"])
         router["default_fallbacks"] = default_fallbacks
-    if any(model.max_input_tokens is not None and len(model.backends) > 1 for model in models):
+    # With replicas of different context lengths, a long request goes to those that can take it.
+    if any(len({backend.max_input_tokens or model.max_input_tokens for backend in model.backends}) > 1 for model in models):
         router["enable_pre_call_checks"] = True
 
     redis = _redis(gateway.get("redis"))
@@ -539,6 +542,8 @@ def build_endpoints(gateway: t.Mapping[str, t.Any], host: str) -> dict[str, list
                 "required": any(backend.health for backend in model.backends),
             }
         )
+        if model.capability == "embedding" and model.dimension:
+            through[-1]["dimension"] = model.dimension
         for backend in model.backends:
             endpoint: dict[str, t.Any] = {
                 "name": backend.id,
@@ -594,7 +599,7 @@ def key_problems(master_key: str | None, client_keys: t.Mapping[str, str] | None
 
 def variable_name(prefix: str, name: str) -> str:
     """The environment variable that holds somebody's key: ``ENGINE_KEY_GPU_1`` for ``gpu-1``."""
-    return prefix + re.sub(r"[^A-Za-z0-9]", "_", name).upper()
+    return prefix + re.sub(r"[^A-Z0-9]", "_", name.upper())
 
 
 def secret_environment(secrets: t.Mapping[str, t.Any]) -> dict[str, str]:

@@ -174,6 +174,9 @@ def _urls(node: t.Any) -> t.Iterator[str]:
             value = value.get("url")
         if isinstance(value, str):
             yield value
+    file = node.get("file")
+    if isinstance(file, dict) and "://" in str(file.get("file_id")):
+        yield str(file["file_id"])
     source = node.get("source")
     if isinstance(source, dict) and isinstance(source.get("url"), str):
         yield source["url"]

@@ -123,6 +123,15 @@ def test_several_backends_fail_over_at_the_first_fault_of_a_server() -> None:
     assert config["general_settings"]["enable_health_check_routing"] is True
 
 
+def test_requests_go_to_the_replicas_that_can_take_them() -> None:
+    long, short = backend(max_input_tokens=32768), backend(id="chat-n2", host="n2", max_input_tokens=8192)
+    config = _litellm.build_config(gateway(model(backends=[long, short], max_input_tokens=32768)), "n1")
+    assert [entry["model_info"]["max_input_tokens"] for entry in config["model_list"]] == [32768, 8192]
+    assert config["router_settings"]["enable_pre_call_checks"] is True
+    same = _litellm.build_config(gateway(model(backends=[long, {**long, "id": "b"}])), "n1")
+    assert "enable_pre_call_checks" not in same["router_settings"]
+
+
 def test_no_health_checks_where_nothing_can_be_routed_around() -> None:
     assert "background_health_checks" not in _litellm.build_config(gateway(), "n1")["general_settings"]
 
