@@ -621,7 +621,7 @@ def secret_environment(secrets: t.Mapping[str, t.Any]) -> dict[str, str]:
 
 def config_text(config: t.Mapping[str, t.Any]) -> str:
     """``config.yaml`` as written: stable, so that its hash tells whether the gateway must restart."""
-    return "# Managed by llmops.gpu_inference: changes made here are lost.\n" + _dump(config)
+    return "---\n# Managed by llmops.gpu_inference: changes made here are lost.\n" + _dump(config)
 
 
 def _plain(value: t.Any) -> t.Any:
@@ -641,6 +641,9 @@ class _PlainDumper(yaml.SafeDumper):
 
     def ignore_aliases(self, data: t.Any) -> bool:
         return True
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> t.Any:
+        return super().increase_indent(flow, False)
 
 
 def _dump(data: t.Any) -> str:
