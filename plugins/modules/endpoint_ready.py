@@ -91,7 +91,7 @@ options:
         type: str
       api_key:
         description:
-          - The key, sent as C(Authorization: Bearer). It is taken out of all messages and log lines.
+          - The key, sent as a bearer token. It is taken out of all messages and log lines.
         type: str
       dimension:
         description:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import re
+import typing as t
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,7 @@ def test_the_modules_documentation_is_its_argument_spec() -> None:
     def compare(documented: dict[str, dict[str, object]], spec: dict[str, dict[str, object]]) -> None:
         assert list(documented) == list(spec)
         for name, one in spec.items():
+            assert all(isinstance(text, str) for text in t.cast("list[object]", documented[name]["description"])), name
             for key in ("type", "elements", "default", "choices", "required"):
                 assert documented[name].get(key) == one.get(key), f"{name}: {key}"
 
