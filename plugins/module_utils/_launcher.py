@@ -73,6 +73,14 @@ STABLE_AFTER = 300.0  # an instance that was ready for so long starts its count 
 NEIGHBOUR_GRACE = 20.0  # time for a killed launcher to come back and look after its container
 PULL_TIMEOUT = 4 * 3600.0
 KEPT_LINES = 3000
+SLOW_REMEDY = (
+    "If the model merely needs longer on this machine, raise ready_timeout of the service. Otherwise the log lines and "
+    "'journalctl -u' of the unit tell what it waited for."
+)
+HUNG_REMEDY = (
+    "It is started anew. If it hangs again, read 'journalctl -u' of the unit and the kernel log (GPU errors), and raise the "
+    "watchdog time if the engine is merely overloaded."
+)
 
 # ---------------------------------------------------------------- what is asked for
 
@@ -733,6 +741,7 @@ class Launcher:
         self.diagnosis: Diagnosis | None = None
         self.last_failure: dict[str, Any] | None = previous.get("last_failure")
         self.gpu_waited = 0.0
+        self.log_tells_phase = True
 
     # -- telling
 
@@ -1099,7 +1108,7 @@ class Launcher:
             if len(self.lines) > KEPT_LINES:
                 # The first lines hold the root cause, the last ones the end.
                 del self.lines[KEPT_LINES // 3 : KEPT_LINES // 3 + KEPT_LINES // 10]
-            if self.ready_at is None:
+            if self.ready_at is None and self.log_tells_phase:
                 found = progress.parse_line(self.kind, event.text)
                 if found is not None:
                     self.update(found.phase, found.percent, found.detail)
@@ -1203,14 +1212,17 @@ class Launcher:
                 raise self.failure(known_cause(seen.cause), seen.message, lines=self.lines[-10:])
         self.announce()
 
+    def slow(self, text: str, remedy: str) -> Failure:
+        return Failure(replace(self.diagnose(Cause.TIMEOUT, text, lines=self.lines[-10:]), remedy=remedy))
+
     def too_late(self, last: str) -> Failure:
         where = progress.describe(str(self.now_at.phase), self.now_at.percent, self.now_at.detail)
         if self.ready_at is not None:
-            return self.failure(Cause.TIMEOUT, f"the engine does not answer any more ({last})", lines=self.lines[-10:])
+            return self.slow(f"the engine does not answer any more ({last})", HUNG_REMEDY)
         text = f"not ready within {self.spec.start_timeout:.0f} s; last phase: {where}; last probe: {last}"
         found = classify_log(self.kind, self.lines)
         if found.cause is Cause.UNKNOWN:
-            return self.failure(Cause.TIMEOUT, text, lines=self.lines[-10:])
+            return self.slow(text, SLOW_REMEDY)
         return Failure(replace(found, message=f"{text}; {found.message}"))
 
     def pull_into_server(self, endpoint: Endpoint) -> None:
@@ -1229,11 +1241,13 @@ class Launcher:
         if not missing:
             return
         self.loading = False
+        self.log_tells_phase = False
         self.release_gpu()
         for model in missing:
             self.update(progress.DOWNLOADING, None, model, force=True)
             self.pull_model(root, model)
         self.take_gpu()
+        self.log_tells_phase = True
         self.loading = True
         self.update(progress.LOADING_WEIGHTS, None, "", force=True)
         self.deadline = time.monotonic() + self.spec.start_timeout
@@ -1348,10 +1362,9 @@ class Launcher:
             if not self.daemon_up:
                 watch = watch.excuse(now)
             if watch.hung(now):
-                raise self.failure(
-                    Cause.TIMEOUT,
+                raise self.slow(
                     f"hung: no sign of life for {self.spec.watchdog:.0f} s although the container runs ({trouble or 'probe unanswered'})",
-                    lines=self.lines[-10:],
+                    HUNG_REMEDY,
                 )
             if endpoint is not None and self.spec.watchdog > 0 and not outstanding and now >= next_ask:
                 counter, limit = watch.counter, max(5.0, self.spec.watchdog / 2)
