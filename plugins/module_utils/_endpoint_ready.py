@@ -241,11 +241,11 @@ def judge_unit(view: UnitView, baseline: Baseline, wall_began: float) -> Verdict
     if not view.found:
         return Verdict(diagnosis(Cause.UNIT_FAILED, f"unit {view.unit}: does not exist on this host"), SETTLE)
     state = view.own_state
-    if view.job:
-        return None
     if state is not None and state.phase == "failed":
-        fresh = state.since >= wall_began or view.main_pid != 0
-        return Verdict(_of_state(view, state, "the start failed"), 0.0 if fresh else SETTLE)
+        if state.since >= wall_began or view.main_pid != 0:
+            return Verdict(_of_state(view, state, "the start failed"))
+        # A failure from before. With a queued job the next start is on its way.
+        return None if view.job else Verdict(_of_state(view, state, "the start failed"), SETTLE)
     if state is not None and state.cause == str(Cause.DOCKER_DOWN) and state.phase != "ready":
         return Verdict(_of_state(view, state, "it waits for Docker"), WITHOUT_DOCKER)
     if state is not None and baseline.failures is not None and state.failures > baseline.failures:
@@ -253,6 +253,8 @@ def judge_unit(view: UnitView, baseline: Baseline, wall_began: float) -> Verdict
     # A launcher that was killed comes back and adopts its container: only its own record of a failure counts, or a series.
     if view.restarts > baseline.restarts + (2 if view.state is not None else 0):
         return Verdict(_of_unit(view, "it died and was started again"))
+    if view.job:
+        return None
     if view.active_state == "failed":
         return Verdict(_of_unit(view, "it has failed"), SETTLE)
     if view.active_state == "activating" and view.sub_state == "auto-restart" and view.state is None:

@@ -49,7 +49,7 @@ class UnitView:
     restarts: int = 0
     main_pid: int = 0
     exit_status: int = 0
-    job: bool = False  # systemd has a queued start or stop of this unit
+    job: bool = False  # systemd has a start or stop of this unit queued or running; a notify unit's lasts until it is ready
     state: LauncherState | None = None
 
     @property

@@ -39,7 +39,10 @@ WRONG_KEY = Observation(False, "health", "auth", "GET http://h/v1/models: the ke
 UNIT = "vllm@chat.service"
 
 READY = UnitView(UNIT, active_state="active", sub_state="running", main_pid=10, state=LauncherState("ready", pid=10))
-STARTING = UnitView(UNIT, active_state="activating", sub_state="start", main_pid=10, state=LauncherState("loading_weights", 43, pid=10))
+# The start job of a notify unit lasts until it is ready.
+STARTING = UnitView(
+    UNIT, active_state="activating", sub_state="start", main_pid=10, job=True, state=LauncherState("loading_weights", 43, pid=10)
+)
 FAILED = UnitView(
     UNIT,
     active_state="failed",
@@ -233,6 +236,8 @@ def test_readiness_is_asked_for_as_soon_as_the_unit_is_active() -> None:
     [
         # the launcher recorded a failure after the wait began
         ([(0, STARTING), (3, FAILED)], "bad_model", 4.1 + GATHER),
+        # it recorded the failure and still cleans up
+        ([(0, STARTING), (3, replace(STARTING, state=replace(FAILED.state, failures=0)))], "bad_model", 4.1 + GATHER),  # type: ignore[type-var]
         # it had failed before: someone may be about to start it
         ([(0, replace(FAILED, state=replace(FAILED.state, since=WALL - 50)))], "bad_model", SETTLE + GATHER + 0.2),  # type: ignore[type-var]
         # it failed and is already being tried again
