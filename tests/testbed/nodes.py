@@ -28,7 +28,6 @@ class Node:
     image: str
     address: str | None = None
     publish: tuple[str, ...] = ()
-    seed_volume: str | None = None
 
     @property
     def volume(self) -> str:
@@ -112,20 +111,7 @@ def ensure(node: Node) -> None:
 def _create(node: Node) -> None:
     if not succeeds(["docker", "volume", "inspect", node.volume]):
         capture(["docker", "volume", "create", "--label", f"{settings.LABEL}=1", node.volume])
-        if node.seed_volume is not None:
-            seed(node.seed_volume, node.volume, node.image)
     capture(run_arguments(node, settings.MODELS))
-
-
-def seed(source: str, target: str, image: str) -> None:
-    """Copy a prepared /var/lib/docker into a fresh volume."""
-    if not succeeds(["docker", "volume", "inspect", source]):
-        raise BedError(f"There is no prepared volume {source}. Make it with: bed.py seed")
-    began = time.monotonic()
-    arguments = ["docker", "run", "--rm", "--network", "none", "--label", f"{settings.LABEL}=1"]
-    arguments += ["--volume", f"{source}:/from:ro", "--volume", f"{target}:/to", image, "cp", "-a", "/from/.", "/to/"]
-    capture(arguments, timeout=300)
-    say(f"node: images copied from {source} in {time.monotonic() - began:.0f} s")
 
 
 def wait_until_up(name: str) -> float:
@@ -173,5 +159,5 @@ def listing() -> list[tuple[str, str, str, str]]:
     return [(name, image, state, address(name)) for name, image, state in (line.split("\t") for line in lines)]
 
 
-def node(name: str, suite: str, address: str | None, publish: Sequence[str], seed_volume: str | None = None) -> Node:
-    return Node(check_name(name), images.reference(f"node-{suite}"), address, tuple(publish), seed_volume)
+def node(name: str, suite: str, address: str | None, publish: Sequence[str]) -> Node:
+    return Node(check_name(name), images.reference(f"node-{suite}"), address, tuple(publish))
