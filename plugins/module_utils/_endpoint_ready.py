@@ -315,6 +315,7 @@ class _Watched:
     view: UnitView | None = None
     view_when_asked: UnitView | None = None
     suspect_since: float | None = None
+    suspect_until: float | None = None
     failure: Diagnosis | None = None
     ready: bool = False
     settled_at: float | None = None
@@ -431,18 +432,25 @@ class _Wait:
             baseline = self.baselines.get(one.target.unit or "", Baseline())
             verdict = judge(one.target, one.current_observation, one.view, baseline, self.wall_began, one.squatted)
             if verdict is None:
-                one.suspect_since = None
+                one.suspect_since = one.suspect_until = None
                 continue
             if one.suspect_since is None:
                 one.suspect_since = now
                 if one.view is not None and one.view.main_pid == 0:
                     one.due = now  # is the port really free?
-            if now - one.suspect_since >= verdict.after:
+            one.suspect_until = one.suspect_since + verdict.after
+            if now >= one.suspect_until:
                 one.failure, one.settled_at = verdict.diagnosis, now
                 if one.target.required and self.first_failure is None:
                     self.first_failure = now
                     for other in self.watched:
                         other.due = now  # a last look, so that one message tells all
+
+    def is_about_to_fail(self, now: float) -> bool:
+        """No time for a pause: it would begin the last grace anew."""
+        soon = now + WITHOUT_DOCKER
+        waited_for = [one for one in self.watched if one.target.required]
+        return any(one.failure is not None or (one.suspect_until is not None and one.suspect_until <= soon) for one in waited_for)
 
     def is_over(self, now: float) -> bool:
         # What nobody requires is looked at while others are waited for, and once in any case.
@@ -486,7 +494,7 @@ def poll(
         wait.settle(now)
         if wait.is_over(now):
             return wait.polled(now, True)
-        if pause is not None and wait.first_failure is None and pause(wait.outcomes(now, False), now - wait.began):
+        if pause is not None and not wait.is_about_to_fail(now) and pause(wait.outcomes(now, False), now - wait.began):
             return wait.polled(now, False)
 
 

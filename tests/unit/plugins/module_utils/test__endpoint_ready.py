@@ -369,6 +369,13 @@ def test_a_failure_is_never_held_back_by_a_pause() -> None:
     assert world.poll(target(), pause=lambda outcomes, elapsed: True).finished
 
 
+def test_a_pause_does_not_begin_the_grace_of_a_dead_unit_anew() -> None:
+    world = World({"a": [(0, REFUSED, 0)]}, {UNIT: [(0, UnitView(UNIT, active_state="failed"))]})
+    result = world.poll(target(unit=UNIT), pause=lambda outcomes, elapsed: elapsed >= 1.0)
+    assert result.finished
+    assert world.now < SETTLE + GATHER + 0.2
+
+
 # --- judging and telling ---
 
 
