@@ -45,7 +45,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_model i
     Variant,
 )
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_platform import (
-    DECLARED,
+    REMEMBERED,
     Hardware,
 )
 
@@ -95,14 +95,19 @@ class HostPlan:
         self.report.add(variable, value, message, [self.host.name])
 
     def _judge(self, variable: str, value: Any, message: str) -> None:
-        """A finding about the hardware; only a warning where the host is away and its hardware is remembered from an earlier run.
+        """A finding about the hardware; only a warning where the host is away and its hardware is remembered or not known at all.
 
         What it has may have changed since, and a host that is not part of this run must not stop it.
         """
-        if self.host.in_play or (self.hardware is not None and self.hardware.origin == DECLARED):
+        host, hardware = self.host, self.hardware
+        if hardware is not None:
+            sure = hardware.origin != REMEMBERED
+        else:
+            sure = host.settings.platform != "auto" or host.settings.platform_expected is not None
+        if host.in_play or sure:
             self._add(variable, value, message)
         else:
-            self.report.warn(f"{variable}: {message}", [self.host.name])
+            self.report.warn(f"{variable}: {message}", [host.name])
 
     # --- deciding ------------------------------------------------------------------------------------------------
 

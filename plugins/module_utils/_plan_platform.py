@@ -25,6 +25,7 @@ HOST_RESERVE_FRACTION = 0.10
 HOST_RESERVE_MIN_MIB = 512
 
 DECLARED = "inference_hardware"
+REMEMBERED = "an earlier run"
 
 _HARDWARE_KEYS = (
     "platform",
@@ -207,7 +208,7 @@ def _memory(fields: Fields) -> int | None:
 
 def choose_hardware(facts: Any, declared: Any, known: Any) -> Hardware | None:
     """What the host says now; else what the user says; else what it said last time."""
-    for raw, origin in ((facts, "facts"), (declared, DECLARED), (known, "an earlier run")):
+    for raw, origin in ((facts, "facts"), (declared, DECLARED), (known, REMEMBERED)):
         hardware = read_hardware(raw, origin)
         if hardware is not None:
             return hardware

@@ -889,9 +889,9 @@ def test_hosts_that_are_away_are_not_judged_by_what_they_were() -> None:
     ],
 )
 @pytest.mark.parametrize(
-    "known", [pytest.param(cpu(), id="cpu"), pytest.param(dgpu(gpu(7)), id="dgpu"), pytest.param(jetson("35.1"), id="jetson")]
+    "known", [pytest.param(cpu(), id="cpu"), pytest.param(dgpu(gpu(7)), id="dgpu"), pytest.param(jetson("35.1"), id="jetson"), None]
 )
-def test_remembered_hardware_never_takes_a_route_away(asked: dict[str, Any], known: dict[str, Any]) -> None:
+def test_remembered_hardware_never_takes_a_route_away(asked: dict[str, Any], known: dict[str, Any] | None) -> None:
     inv = inventory(in_play=["gw"], node1=host(known=known, **variables(asked)), gw=host("gateways"))
     assert [backend["host"] for backend in model(build_plan(inv))["backends"]] == ["node1"]
 
