@@ -417,9 +417,14 @@ _RULES: tuple[_Rule, ...] = (
     ),
     _rule(
         Cause.BAD_FLAG,
-        r"executable file not found in \$PATH|exec: \".*\": .*no such file or directory|exec format error"
-        r"|unable to start container process",
+        r"executable file not found in \$PATH|exec: \".*\": .*no such file or directory|exec format error",
         remedy=_ENTRYPOINT,
+        rank=1,
+    ),
+    _rule(
+        Cause.BAD_FLAG,
+        r"error setting rlimit",
+        remedy="This host does not allow such a resource limit. Lower the --ulimit in container_extra_arguments.",
         rank=1,
     ),
     _rule(

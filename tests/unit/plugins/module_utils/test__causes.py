@@ -197,6 +197,13 @@ RECORDED = [
         "executable file not found in $PATH: unknown",
         "bad_flag",
     ),
+    (
+        "vllm",
+        "docker start failed: Error response from daemon: failed to create task for container: failed to create shim task: OCI runtime "
+        "create failed: runc create failed: unable to start container process: error during container init: error setting rlimits for "
+        "ready process: error setting rlimit type 8: operation not permitted: unknown",
+        "bad_flag",
+    ),
     # image and registry
     (
         "docker",
@@ -292,6 +299,11 @@ def test_the_last_line_of_vllm_never_hides_the_first(kind: str, line: str, cause
         SEE_ABOVE,
     ]
     assert str(classify_log(kind, lines, exit_code=1).cause) == cause
+
+
+def test_a_refused_limit_is_not_blamed_on_the_entrypoint() -> None:
+    line = "runc create failed: unable to start container process: error setting rlimit type 8: operation not permitted"
+    assert "--ulimit" in classify_log("vllm", [line]).remedy
 
 
 def test_offloading_everything_is_no_fault() -> None:
