@@ -267,6 +267,10 @@ class Folder:
         return sorted(name for name in self.listed if name not in wanted and name in self.texts)
 
 
+def staged_name(name: str) -> str:
+    return f".{name}.new"
+
+
 def file_mode(name: str) -> int:
     return 0o600 if name == ENV_FILE else 0o644
 
@@ -285,7 +289,8 @@ def read_folder(path: Path) -> Folder:
             continue
         texts[entry] = file.read_bytes().decode("utf-8", "replace")
         modes_right = modes_right and (file.stat().st_mode & 0o7777) == file_mode(entry)
-    document = read_json(path / SERVICE_FILE)
+    # A run that was killed while it put a new folder's files in place has left its service.json, the last one, under its first name.
+    document = read_json(path / (SERVICE_FILE if SERVICE_FILE in texts else staged_name(SERVICE_FILE)))
     listed = tuple(str(name) for name in (document or {}).get("files") or () if _FILE.match(str(name)))
     return Folder(path, True, is_ours(document), texts, modes_right, listed, staged)
 
@@ -377,7 +382,7 @@ def stage(folder: Path, files: Mapping[str, str]) -> list[tuple[Path, Path]]:
             folder.mkdir(mode=0o700)
         os.chmod(folder, 0o700)
         for name, text in files.items():
-            temporary = folder / f".{name}.new"
+            temporary = folder / staged_name(name)
             staged.append((temporary, folder / name))
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
             with os.fdopen(descriptor, "wb") as handle:

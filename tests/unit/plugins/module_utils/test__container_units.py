@@ -424,3 +424,78 @@ def test_template_units_must_be_there(tmp_path: Path, host: Host) -> None:
     reconciler = Reconciler(Settings(Paths(tmp_path / "i", tmp_path / "r"), ("vllm",)), run)
     with pytest.raises(UnitsError, match=r"template units are not installed: vllm@[.]service"):
         reconciler.apply(units.want_all([instance()], ["vllm"]))
+
+
+class Killed(BaseException):
+    """What kill -9 is for a process: nothing of it is caught."""
+
+
+@dataclass
+class LivelyHost(Host):
+    """A host whose launchers do their work: a started unit runs what its folder says at that moment."""
+
+    folder: Path = Path()
+    kill_at: int = -1
+
+    def run(self, argv: Sequence[str], timeout: float) -> Ran:
+        if len(self.calls) == self.kill_at:
+            raise Killed
+        ran = super().run(argv, timeout)
+        words = list(argv)
+        for name in words[words.index("--") + 1 :] if "--" in words else []:
+            kind, _at, rest = name.partition("@")
+            instance_name = rest[: -len(".service")]
+            if words[1] == "stop":
+                self.containers.pop(f"{kind}-{instance_name}", None)
+            elif words[1] == "start":
+                document = json.loads((self.folder / kind / instance_name / "service.json").read_text())
+                self.containers[f"{kind}-{instance_name}"] = Container(
+                    f"{kind}-{instance_name}", "running", OWNER, f"{kind}/{instance_name}", document["config_hash"]
+                )
+                self.active[name] = "active"
+        return ran
+
+
+@pytest.mark.parametrize("point", range(12))
+@pytest.mark.parametrize("where", ["command", "rename"])
+def test_the_next_run_repairs_what_a_killed_one_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, point: int) -> None:
+    host = LivelyHost(folder=tmp_path / "instances")
+    old = [instance(name=name, files={"config.yaml": "old"}) for name in ("a", "b", "gone")]
+    new = [instance(name=name, files={"config.yaml": "new"}) for name in ("a", "b", "added")]
+    reconcile(tmp_path, host, old)
+    host.calls.clear()
+    count = [0]
+    real = os.replace
+
+    def replace(source: t.Any, target: t.Any) -> None:
+        if count[0] == point:
+            raise Killed
+        count[0] += 1
+        real(source, target)
+
+    if where == "command":
+        host.kill_at = point
+    else:
+        monkeypatch.setattr(os, "replace", replace)
+    try:
+        reconcile(tmp_path, host, new)
+        killed = False
+    except Killed:
+        killed = True
+    assert killed or point > 6
+
+    host.kill_at = -1
+    monkeypatch.setattr(os, "replace", real)
+    reconcile(tmp_path, host, new)
+    wanted = {item.container: item for item in units.want_all(new, ["vllm"])}
+    assert {name: container.config_hash for name, container in host.containers.items()} == {
+        name: item.config_hash for name, item in wanted.items()
+    }
+    for item in wanted.values():
+        assert host.active[item.unit] == "active"
+        folder = tmp_path / "instances/vllm" / item.name
+        assert {entry.name: entry.read_text() for entry in folder.iterdir()} == dict(item.files)
+        assert (tmp_path / "wants" / item.unit).is_symlink()
+    assert not (tmp_path / "instances/vllm/gone").exists()
+    host.calls.clear()
+    assert not reconcile(tmp_path, host, new).changed
