@@ -420,6 +420,10 @@ def build_config(gateway: t.Mapping[str, t.Any], host: str) -> dict[str, t.Any]:
     if redis is not None:
         # Cooldowns and health become common knowledge of all gateways that share the Redis.
         router.update({f"redis_{key}": value for key, value in redis.items() if key in ("host", "port", "password")})
+        rest = {key: value for key, value in redis.items() if key not in ("host", "port", "password")}
+        if rest:
+            # The router has no arguments for these (redis_db is deprecated), and would use database 0 without TLS.
+            router["cache_kwargs"] = rest
 
     settings: dict[str, t.Any] = {
         "drop_params": True,
@@ -616,6 +620,8 @@ def secret_environment(secrets: t.Mapping[str, t.Any]) -> dict[str, str]:
                 environment[variable] = str(key)
     if problems:
         raise GatewayError(problems)
+    if secrets.get("redis_password"):
+        environment[REDIS_PASSWORD_VARIABLE] = str(secrets["redis_password"])
     return dict(sorted(environment.items()))
 
 

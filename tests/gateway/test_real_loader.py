@@ -57,7 +57,7 @@ def check(folder: Path, config: dict[str, Any], expected: dict[str, Any], policy
 
 def case(name: str) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     folder = GOLDEN / name
-    return tuple(yaml.safe_load((folder / file).read_text()) for file in ("config.yaml", "expected.json", "policy.json"))  # type: ignore[return-value]
+    return tuple(yaml.safe_load((folder / file).read_text()) for file in ("config.yaml", "expected.json", "policy.json"))
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in GOLDEN.iterdir()))

@@ -201,6 +201,13 @@ def test_cache(redis: Any, expected: dict[str, Any]) -> None:
     assert config["litellm_settings"]["cache_params"] == {**expected, **common}
 
 
+def test_the_router_uses_the_same_redis_as_the_cache() -> None:
+    redis = {"host": "r", "port": 7000, "db": 2, "ssl": True, "username": "u", "password_variable": "REDIS_PASSWORD"}
+    router = _litellm.build_config(gateway(redis=redis), "n1")["router_settings"]
+    assert (router["redis_host"], router["redis_port"], router["redis_password"]) == ("r", 7000, "os.environ/REDIS_PASSWORD")
+    assert router["cache_kwargs"] == {"db": 2, "username": "u", "ssl": True}
+
+
 def test_chat_is_never_cached() -> None:
     assert "cache" not in _litellm.build_config(gateway(), "n1")["litellm_settings"]
 
@@ -254,8 +261,8 @@ def test_keys(master: str | None, clients: dict[str, str], words: list[str]) -> 
 
 
 def test_secret_environment() -> None:
-    secrets = {"engine_keys": {"gpu-1.lan": "k1"}, "external_keys": {"lab": "k2", "open": None}, "master_key": KEY}
-    assert _litellm.secret_environment(secrets) == {"ENGINE_KEY_GPU_1_LAN": "k1", "EXTERNAL_KEY_LAB": "k2"}
+    secrets = {"engine_keys": {"gpu-1.lan": "k1"}, "external_keys": {"lab": "k2", "open": None}, "master_key": KEY, "redis_password": "k3"}
+    assert _litellm.secret_environment(secrets) == {"ENGINE_KEY_GPU_1_LAN": "k1", "EXTERNAL_KEY_LAB": "k2", "REDIS_PASSWORD": "k3"}
     with pytest.raises(_litellm.GatewayError, match="would share the variable ENGINE_KEY_A_B"):
         _litellm.secret_environment({"engine_keys": {"a-b": "1", "a_b": "2"}})
 

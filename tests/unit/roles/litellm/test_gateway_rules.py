@@ -100,9 +100,9 @@ def test_an_unset_master_key_opens_nothing() -> None:
     ],
 )
 def test_trim_images(messages: list[list[dict[str, Any]]], limit: int | None, kept: list[str], removed: int) -> None:
-    data = {"messages": [{"role": "user", "content": copy.deepcopy(content)} for content in messages]}
+    data: dict[str, Any] = {"messages": [{"role": "user", "content": copy.deepcopy(content)} for content in messages]}
     assert rules.trim_images(data, limit) == removed
-    left = [part for message in data["messages"] for part in message["content"]]
+    left: list[dict[str, Any]] = [part for message in data["messages"] for part in message["content"]]
     assert [part["image_url"]["url"].rsplit(",", 1)[1] for part in left if part["type"] == "image_url"] == kept
     assert all(message["content"] for message in data["messages"])
 
