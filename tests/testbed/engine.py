@@ -18,7 +18,8 @@ from testbed.shell import BedError, capture, run, say, succeeds, tail
 _FOLDER = settings.STATE / "engine"
 _PIDFILE = _FOLDER / "dockerd.pid"
 _LOG = _FOLDER / "dockerd.log"
-_SYSTEMD_MARK = _FOLDER / "started-by-systemctl"
+_STOP_MARK = _FOLDER / "stop-command"
+"""How to stop an engine that runs as a service because of the bed."""
 _BRIDGE_MARK = _FOLDER / "made-docker0"
 _BRIDGE = Path("/sys/class/net/docker0")
 _SOCKET = Path("/var/run/docker.sock")
@@ -64,8 +65,15 @@ def ensure() -> None:
         install = "sudo apt-get install -y docker.io iptables && " if missing_programs() else ""
         start = "sudo systemctl start docker" if with_systemd() else f"sudo python3 {settings.HERE / 'bed.py'} engine"
         raise BedError(f"No Docker Engine answers, and starting one needs root. Run: {install}{start}")
+    _FOLDER.mkdir(parents=True, exist_ok=True)
+    if not _BRIDGE.exists():
+        _BRIDGE_MARK.touch()
     if missing_programs():
         install_packages(["docker.io", "iptables"])
+        if answers():  # Debian starts what it installs
+            _STOP_MARK.write_text(
+                "systemctl stop docker.service docker.socket containerd.service" if with_systemd() else "service docker stop"
+            )
     if not answers():
         _start()
     say(f"engine: Docker Engine {version()} is up")
@@ -89,17 +97,14 @@ def install_packages(packages: list[str]) -> None:
 
 
 def _start() -> None:
-    _FOLDER.mkdir(parents=True, exist_ok=True)
     if with_systemd():
         say("engine: systemctl start docker")
         capture(["systemctl", "start", "docker"])
-        _SYSTEMD_MARK.touch()
+        _STOP_MARK.write_text("systemctl stop docker.service docker.socket")
         _wait(None)
         return
     if _PIDFILE.exists() and _our_process() is None:
         _PIDFILE.unlink()
-    if not _BRIDGE.exists():
-        _BRIDGE_MARK.touch()
     say(f"engine: starting dockerd (log: {_LOG})")
     path = os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin"
     with _LOG.open("ab") as log:
@@ -147,10 +152,11 @@ def stop() -> None:
             if time.monotonic() > deadline:
                 raise BedError(f"dockerd (process {pid}) did not stop within {_STOP_SECONDS} s; see {_LOG}")
             time.sleep(0.2)
-    if _BRIDGE_MARK.exists():
+    if _STOP_MARK.exists():
+        command = _STOP_MARK.read_text()
+        say(f"clean: {command} (it runs because of the bed)")
+        capture(command.split(), check=False)
+        _STOP_MARK.unlink()
+    if _BRIDGE_MARK.exists() and not answers():
         capture(["ip", "link", "delete", "docker0"], check=False)  # dockerd leaves it behind
         _BRIDGE_MARK.unlink()
-    if _SYSTEMD_MARK.exists():
-        say("clean: systemctl stop docker.service docker.socket (the bed had started it)")
-        capture(["systemctl", "stop", "docker.service", "docker.socket"], check=False)
-        _SYSTEMD_MARK.unlink()
