@@ -426,6 +426,7 @@ def remove_folder(folder: Folder) -> None:
             (folder.path / name).unlink()
     with contextlib.suppress(OSError):
         folder.path.rmdir()
+        folder.path.parent.rmdir()
 
 
 # ---------------------------------------------------------------- the host
