@@ -53,6 +53,9 @@ options:
   huggingface_token:
     description: Token for gated models of the Hugging Face hub.
     type: str
+  redis_password:
+    description: Password of the Redis that gateways share. Never generated.
+    type: str
   gateway:
     description: Whether there is a gateway, which needs a master key.
     type: bool
@@ -100,6 +103,10 @@ ansible_facts:
           returned: success
         huggingface_token:
           description: Token of the Hugging Face hub, or null.
+          type: str
+          returned: success
+        redis_password:
+          description: Password of the Redis that gateways share, or null.
           type: str
           returned: success
 """
