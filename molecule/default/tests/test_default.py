@@ -106,7 +106,11 @@ def test_engines_listen_on_loopback_only(host: Any) -> None:
 def test_engines_are_out_of_reach_of_clients(host: Any) -> None:
     """Clients share a network with the gateway and not with the engines: vLLM's key guards only /v1."""
     networks = {
-        name: set(host.check_output(f"docker inspect --format '{{{{range $name, $_ := .NetworkSettings.Networks}}}}{{{{$name}}}} {{{{end}}}}' {name}").split())
+        name: set(
+            host.check_output(
+                f"docker inspect --format '{{{{range $name, $_ := .NetworkSettings.Networks}}}}{{{{$name}}}} {{{{end}}}}' {name}"
+            ).split()
+        )
         for name in ("vllm-chat", "vllm-embedding", "litellm-gateway")
     }
     assert networks["vllm-chat"] == networks["vllm-embedding"] == {"inference_engines"}
@@ -120,7 +124,11 @@ def test_keys_are_in_private_files_alone(host: Any) -> None:
         env = host.file(f"/etc/gpu-inference/instances/{unit}/env")
         assert (env.user, oct(env.mode)) == ("root", "0o600")
     assert oct(host.file("/etc/gpu-inference/instances/vllm/chat").mode) == "0o700"
-    secrets = [path.read_text().strip() for path in SECRETS.rglob("*") if path.is_file() and not path.name.startswith(".") and path.suffix != ".json"]
+    secrets = [
+        path.read_text().strip()
+        for path in SECRETS.rglob("*")
+        if path.is_file() and not path.name.startswith(".") and path.suffix != ".json"
+    ]
     assert len(secrets) >= 2
     argv = host.check_output("cat /proc/[0-9]*/cmdline | tr '\\0' ' '")
     units = host.check_output("systemctl cat 'vllm@*' 'litellm@*' --no-pager")

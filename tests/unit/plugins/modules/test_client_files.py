@@ -46,7 +46,7 @@ def run(tmp_path: Path) -> Run:
             "prune": prune,
         }
         module = Module(params, check_mode)
-        result = Writer(module).run()  # type: ignore[arg-type]
+        result = Writer(module).run()
         return {**result, "warnings": module.warnings}
 
     return run_writer
