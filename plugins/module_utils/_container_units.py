@@ -22,9 +22,11 @@ import subprocess
 import time
 import typing as t
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import Cause, classify_log, diagnosis, redact
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import (
     ENV_FILE,
     LABEL,
@@ -43,6 +45,8 @@ _NAME = re.compile(r"^[a-z0-9][a-z0-9_.-]*$")
 _FILE = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")
 _VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 _STAGED = re.compile(r"^\..*\.new$")
+CHECKS_AT_ONCE = 2  # each imports an engine: half a minute of a core, and a gigabyte
+_CHECK_ARGUMENTS = ("-v", "--volume", "--mount", "-e", "--env")
 
 # Parts of an instance that make another container. The rest only steers the launcher.
 _CONTAINER_KEYS = ("kind", "name", "image", "entrypoint", "command", "docker_arguments", "networks", "locks", "pull_models")
@@ -67,6 +71,15 @@ class UnitsError(Exception):
 
 
 @dataclass(frozen=True)
+class Check:
+    """A run of the instance's image that reads a configuration and says by its exit status whether it would do."""
+
+    arguments: tuple[str, ...]  # of docker run, before the image
+    command: tuple[str, ...]
+    text: str
+
+
+@dataclass(frozen=True)
 class Wanted:
     """An instance with the files that belong into its folder."""
 
@@ -80,6 +93,8 @@ class Wanted:
     stop_timeout: float
     files: Mapping[str, str] = field(repr=False)  # service.json and env among them
     secret_names: frozenset[str] = frozenset()
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    check: Check | None = field(default=None, repr=False)
 
     @property
     def instance(self) -> str:
@@ -125,11 +140,44 @@ def _check(parameters: Mapping[str, t.Any], environment: Mapping[str, str]) -> l
             errors.append(f"instance {where}: environment: '{name}' is no name of an environment variable")
         if "\n" in value or "\r" in value or "\0" in value:
             errors.append(f"instance {where}: environment: {name} has a line break, which Docker's env files cannot hold")
+    read = (parameters.get("check") or {}).get("input")
+    if read and read not in (parameters.get("files") or {}):
+        errors.append(f"instance {where}: check.input: '{read}' is not among files")
     probe = parameters.get("probe") or {}
     variable = probe.get("api_key_variable")
     if variable and variable not in environment:
         errors.append(f"instance {where}: probe.api_key_variable: '{variable}' is not among environment and secret_environment")
     return errors
+
+
+def check_arguments(docker_arguments: Sequence[str], instance: str, environment: Mapping[str, str]) -> list[str]:
+    """What a check gets of the container's own arguments: mounts, since a configuration may name files, and plain variables.
+
+    The mounts of the instance's own files are left out: Docker would make a folder in place of one that is not there yet.
+    """
+    result: list[str] = []
+    arguments = iter(docker_arguments)
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if name not in _CHECK_ARGUMENTS:
+            continue
+        if not equals:
+            value = next(arguments, "")
+        if f"/{instance}/" not in value.partition(":")[0]:
+            result += [name, value]
+    for variable, value in sorted(environment.items()):
+        result += ["--env", f"{variable}={value}"]
+    return result
+
+
+def want_check(parameters: Mapping[str, t.Any], files: Mapping[str, str], environment: Mapping[str, str]) -> Check | None:
+    check = parameters.get("check")
+    if not check:
+        return None
+    arguments = check_arguments(parameters.get("docker_arguments") or [], "{kind}/{name}".format(**parameters), environment)
+    if check.get("entrypoint") is not None:
+        arguments += ["--entrypoint", check["entrypoint"]]
+    return Check(tuple(arguments), tuple(check.get("command") or ()), files.get(check.get("input") or "", ""))
 
 
 def want(parameters: Mapping[str, t.Any]) -> Wanted:
@@ -161,6 +209,8 @@ def want(parameters: Mapping[str, t.Any]) -> Wanted:
         stop_timeout=float(service["stop_timeout"] or 0),
         files={**files, ENV_FILE: env_text(environment), SERVICE_FILE: json.dumps(service, indent=2, sort_keys=True) + "\n"},
         secret_names=frozenset(secret),
+        secrets=tuple(value for value in secret.values() if len(value) >= 4),
+        check=want_check(parameters, files, plain),
     )
 
 
@@ -439,13 +489,14 @@ class Ran:
     err: str = ""
 
 
-Run = Callable[[Sequence[str], float], Ran]
+class Run(t.Protocol):
+    def __call__(self, argv: Sequence[str], timeout: float, text: str = "", /) -> Ran: ...
 
 
-def run_command(argv: Sequence[str], timeout: float) -> Ran:
-    """Runs a program; one that does not exist answers 127."""
+def run_command(argv: Sequence[str], timeout: float, text: str = "") -> Ran:
+    """Runs a program with a text as its standard input; one that does not exist answers 127."""
     try:
-        done = subprocess.run(list(argv), stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, check=False)
+        done = subprocess.run(list(argv), input=text.encode("utf-8"), capture_output=True, timeout=timeout, check=False)
     except FileNotFoundError:
         return Ran(127, "", f"{argv[0]}: not found")
     except subprocess.TimeoutExpired:
@@ -464,6 +515,7 @@ class Settings:
     lock_timeout: float = 600.0
     gpu_lock_timeout: float = 900.0
     pull_timeout: float = 7200.0
+    check_timeout: float = 300.0
     check_mode: bool = False
 
 
@@ -680,6 +732,7 @@ class Reconciler:
         report: Report,
     ) -> None:
         self._pull(wanted, actions, containers, report)
+        self._check(wanted, folders, actions, containers, report)
         refused = {instance for instance, action in actions.items() if action == "refused"}
         staged: dict[str, list[tuple[Path, Path]]] = {}
         try:
@@ -735,12 +788,79 @@ class Reconciler:
                     continue
                 problem = ran.err.strip() or f"docker pull ended with {ran.rc}"
             for item in items:
-                actions[item.instance] = "refused"
-                report.units[item.instance]["action"] = "refused"
-                report.units[item.instance]["reason"] = f"image {image}: {problem}"
-                for names in (report.restarted, report.stopped):
-                    names.remove(item.instance)
+                self._refuse(item, actions, report, f"image {image}: {problem}")
                 report.failures.append(f"{item.instance}: cannot get image {image}: {problem}. The old container still serves.")
+
+    @staticmethod
+    def _refuse(item: Wanted, actions: dict[str, str], report: Report, reason: str) -> None:
+        actions[item.instance] = "refused"
+        report.units[item.instance]["action"] = "refused"
+        report.units[item.instance]["reason"] = reason
+        for names in (report.started, report.restarted, report.stopped):
+            if item.instance in names:
+                names.remove(item.instance)
+
+    def _check(
+        self,
+        wanted: Sequence[Wanted],
+        folders: Mapping[str, Folder],
+        actions: dict[str, str],
+        containers: Mapping[str, Container],
+        report: Report,
+    ) -> None:
+        """Has the image read a changed configuration before anything stops for it. What it refuses is left as it is."""
+        asked = [item for item in wanted if self._wants_check(item, folders[item.instance], actions, containers)]
+        if not asked:
+            return
+        with ThreadPoolExecutor(CHECKS_AT_ONCE) as pool:
+            results = list(pool.map(self._run_check, asked))
+        for item, ran in zip(asked, results):
+            if ran.rc == 0:
+                continue
+            lines = [redact(line, item.secrets) for line in (ran.out + ran.err).splitlines() if line.strip()]
+            if ran.rc >= 124:  # not the program's own word: Docker's, the shell's, or a signal's
+                report.warnings.append(
+                    f"{item.instance}: its new configuration could not be checked with {item.image}: {lines[-1] if lines else ran.rc}"
+                )
+                continue
+            found = classify_log(item.kind, lines, exit_code=ran.rc)
+            if found.cause is Cause.UNKNOWN:
+                found = diagnosis(Cause.BAD_FLAG, found.message, found.log_lines)
+            container = containers.get(item.container)
+            kept = "The old container still serves." if container is not None and container.running else "Nothing was started."
+            self._refuse(item, actions, report, f"{found.cause}: {found.message}")
+            report.failures.append(
+                "\n".join(
+                    [f"{item.instance}: {found.cause}: {item.image} refuses the new configuration: {found.message}. {kept}"]
+                    + [f"  Remedy: {found.remedy}", "  Log:"]
+                    + [f"    {line}" for line in found.log_lines]
+                )
+            )
+
+    def _wants_check(self, item: Wanted, folder: Folder, actions: Mapping[str, str], containers: Mapping[str, Container]) -> bool:
+        if item.check is None or actions[item.instance] not in (START, RESTART):
+            return False
+        container = containers.get(item.container)
+        try:
+            known = json.loads(folder.texts[SERVICE_FILE])["config_hash"] == item.config_hash
+        except (KeyError, ValueError, TypeError):
+            known = False
+        if known and (container is None or not container.running or container.config_hash == item.config_hash):
+            return False
+        # Where the image is still to be pulled, the launcher will see: nothing serves that could be lost.
+        return self._run([self.paths.docker, "image", "inspect", "--format", "{{.Id}}", item.image], 60).rc == 0
+
+    def _run_check(self, item: Wanted) -> Ran:
+        check = t.cast(Check, item.check)
+        name = f"{item.container}-check"
+        # Left behind where a run was killed.
+        self._run([self.paths.docker, "rm", "--force", name], 60)
+        argv = [self.paths.docker, "run", "--rm", "--interactive", "--name", name, "--pull", "never", "--network", "none"]
+        argv += ["--label", f"{LABEL}owner={OWNER}", "--security-opt", "no-new-privileges", *check.arguments, item.image, *check.command]
+        ran = self._run(argv, self.settings.check_timeout, check.text)
+        if ran.rc == 124:
+            self._run([self.paths.docker, "rm", "--force", name], 60)
+        return ran
 
     def _stop(self, stopping: Sequence[tuple[str, str, tuple[str, ...]]], longest: float, report: Report) -> None:
         """Stops all that goes or changes before anything starts.
@@ -801,7 +921,7 @@ class Reconciler:
     def _start(self, wanted: Sequence[Wanted], units: Mapping[str, Unit], actions: Mapping[str, str]) -> None:
         starting = [item for item in wanted if actions[item.instance] in (START, RESTART)]
         for item in wanted:
-            if not self._enabled(item.unit):
+            if not self._enabled(item.unit) and actions[item.instance] != "refused":
                 self._enable(item.kind, item.unit)
         reloading = [item.unit for item in wanted if actions[item.instance] == RELOAD]
         if reloading:

@@ -44,6 +44,74 @@ DEFAULT_ENVIRONMENT: Mapping[str, str] = {
     "VLLM_NO_USAGE_STATS": "1",
 }
 
+# `vllm serve`'s own parser reads the file before the engine that serves is stopped for it. Where a release has its parser
+# elsewhere, or cannot build it without a GPU, nothing is said: the start will show.
+CHECK_PROGRAM = """
+import sys, tempfile
+def unchecked(reason):
+    print("not checked:", reason)
+    sys.exit(0)
+try:
+    try:
+        from vllm.entrypoints.openai import cli_args
+    except ImportError:
+        from vllm.entrypoints.launchers import cli_args
+    try:
+        from vllm.utils.argparse_utils import FlexibleArgumentParser
+    except ImportError:
+        from vllm.utils import FlexibleArgumentParser
+    parser = FlexibleArgumentParser(prog="vllm")
+    serve = parser.add_subparsers(dest="subparser").add_parser("serve")
+    serve = cli_args.make_arg_parser(serve)
+    validate = cli_args.validate_parsed_serve_args
+except Exception as error:
+    unchecked("%s: %s" % (type(error).__name__, error))
+with tempfile.NamedTemporaryFile("w", suffix=".yaml") as config:
+    config.write(sys.stdin.read())
+    config.flush()
+    sys.argv = ["vllm", "serve", "--config", config.name]
+    arguments = parser.parse_args()
+try:
+    validate(arguments)
+except (TypeError, ValueError) as error:
+    print("vllm serve: error: %s" % error, file=sys.stderr)
+    sys.exit(2)
+except Exception as error:
+    unchecked("%s: %s" % (type(error).__name__, error))
+""".strip()
+
+# Weights come before the lock of the GPU is taken, so that a neighbour need not wait for a download. What the program cannot
+# judge it leaves to the engine. The bar is shown as lines, since the launcher reads the percentage from them.
+DOWNLOAD_PROGRAM = """
+import sys
+try:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError
+    from tqdm.auto import tqdm
+except ImportError as error:
+    print("not downloaded beforehand:", error)
+    sys.exit(0)
+class Lines(tqdm):
+    shown = None
+    def display(self, *arguments, **options):
+        percent = int(100 * self.n / self.total) if self.total else 0
+        if self.n and percent != self.shown:
+            self.shown = percent
+            print("Downloading %s: %d%%|" % (sys.argv[1], percent), flush=True)
+try:
+    snapshot_download(
+        sys.argv[1],
+        revision=sys.argv[2] or None,
+        allow_patterns=["*.safetensors", "*.json", "*.txt", "*.model", "*.py", "*.jinja", "*.tiktoken"],
+        ignore_patterns=["original/**", "metal/**"],
+        tqdm_class=Lines,
+    )
+except HFValidationError as error:
+    print("not downloaded beforehand:", error)
+""".strip()
+
+_TRUE = ("1", "on", "true", "yes")
+
 
 def parse_version(text: str | None) -> tuple[int, ...] | None:
     """C(v0.32.0) or C(0.17.1+cu129) as numbers; None where the version isn't known, which means: assume a current one."""
@@ -196,6 +264,20 @@ def docker_arguments(instance: Mapping[str, Any], *, data_dir: str, huggingface_
     return arguments + [str(argument) for argument in instance.get("container_extra_arguments") or []]
 
 
+def download_command(instance: Mapping[str, Any]) -> list[str]:
+    """Arguments of python3 that fetch the model from the hub; empty where it comes from elsewhere."""
+    model = str(instance["model"])
+    environment = {key: str(value).lower() for key, value in (instance.get("env") or {}).items()}
+    if model.startswith("/") or "://" in model:
+        return []
+    if any(environment.get(name) in _TRUE for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "VLLM_USE_MODELSCOPE")):
+        return []
+    load_format = {config_key(name): value for name, value in (instance.get("engine_args") or {}).items()}.get("load-format")
+    if load_format not in (None, "auto", "hf", "safetensors", "fastsafetensors"):
+        return []
+    return ["-c", DOWNLOAD_PROGRAM, model, str(instance.get("revision") or "")]
+
+
 def container_unit(
     instance: Mapping[str, Any],
     *,
@@ -212,6 +294,7 @@ def container_unit(
     names = list(instance.get("served_model_names") or [instance["name"]])
     secrets = {"VLLM_API_KEY": api_key, "HF_TOKEN": None if str(instance["model"]).startswith("/") else huggingface_token}
     command = ["--config", CONFIG_PATH]
+    download = download_command(instance)
     return {
         "kind": "vllm",
         "name": instance["name"],
@@ -244,4 +327,7 @@ def container_unit(
         "watchdog": watchdog,
         "drop_page_cache": bool(instance.get("drop_page_cache")),
         "pull_models": [],
+        "download_entrypoint": "python3" if download else None,
+        "download_command": download,
+        "check": {"entrypoint": "python3", "command": ["-c", CHECK_PROGRAM], "input": "config.yaml"},
     }

@@ -163,6 +163,25 @@ options:
         type: list
         elements: str
         default: []
+      check:
+        description:
+          - A run of the same image that says whether a changed configuration would do, before the container that it replaces is stopped.
+          - It runs without network and secrets, with the mounts and the O(instances[].environment) of the instance. Exit status V(0)
+            means yes; with another one below V(124) the instance is left as it is, the other instances are brought to their state, and
+            the task fails with the reason. Where the program cannot be run there is a warning.
+        type: dict
+        suboptions:
+          entrypoint:
+            description: Program to run in place of the image's own.
+            type: str
+          command:
+            description: Its arguments.
+            type: list
+            elements: str
+            default: []
+          input:
+            description: Which of O(instances[].files) it gets as standard input.
+            type: str
       restart_limit:
         description: After so many failed starts in a row the launcher gives up.
         type: int
@@ -337,6 +356,12 @@ PROBE = {
     "dimension": {"type": "int"},
 }
 
+CHECK = {
+    "entrypoint": {"type": "str"},
+    "command": {"type": "list", "elements": "str", "default": []},
+    "input": {"type": "str"},
+}
+
 INSTANCE = {
     "kind": {"type": "str", "required": True},
     "name": {"type": "str", "required": True},
@@ -358,6 +383,7 @@ INSTANCE = {
     "pull_models": {"type": "list", "elements": "str", "default": []},
     "download_entrypoint": {"type": "str"},
     "download_command": {"type": "list", "elements": "str", "default": []},
+    "check": {"type": "dict", "options": CHECK},
     "restart_limit": {"type": "int", "default": 5},
 }
 
@@ -412,7 +438,7 @@ def main() -> None:
         "diff": report.diff,
     }
     if report.failures:
-        module.fail_json(msg="; ".join(report.failures), **result)
+        module.fail_json(msg="\n".join(report.failures), **result)
     module.exit_json(**result)
 
 

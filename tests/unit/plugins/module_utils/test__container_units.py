@@ -79,6 +79,7 @@ def instance(name: str = "chat", kind: str = "vllm", **changes: t.Any) -> dict[s
         ({"environment": {}}, True, True),
         ({"secret_environment": {"VLLM_API_KEY": SECRET + "2"}}, True, True),
         ({"pull_models": ["x"]}, True, True),
+        ({"check": {"entrypoint": "python3", "command": [], "input": "config.yaml"}}, False, False),
     ],
 )
 def test_hashes(change: dict[str, t.Any], container_differs: bool, launcher_differs: bool) -> None:
@@ -102,6 +103,7 @@ def test_secrets_are_in_the_env_file_only() -> None:
         ([instance(name="../x")], ["name '../x'"]),
         ([instance(files={"../x": ""})], ["'../x' is no plain file name"]),
         ([instance(files={"env": ""})], ["'env'"]),
+        ([instance(check={"input": "other"})], ["check.input: 'other' is not among files"]),
         ([instance(environment={"A-B": "1"})], ["'A-B' is no name of an environment variable"]),
         ([instance(environment={"A": "1\n2"})], ["A has a line break"]),
         ([instance(secret_environment={})], ["'VLLM_API_KEY' is not among"]),
@@ -178,9 +180,14 @@ class Host:
     images: set[str] = field(default_factory=lambda: {"vllm/vllm-openai:v0.32.0"})
     calls: list[list[str]] = field(default_factory=list)
     missing: bool = False
+    checks: dict[str, Ran] = field(default_factory=dict)  # by what they read
+    read: list[str] = field(default_factory=list)
 
-    def run(self, argv: Sequence[str], _timeout: float) -> Ran:
+    def run(self, argv: Sequence[str], _timeout: float, text: str = "", /) -> Ran:
         self.calls.append(list(argv))
+        if argv[:2] == ["docker", "run"]:
+            self.read.append(text)
+            return self.checks.get(text, Ran(0))
         if self.missing:
             return Ran(127, "", f"{argv[0]}: not found")
         if argv[:2] == ["docker", "ps"]:
@@ -357,6 +364,80 @@ def test_an_image_that_cannot_be_had_leaves_the_old_container(tmp_path: Path, ho
     assert (tmp_path / "instances/vllm/chat/service.json").read_text() == before
 
 
+CHECK: dict[str, t.Any] = {"entrypoint": "python3", "command": ["-c", "read()"], "input": "config.yaml"}
+BAD: dict[str, t.Any] = {"files": {"config.yaml": "no-such-flag: 1\n"}, "check": CHECK}
+
+
+def serving(tmp_path: Path, host: Host, *names: str) -> None:
+    reconcile(tmp_path, host, [instance(name=name) for name in names])
+    for name in names:
+        host.serve(units.want(instance(name=name)))
+    host.calls.clear()
+
+
+def test_what_the_image_refuses_goes_on_as_it_was(tmp_path: Path, host: Host) -> None:
+    serving(tmp_path, host, "chat", "two")
+    host.checks["no-such-flag: 1\n"] = Ran(2, "", f"vllm: error: unrecognized arguments: --no-such-flag {SECRET}\n")
+    before = (tmp_path / "instances/vllm/chat/service.json").read_text()
+    report = reconcile(tmp_path, host, [instance(**BAD), instance(name="new", **BAD), instance(name="two", command=["new"], check=CHECK)])
+    assert [failure.splitlines()[0].replace(SECRET, "SECRET") for failure in report.failures] == [
+        "vllm/chat: bad_flag: vllm/vllm-openai:v0.32.0 refuses the new configuration: vllm: error: unrecognized arguments: "
+        "--no-such-flag ********. The old container still serves.",
+        "vllm/new: bad_flag: vllm/vllm-openai:v0.32.0 refuses the new configuration: vllm: error: unrecognized arguments: "
+        "--no-such-flag ********. Nothing was started.",
+    ]
+    assert "    vllm: error: unrecognized arguments" in report.failures[0]
+    assert (report.started, report.restarted, report.stopped) == ([], ["vllm/two"], ["vllm/two"])
+    assert (tmp_path / "instances/vllm/chat/service.json").read_text() == before
+    assert not (tmp_path / "instances/vllm/new").exists()
+    assert not (tmp_path / "wants/vllm@new.service").is_symlink()
+    assert sorted(host.read) == ["model: x\n", "no-such-flag: 1\n", "no-such-flag: 1\n"]
+
+
+def test_a_check_sees_no_network_no_secrets_and_no_files_of_the_instance(tmp_path: Path, host: Host) -> None:
+    arguments = ["--init", "--volume", "/x/instances/vllm/chat/config.yaml:/c:ro", "-v", "/models:/models", "--env=A=1", "--publish", "1:1"]
+    reconcile(tmp_path, host, [instance(docker_arguments=arguments, environment={"B": 2}, check=CHECK)])
+    (argv,) = [call for call in host.calls if call[:2] == ["docker", "run"]]
+    assert argv[argv.index("--network") + 1] == "none"
+    tail = ["-v", "/models:/models", "--env", "A=1", "--env", "B=2", "--entrypoint", "python3", "vllm/vllm-openai:v0.32.0", "-c", "read()"]
+    assert argv[-len(tail) :] == tail
+    assert SECRET not in " ".join(argv)
+    assert not any("config.yaml" in argument or "1:1" in argument for argument in argv)
+
+
+@pytest.mark.parametrize(
+    ("changes", "checked"),
+    [
+        pytest.param({}, False, id="unchanged"),
+        pytest.param({"watchdog": 60.0}, False, id="launcher-only"),
+        pytest.param({"command": ["new"]}, True, id="changed"),
+        pytest.param({"command": ["new"], "check": None}, False, id="without-check"),
+    ],
+)
+def test_only_what_changes_is_checked(tmp_path: Path, host: Host, changes: dict[str, t.Any], checked: bool) -> None:
+    serving(tmp_path, host, "chat")
+    reconcile(tmp_path, host, [instance(**{"check": CHECK, **changes})])
+    assert bool(host.read) is checked
+
+
+def test_a_start_without_the_image_or_of_the_same_is_not_checked(tmp_path: Path, host: Host) -> None:
+    reconcile(tmp_path, host, [instance(image="not:here", check=CHECK)])
+    reconcile(tmp_path, host, [instance()])
+    host.read.clear()
+    assert reconcile(tmp_path, host, [instance(check=CHECK)]).started == ["vllm/chat"]
+    assert host.read == []
+
+
+def test_a_check_that_cannot_run_is_a_warning(tmp_path: Path, host: Host) -> None:
+    serving(tmp_path, host, "chat")
+    host.checks["no-such-flag: 1\n"] = Ran(127, "", "exec: python3: not found\n")
+    report = reconcile(tmp_path, host, [instance(**BAD)])
+    assert (report.restarted, report.failures) == (["vllm/chat"], [])
+    assert report.warnings == [
+        "vllm/chat: its new configuration could not be checked with vllm/vllm-openai:v0.32.0: exec: python3: not found"
+    ]
+
+
 def test_a_full_disk_leaves_the_old_files_whole(tmp_path: Path, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     reconcile(tmp_path, host, [instance(name="a"), instance(name="b")])
     files = {path: path.read_bytes() for path in tmp_path.glob("instances/vllm/*/*")}
@@ -417,7 +498,7 @@ def test_serving_engines_stop_while_nobody_loads(tmp_path: Path, host: Host) -> 
 
 
 def test_template_units_must_be_there(tmp_path: Path, host: Host) -> None:
-    def run(argv: Sequence[str], timeout: float) -> Ran:
+    def run(argv: Sequence[str], timeout: float, text: str = "", /) -> Ran:
         done = host.run(argv, timeout)
         return Ran(0, done.out.replace("loaded", "not-found")) if argv[1] == "show" else done
 
@@ -437,10 +518,10 @@ class LivelyHost(Host):
     folder: Path = Path()
     kill_at: int = -1
 
-    def run(self, argv: Sequence[str], timeout: float) -> Ran:
+    def run(self, argv: Sequence[str], timeout: float, text: str = "", /) -> Ran:
         if len(self.calls) == self.kill_at:
             raise Killed
-        ran = super().run(argv, timeout)
+        ran = super().run(argv, timeout, text)
         words = list(argv)
         for name in words[words.index("--") + 1 :] if "--" in words else []:
             kind, _at, rest = name.partition("@")
