@@ -1,0 +1,71 @@
+#!/bin/bash
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# compat.sh [VERSION...]: the collection with other versions of ansible-core, each in a virtual environment that is thrown away.
+#
+# Each version runs on the newest Python of VERSIONS that the machine has. A version that this machine cannot install is skipped and named.
+set -euo pipefail
+cd "$(dirname "$(readlink -f "$0")")/.."
+root=$PWD
+# Version of ansible-core, and the Pythons that its controller runs on.
+VERSIONS="2.17:3.11,3.12 2.18:3.11,3.12,3.13 2.19:3.11,3.12,3.13 2.20:3.12,3.13"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# Programs of a version manager that is not set up for them exist, but do not start.
+python_of() {
+    local candidate
+    for candidate in "python$1" "$HOME/.pyenv/versions/$1".*/bin/python; do
+        if "$candidate" -c 'import ensurepip' 2>/dev/null; then
+            command -v "$candidate"
+            return
+        fi
+    done
+    return 1
+}
+
+check() { # version python
+    local venv=$work/$1-${2##*/} core
+    "$2" -m venv "$venv" || return 1
+    "$venv/bin/pip" install --quiet --quiet --disable-pip-version-check "ansible-core==$1.*" hypothesis pytest PyYAML requests || return 75
+    core=$("$venv/bin/python" -c 'import ansible, sys; print(f"ansible-core {ansible.__version__}, Python {sys.version.split()[0]}")')
+    echo "=== $core"
+    # community.docker comes from the environment of `make env`: bare ansible-core has no collections.
+    local -x ANSIBLE_COLLECTIONS_PATH ANSIBLE_HOME=$venv/home PATH=$venv/bin:/usr/bin:/bin
+    ANSIBLE_COLLECTIONS_PATH=$root/collections:$(echo "$root"/.venv/lib/python3.*/site-packages)
+    if ! {
+        ansible-playbook -i inventories/demo site.yml playbooks/*.yml --syntax-check &&
+            ansible-playbook -i inventories/four-capabilities playbooks/plan.yml -e plan_offline=true
+    } >"$venv/log" 2>&1; then
+        cat "$venv/log"
+        return 1
+    fi
+    python -m pytest -m "not slow" tests/unit/plugins tests/unit/inventories tests/unit/roles
+}
+
+failed=0
+summary=""
+for entry in $VERSIONS; do
+    version=${entry%%:*}
+    if [ $# -gt 0 ] && [[ " $* " != *" $version "* ]]; then continue; fi
+    result="no Python for it here"
+    for number in $(tr , '\n' <<<"${entry#*:}" | tac); do
+        python=$(python_of "$number") || continue
+        code=0
+        check "$version" "$python" || code=$?
+        case $code in
+        0) result="passed on Python $number" ;;
+        75) result="cannot be installed here" ;;
+        *)
+            result="FAILED on Python $number"
+            failed=1
+            ;;
+        esac
+        break
+    done
+    summary+=$(printf 'ansible-core %-6s %s' "$version" "$result")$'\n'
+done
+printf '\n%s' "$summary"
+exit "$failed"
