@@ -17,7 +17,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help env env-dev demo test test-all check lint lint-python lint-ansible lint-docs unit build stop clean
+.PHONY: help env env-dev demo test test-all check gates lint lint-python lint-ansible lint-docs lint-shell unit coverage sanity compat docs build stop clean
 
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,10 +45,10 @@ env-dev: $(VENV)/.dev ## The same with the tools for tests
 demo: env ## Deploy real vLLM and LiteLLM on a node in a container, and talk to them
 	@$(BED) demo
 
-check: env-dev ## Lint and unit tests, without Docker
-	@$(MAKE) --no-print-directory -j2 --output-sync=target lint-python unit lint-ansible lint-docs
+check: env-dev ## Lint and the quick unit tests, without Docker
+	@$(MAKE) --no-print-directory -j2 --output-sync=target lint-ansible unit lint-python lint-docs lint-shell
 
-lint: lint-python lint-ansible lint-docs ## Lint only
+lint: lint-python lint-ansible lint-docs lint-shell ## Lint only
 
 lint-python: env-dev
 	ruff check .
@@ -58,20 +58,38 @@ lint-python: env-dev
 lint-ansible: env-dev
 	yamllint --strict .
 	ansible-lint --offline
-	ansible-playbook -i inventories/demo site.yml --syntax-check
+	ansible-playbook -i inventories/demo site.yml playbooks/*.yml --syntax-check
 
 lint-docs: env-dev
 	antsibull-docs lint-collection-docs . --plugin-docs
 	antsibull-changelog lint
 
-unit: env-dev ## Unit tests only
-	python -m pytest
+lint-shell: env-dev
+	git ls-files -z --cached --others --exclude-standard -- '*.sh' .ci/run | xargs -0 shellcheck
 
-test: check ## Lint, unit tests and the main scenarios on real nodes
+unit: env-dev ## The quick unit tests only
+	python -m pytest -m "not slow"
+
+coverage: env-dev ## All unit tests, with the coverage of plugins/module_utils
+	python -m pytest --cov --cov-report=term-missing:skip-covered
+
+sanity: env-dev ## ansible-test sanity
+	tests/sanity.sh
+
+gates: env-dev # what `make test` wants besides the scenarios
+	@$(MAKE) --no-print-directory -j2 --output-sync=target lint-ansible coverage lint-python lint-docs lint-shell sanity
+
+test: gates ## Lint, all unit tests and the main scenarios on real nodes
 	tests/run_scenarios.sh default
 
-test-all: check ## The same with every scenario
+test-all: gates compat ## The same with every scenario, and with other versions of ansible-core
 	tests/run_scenarios.sh --all
+
+compat: env-dev ## Syntax, unit tests and an offline plan with other versions of ansible-core
+	tests/compat.sh
+
+docs: env-dev ## The table of variables on each role's page, from its argument spec
+	python tests/support/role_pages.py
 
 build: env ## The collection's archive in dist/
 	ansible-galaxy collection build --force --output-path dist

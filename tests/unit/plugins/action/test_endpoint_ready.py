@@ -19,6 +19,7 @@ import pytest
 from support.played_server import Play, Server
 
 ROOT = Path(__file__).parents[4]
+pytestmark = pytest.mark.slow
 KEY = "a-key-that-nobody-sees"
 
 

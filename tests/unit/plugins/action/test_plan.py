@@ -19,6 +19,7 @@ import yaml
 from support.inventories import dgpu
 
 COLLECTIONS = Path(__file__).resolve().parents[4] / "collections"
+pytestmark = pytest.mark.slow
 SECRET = "sk-top-secret"
 PLAYBOOK = [
     {
