@@ -335,7 +335,9 @@ _RULES: tuple[_Rule, ...] = (
         Cause.KV_CACHE_TOO_SMALL,
         r"To serve at least one request with the model's max seq len|No available memory for the cache blocks"
         r"|larger than the maximum number of tokens that can be stored in KV cache"
-        r"|KV cache is needed, which is larger than the available",
+        r"|KV cache is needed, which is larger than the available"
+        # vLLM's CPU build.
+        r"|Available memory on node \d+ .* is less than requested memory for kv",
     ),
     _rule(
         Cause.CONTEXT_TOO_LONG,

@@ -84,6 +84,11 @@ RECORDED = [
     ),
     (
         "vllm",
+        CORE + "ValueError: Available memory on node 0 (0.52/23.54 GiB) on startup is less than requested memory for kv (1.0 GiB).",
+        "kv_cache_too_small",
+    ),
+    (
+        "vllm",
         "ERROR 04-05 01:12:55 [core.py:390] ValueError: To serve at least one request with the models's max seq len (1048576), (24.00 GiB "
         "KV cache is needed, which is larger than the available KV cache memory (9.97 GiB).",
         "kv_cache_too_small",
