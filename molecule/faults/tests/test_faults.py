@@ -1,0 +1,659 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What can go wrong on a node, done to real vLLM engines and a real LiteLLM, and what must follow.
+
+Four engines share one start lock, as they would share a GPU. Each test leaves the node as it found it; the last one takes all away.
+The seconds that were measured stand at the end of the output.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import testinfra
+import yaml
+
+PROJECT = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"])
+SCENARIO = PROJECT / "molecule/faults"
+EPHEMERAL = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"])
+INVENTORY = os.environ["MOLECULE_INVENTORY_FILE"]
+BASE = yaml.safe_load((SCENARIO / "molecule.yml").read_text())
+NODE = BASE["platforms"][0]["name"]
+VARIABLES = BASE["provisioner"]["inventory"]["group_vars"]["all"]
+SERVICES = VARIABLES["inference_services"]
+MODELS = VARIABLES["inference_models"]
+ENGINES = [service.get("name", service["model"]) for service in SERVICES]
+UNITS = [f"vllm@{name}.service" for name in ENGINES] + ["litellm@gateway.service"]
+IMAGE = "registry.testbed:5000/vllm/vllm-openai:v0.32.0-cpu"
+INSTANCES = "/etc/gpu-inference/instances"
+ENVIRONMENT = {
+    **os.environ,
+    "ANSIBLE_CONFIG": str(EPHEMERAL / "ansible.cfg"),
+    "ANSIBLE_COLLECTIONS_PATH": str(PROJECT / "collections"),
+    "ANSIBLE_NOCOLOR": "1",
+    "ANSIBLE_FORCE_COLOR": "0",
+}
+READY = 600.0  # patience with a busy machine; the tests measure what matters
+
+node = testinfra.get_host(f"docker://{NODE}")
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+# ---------------------------------------------------------------- to do something to the node
+
+
+@dataclass(frozen=True)
+class Play:
+    rc: int
+    output: str
+    seconds: float
+    ended: float
+
+
+def playbook(*arguments: str, name: str = "site.yml", **variables: Any) -> list[str]:
+    program = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", INVENTORY, "-e", f"@{SCENARIO / 'one_gpu.yml'}"]
+    path = PROJECT / "playbooks" / name
+    return [*program, "-e", json.dumps(variables), *arguments, str(path)]
+
+
+def run(argv: list[str], limit: float = 900) -> Play:
+    began = time.monotonic()
+    done = subprocess.run(
+        argv, cwd=PROJECT, env=ENVIRONMENT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=limit, check=False
+    )
+    return Play(done.returncode, done.stdout + done.stderr, time.monotonic() - began, time.time())
+
+
+def site(*arguments: str, **variables: Any) -> Play:
+    """The engines' part of site.yml with other variables."""
+    return run(playbook(*(arguments or ("--tags", "engines")), **variables))
+
+
+def restore() -> None:
+    done = site("--tags", "engines,litellm")
+    assert done.rc == 0, done.output
+
+
+def module(name: str, **options: Any) -> tuple[dict[str, Any], float]:
+    program = str(Path(sys.executable).parent / "ansible")
+    argv = [program, NODE, "-i", INVENTORY, "-m", f"llmops.gpu_inference.{name}", "-a", json.dumps(options)]
+    done = subprocess.run(
+        argv, cwd=PROJECT, env={**ENVIRONMENT, "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"}, capture_output=True, text=True, check=False
+    )
+    assert "=> {" in done.stdout, done.stdout + done.stderr
+    result = json.loads("{" + done.stdout.split("=> {", 1)[1])
+    result["failed"] = "| FAILED! =>" in done.stdout
+    return result, float(result.get("waited", 0))
+
+
+def sh(command: str) -> str:
+    return str(node.check_output(command))
+
+
+def docker(*arguments: str) -> str:
+    """On the machine that the node runs on."""
+    return subprocess.run(["docker", *arguments], check=True, capture_output=True, text=True).stdout
+
+
+def write(path: str, text: str) -> None:
+    subprocess.run(["docker", "exec", "-i", NODE, "sh", "-c", f"cat > {path}"], input=text, text=True, check=True)
+
+
+# ---------------------------------------------------------------- to look at it
+
+
+def state(name: str, kind: str = "vllm") -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(node.run(f"cat /run/gpu-inference/state/{kind}@{name}.json").stdout)
+    except ValueError:
+        return {}
+    return found
+
+
+def pid(unit: str) -> int:
+    return int(sh(f"systemctl show -P MainPID {unit}"))
+
+
+def container(name: str) -> str:
+    return str(node.run(f"docker inspect -f '{{{{.Id}}}} {{{{.State.Running}}}}' {name}").stdout.strip())
+
+
+def key() -> dict[str, str]:
+    return {"Authorization": f"Bearer {(EPHEMERAL / 'secrets/master_key').read_text().strip()}"}
+
+
+def engine_key() -> str:
+    return str((EPHEMERAL / "secrets/engine_keys" / NODE).read_text().strip())
+
+
+def url() -> str:
+    address = docker("inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", NODE).strip()
+    return f"http://{address}:8400"
+
+
+def chat(base: str, headers: dict[str, str]) -> requests.Response:
+    body = {"model": "chat", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 8}
+    return requests.post(f"{base}/v1/chat/completions", headers=headers, json=body, timeout=120)
+
+
+def until(what: str, condition: Callable[[], bool], limit: float = READY) -> float:
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began < limit, f"not within {limit:.0f} s: {what}"
+        time.sleep(0.5)
+    return time.monotonic() - began
+
+
+def is_ready(name: str) -> bool:
+    kind, _at, instance = name.removesuffix(".service").partition("@")
+    found = state(instance, kind)
+    return found.get("phase") == "ready" and found.get("pid") == pid(name)
+
+
+def all_ready(limit: float = READY) -> float:
+    return until("all units ready", lambda: all(is_ready(unit) for unit in UNITS), limit)
+
+
+def one_copy(name: str) -> bool:
+    return len(sh(f"docker ps -q --filter name=^{name}$").split()) == 1
+
+
+def lock_is_free() -> bool:
+    return node.run("flock --nonblock /run/gpu-inference/locks/gpu-GPU-played.lock true").rc == 0
+
+
+def now() -> float:
+    return time.time()
+
+
+def starts_since(moment: float) -> list[tuple[float, float, str]]:
+    """From the journal: when each container was started, and when it stopped loading, as its launcher wrote it."""
+    entries = []
+    for line in sh(
+        f"journalctl --no-pager -o json --since=@{int(moment)} 'SYSLOG_IDENTIFIER=vllm-chat-a' "
+        "SYSLOG_IDENTIFIER=vllm-chat-b SYSLOG_IDENTIFIER=vllm-embedding SYSLOG_IDENTIFIER=vllm-rerank"
+    ).splitlines():
+        entry = json.loads(line)
+        if isinstance(entry.get("MESSAGE"), str):
+            entries.append((int(entry["__REALTIME_TIMESTAMP"]) / 1e6, entry["SYSLOG_IDENTIFIER"], entry["MESSAGE"]))
+    spans: list[tuple[float, float, str]] = []
+    loading: dict[str, float] = {}
+    for at, name, message in sorted(entries):
+        if at < moment:
+            continue
+        if message.startswith("launcher: container ") and message.endswith(" started"):
+            loading[name] = at
+        elif message in ("launcher: ready", "launcher: failed") and name in loading:
+            spans.append((loading.pop(name), at, name))
+    return sorted(spans)
+
+
+def do_not_overlap(spans: list[tuple[float, float, str]]) -> bool:
+    return all(earlier[1] <= later[0] for earlier, later in zip(spans, spans[1:], strict=False))
+
+
+MEASURED: list[str] = []
+
+
+def measured(row: str, **values: Any) -> None:
+    MEASURED.append(
+        f"{row}: " + ", ".join(f"{name} {value:.1f} s" if isinstance(value, float) else f"{name} {value}" for name, value in values.items())
+    )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _table(request: pytest.FixtureRequest) -> Iterator[None]:
+    yield
+    reporter = request.config.pluginmanager.getplugin("terminalreporter")
+    reporter.write_line("")
+    for line in MEASURED:
+        reporter.write_line(f"MEASURED {line}")
+
+
+@pytest.fixture(autouse=True)
+def _sound_node(request: pytest.FixtureRequest) -> Iterator[None]:
+    if not all(is_ready(unit) for unit in UNITS) or sh("ls /run/gpu-inference/state").count("vllm@") != len(ENGINES):
+        restore()
+    failed_before = request.session.testsfailed
+    yield
+    if request.session.testsfailed > failed_before:
+        print(node.run("journalctl --no-pager -n 20 -g launcher:; docker ps -a").stdout)
+
+
+# ---------------------------------------------------------------- wrong addresses, from the module that says why
+
+
+@pytest.mark.parametrize(
+    ("cause", "remedy", "changes"),
+    [
+        pytest.param("tls_mismatch", "Change the scheme", {"base_url": "https://127.0.0.1:8070/v1"}, id="https-to-http"),
+        pytest.param("auth", "not the key of this server", {"api_key": "sk-wrong-key-wrong-key"}, id="wrong-key"),
+        pytest.param("not_openai", "in /v1", {"base_url": "http://127.0.0.1:8070"}, id="without-v1"),
+        pytest.param("dns", "Correct the host name", {"base_url": "http://no-such-host.invalid:8070/v1"}, id="unresolvable"),
+        pytest.param("wrong_model", "Correct the model name", {"model": "other"}, id="wrong-model"),
+    ],
+)
+def test_a_wrong_address_is_told_with_its_cause(cause: str, remedy: str, changes: dict[str, str]) -> None:
+    endpoint = {"name": "engine", "base_url": "http://127.0.0.1:8070/v1", "model": "chat", "api_key": engine_key(), **changes}
+    result, waited = module("endpoint_ready", endpoints=[endpoint], timeout=300, progress=False)
+    assert result["failed"], result
+    assert f": {cause}\n" in result["msg"], result["msg"]
+    assert remedy in result["msg"]
+    assert engine_key() not in result["msg"]
+    assert waited < 15
+    measured(f"{cause}", until_the_module_failed=waited)
+
+
+# ---------------------------------------------------------------- services that cannot start
+
+
+@dataclass(frozen=True)
+class Broken:
+    cause: str
+    line: str  # of the engine's or Docker's own words
+    service: dict[str, Any] = field(default_factory=dict)
+    model: dict[str, Any] = field(default_factory=dict)
+    limit: float = 15.0  # seconds from the cause to the end of the play
+
+
+BROKEN = {
+    "missing-image": Broken(
+        "image_missing", "not found", model={"image": "registry.testbed:5000/vllm/vllm-openai:v0.0.1", "engine_version": "0.32.0"}
+    ),
+    "registry-down": Broken(
+        "registry_down", "refused", model={"image": "127.0.0.1:5999/vllm/vllm-openai:v0.32.0", "engine_version": "0.32.0"}
+    ),
+    "unknown-path": Broken("bad_model", "/srv/models/nothing", model={"source": "/srv/models/nothing"}),
+    "kv-cache": Broken("kv_cache_too_small", "KV cache", service={"env": {"TINY_KV": "8K"}}),
+    "context": Broken("context_too_long", "max_model_len", service={"max_model_len": 1000000}),
+    "shared-memory": Broken("shared_memory", "", service={"shm_size": "64k"}),
+    "memory-kill": Broken("out_of_memory", "", service={"container_extra_arguments": ["--memory", "200m", "--memory-swap", "200m"]}),
+}
+
+
+def with_broken(case: Broken) -> dict[str, Any]:
+    return {
+        "inference_models": {**MODELS, "broken": {"source": "/srv/models/tiny-chat", "max_model_len": 2048, **case.model}},
+        "inference_services": [*SERVICES, {"model": "broken", "port": 8099, "memory": "1GiB", **case.service}],
+    }
+
+
+@pytest.mark.parametrize("name", list(BROKEN))
+def test_a_service_that_cannot_start_fails_the_play_with_its_cause(name: str) -> None:
+    case = BROKEN[name]
+    before = {engine: pid(f"vllm@{engine}.service") for engine in ENGINES}
+    done = site(**with_broken(case))
+    after = state("broken").get("last_failure") or {}
+    assert done.rc != 0, done.output
+    assert f"): {case.cause}\n" in done.output, done.output
+    assert "Remedy:" in done.output
+    assert case.line in done.output
+    assert after.get("cause") == case.cause, after
+    assert done.ended - after["at"] < case.limit
+    assert before == {engine: pid(f"vllm@{engine}.service") for engine in ENGINES}, "a neighbour was touched"
+    assert chat(url(), key()).status_code == 200
+    until("lock free", lock_is_free, 30)
+    measured(f"{name} ({case.cause})", from_the_cause_to_the_end_of_the_play=done.ended - after["at"], play=done.seconds)
+
+
+def test_an_old_process_on_the_port_is_never_taken_for_the_service() -> None:
+    """It answers like the service: health, model list, chat. The service's own container cannot get the port."""
+    program = """
+import http.server, json
+class Old(http.server.BaseHTTPRequestHandler):
+    def answer(self):
+        self.rfile.read(int(self.headers.get("content-length") or 0))
+        message = {"role": "assistant", "content": "I am old."}
+        body = json.dumps({"object": "list", "data": [{"id": "broken", "object": "model"}], "choices": [{"message": message}]}).encode()
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    do_GET = do_POST = answer
+http.server.ThreadingHTTPServer(("127.0.0.1", 8099), Old).serve_forever()
+"""
+    write("/tmp/old.py", program)
+    sh("systemd-run --quiet --unit=played-old python3 /tmp/old.py")
+    try:
+        endpoint = {"name": "old", "base_url": "http://127.0.0.1:8099/v1", "model": "broken"}
+        until("the old process answers", lambda: not module("endpoint_ready", endpoints=[endpoint], timeout=5)[0]["failed"], 60)
+        done = site(**with_broken(Broken("port_in_use", "")))
+        failure = state("broken").get("last_failure") or {}
+        assert done.rc != 0, done.output
+        assert "): port_in_use\n" in done.output, done.output
+        assert "older or foreign process" in done.output or "8099" in done.output
+        measured("port-taken, old process answers (port_in_use)", from_the_cause_to_the_end_of_the_play=done.ended - failure["at"])
+        result, waited = module("endpoint_ready", endpoints=[{**endpoint, "unit": "vllm@nobody.service"}], timeout=60, progress=False)
+        assert result["failed"], result
+        assert ": stale_server\n" in result["msg"], result["msg"]
+        measured("stale process (stale_server)", until_the_module_failed=waited)
+    finally:
+        sh("systemctl stop played-old")
+
+
+def test_a_wrong_flag_is_refused_before_the_swap() -> None:
+    services = [{**SERVICES[0], "engine_args": {"no-such-flag": 1}}, *SERVICES[1:]]
+    before = (pid("vllm@chat-a.service"), container("vllm-chat-a"), sh(f"cat {INSTANCES}/vllm/chat-a/config.yaml"))
+    done = site(inference_services=services)
+    assert done.rc != 0, done.output
+    assert "vllm/chat-a: bad_flag" in done.output, done.output
+    assert "unrecognized arguments: --no-such-flag" in done.output
+    assert "The old container still serves" in done.output
+    assert before == (pid("vllm@chat-a.service"), container("vllm-chat-a"), sh(f"cat {INSTANCES}/vllm/chat-a/config.yaml"))
+    measured("wrong-flag (bad_flag), refused before the swap", play=done.seconds)
+
+
+def test_a_broken_gateway_configuration_leaves_the_old_gateway() -> None:
+    before = (pid("litellm@gateway.service"), container("litellm-gateway"))
+    gateway = {"port": 8400, "settings": {"router_settings": {"routing_strategie": "simple-shuffle"}}}
+    done = site("--tags", "litellm", inference_gateway=gateway)
+    assert done.rc != 0, done.output
+    assert "routing_strategie is no setting of this LiteLLM" in done.output, done.output
+    assert before == (pid("litellm@gateway.service"), container("litellm-gateway"))
+    assert chat(url(), key()).status_code == 200
+    measured("broken gateway configuration", play=done.seconds)
+
+
+def test_a_full_disk_leaves_the_files_whole() -> None:
+    sums = f"cd {INSTANCES} && find . -type f ! -name full | sort | xargs sha256sum"
+    before = sh(sums)
+    sh(f"cp -a {INSTANCES} /tmp/instances && mount -t tmpfs -o size=256k,mode=0755 tmpfs {INSTANCES}")
+    sh(f"cp -a /tmp/instances/. {INSTANCES}/")
+    try:
+        node.run(f"dd if=/dev/zero of={INSTANCES}/full bs=1k")
+        changed = [{**service, "env": {"PLAYED": "1"}} for service in SERVICES]
+        done = site(inference_services=changed)
+        assert done.rc != 0, done.output
+        assert "no space left" in done.output, done.output
+        assert "the old files are whole" in done.output
+        assert sh(sums) == before
+        assert all(is_ready(unit) for unit in UNITS)
+        measured("full disk", play=done.seconds)
+    finally:
+        sh(f"umount {INSTANCES}; rm -rf /tmp/instances")
+    assert sh(sums) == before
+
+
+def test_an_image_that_is_there_needs_no_registry() -> None:
+    hosts = sh("cat /etc/hosts")
+    write("/etc/hosts", hosts + "\n127.0.0.1 registry.testbed\n")
+    try:
+        began = time.monotonic()
+        done = site(inference_services=[{**SERVICES[0], "pull": "always", "env": {"PLAYED": "2"}}, *SERVICES[1:]])
+        assert done.rc == 0, done.output
+        assert "cannot pull" in sh("journalctl --no-pager -t vllm-chat-a -g 'launcher: cannot pull'")
+        measured("registry down, image present: starts", play=time.monotonic() - began)
+    finally:
+        write("/etc/hosts", hosts + "\n")
+        restore()
+
+
+# ---------------------------------------------------------------- two runs
+
+
+def test_a_second_run_says_who_holds_the_lock() -> None:
+    holder = json.dumps({"pid": 4711, "user": "alice", "since": "yesterday"})
+    write("/run/gpu-inference/reconcile.lock", holder)
+    sh("systemd-run --quiet --unit=played-run flock /run/gpu-inference/reconcile.lock sleep 60")
+    try:
+        result, _ = module("container_units", kinds=["crawl4ai"], instances=[], lock_timeout=1)
+        assert "process 4711 of user alice" in result["msg"], result
+    finally:
+        sh("systemctl stop played-run")
+
+
+def variant(number: int) -> dict[str, Any]:
+    return {"inference_services": [*SERVICES[:2], {**SERVICES[2], "env": {"PLAYED": str(number)}}, SERVICES[3]]}
+
+
+def played(name: str) -> str:
+    return sh(f"docker inspect -f '{{{{json .Config.Env}}}}' vllm-{name}")
+
+
+def test_two_runs_at_once_do_not_interleave() -> None:
+    began = time.monotonic()
+    runs = [
+        subprocess.Popen(
+            playbook("--tags", "engines", **variant(number)),
+            cwd=PROJECT, env=ENVIRONMENT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )
+        for number in (11, 12)
+    ]  # fmt: skip
+    outputs = [one.communicate(timeout=900)[0] for one in runs]
+    # The run whose engine the other one replaced may say so; it must not be confused about anything else.
+    assert any(one.returncode == 0 for one in runs), outputs
+    all_ready()
+    environment = sh(f"cat {INSTANCES}/vllm/embedding/env")
+    number = 11 if "PLAYED=11" in environment else 12
+    assert f"PLAYED={number}" in played("embedding"), "container and folder differ"
+    assert one_copy("vllm-embedding")
+    measured("two runs at once", both=time.monotonic() - began, exit_codes=str([one.returncode for one in runs]))
+
+
+@pytest.mark.parametrize(
+    ("number", "task"),
+    [(21, "Keep the engines as declared"), (22, "Wait until every engine has answered"), (23, "Facts")],
+    ids=["reconciling", "waiting", "planning"],
+)
+def test_a_run_that_was_killed_is_repaired_by_the_next(number: int, task: str) -> None:
+    argv = playbook("--tags", "engines", **variant(number))
+    process = subprocess.Popen(
+        argv, cwd=PROJECT, env={**ENVIRONMENT, "PYTHONUNBUFFERED": "1"}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, start_new_session=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    for line in process.stdout:
+        if task in line and line.startswith("TASK"):
+            break
+    time.sleep(0.7)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    done = site(**variant(number))
+    assert done.rc == 0, done.output
+    assert f"PLAYED={number}" in played("embedding")
+    assert one_copy("vllm-embedding")
+    again = site(**variant(number))
+    assert "changed=0" in again.output, again.output
+    measured(f"ansible-playbook killed at '{task}'", next_run=done.seconds, then_changed=0)
+
+
+# ---------------------------------------------------------------- engines and launchers that die
+
+
+def test_an_engine_killed_comes_back_and_no_client_notices() -> None:
+    """One of two replicas under load."""
+    base, headers = url(), key()
+    stop, answers = threading.Event(), []
+
+    def client() -> None:
+        while not stop.is_set():
+            try:
+                answers.append(chat(base, headers).status_code)
+            except requests.RequestException as error:
+                answers.append(str(error))
+
+    clients = [threading.Thread(target=client) for _ in range(4)]
+    for one in clients:
+        one.start()
+    time.sleep(4)
+    before = len(answers)
+    old = container("vllm-chat-a")
+    sh("docker kill --signal KILL vllm-chat-a")
+    seconds = until("chat-a is back", lambda: container("vllm-chat-a") not in ("", old) and is_ready("vllm@chat-a.service"))
+    stop.set()
+    for one in clients:
+        one.join()
+    failed = [answer for answer in answers if answer != 200]
+    assert before > 0
+    assert failed == [], f"{len(failed)} of {len(answers)}: {failed[:5]}"
+    measured("one of two replicas killed under load", requests=len(answers), failed=len(failed), back_after=seconds)
+
+
+KILLS = {
+    "engine-killed": "kill -9 $(docker top vllm-chat-b -eo pid,args | grep -v docker-init | awk '/vllm|spawn_main/ {print $1}')",
+    "container-removed": "docker rm --force vllm-chat-b",
+}
+
+
+@pytest.mark.parametrize("name", list(KILLS))
+def test_an_engine_that_dies_is_back_by_itself(name: str) -> None:
+    old = container("vllm-chat-b")
+    began = now()
+    sh(KILLS[name])
+    seconds = until("chat-b is back", lambda: container("vllm-chat-b") not in ("", old) and is_ready("vllm@chat-b.service"))
+    assert one_copy("vllm-chat-b")
+    assert do_not_overlap(starts_since(began))
+    until("lock free", lock_is_free, 30)
+    measured(name, ready_again_after=seconds)
+
+
+def test_a_launcher_killed_while_serving_adopts_its_container() -> None:
+    old, process = container("vllm-chat-b"), pid("vllm@chat-b.service")
+    sh(f"kill -9 {process}")
+    seconds = until("a new launcher", lambda: pid("vllm@chat-b.service") not in (0, process) and is_ready("vllm@chat-b.service"))
+    assert container("vllm-chat-b") == old
+    assert lock_is_free()
+    measured("launcher killed while serving", ready_again_after=seconds)
+
+
+def test_a_launcher_killed_while_loading_adopts_its_container() -> None:
+    began = now()
+    sh("systemctl restart --no-block vllm@chat-b.service vllm@rerank.service")
+
+    def loading() -> bool:
+        return state("chat-b").get("loading") is True and state("chat-b").get("pid") == pid("vllm@chat-b.service") != 0
+
+    until("chat-b loads", loading)
+    time.sleep(1)
+    process, old = pid("vllm@chat-b.service"), container("vllm-chat-b")
+    sh(f"kill -9 {process}")
+    seconds = all_ready()
+    assert container("vllm-chat-b") == old, "the loading container was not adopted"
+    assert one_copy("vllm-chat-b")
+    spans = starts_since(began)
+    assert len(spans) == 2, spans
+    assert do_not_overlap(spans), spans
+    assert lock_is_free()
+    measured("launcher killed while loading, a neighbour waits", all_ready_after=seconds)
+
+
+def test_a_hung_engine_is_noticed_and_restarted() -> None:
+    old = container("vllm-chat-b")
+    sh("kill -STOP $(docker top vllm-chat-b -eo pid | tail -n +2)")
+    seconds = until("chat-b is back", lambda: container("vllm-chat-b") not in ("", old) and is_ready("vllm@chat-b.service"))
+    failure = state("chat-b")["last_failure"]
+    assert "hung: no sign of life for 30 s" in failure["message"], failure
+    measured("engine hung (SIGSTOP), watchdog 30 s", ready_again_after=seconds)
+
+
+def test_a_restart_of_docker_costs_nothing() -> None:
+    before = [(container(f"vllm-{name}"), pid(f"vllm@{name}.service")) for name in ENGINES]
+    sh("systemctl restart docker")
+    seconds = all_ready()
+    time.sleep(3)
+    assert [(container(f"vllm-{name}"), pid(f"vllm@{name}.service")) for name in ENGINES] == before
+    assert chat(url(), key()).status_code == 200
+    measured("Docker daemon restarted", all_ready_after=seconds, restarts=0)
+
+
+def test_a_rebooted_node_comes_back_in_order() -> None:
+    began = now()
+    docker("restart", "--time", "60", NODE)
+    until("systemd answers", lambda: node.run("systemctl is-system-running").stdout.strip() in ("running", "degraded"), 120)
+    booted = now() - began
+    seconds = booted + all_ready()
+    spans = [span for span in starts_since(began) if span[0] >= began]
+    assert sorted(span[2] for span in spans) == sorted(f"vllm-{name}" for name in ENGINES), spans
+    assert do_not_overlap(spans), spans
+    assert lock_is_free()
+    until("the gateway serves", lambda: chat(url(), key()).status_code == 200, 120)
+    measured("reboot, four engines on one lock", system_up=booted, all_ready_after=seconds, starts=len(spans), overlaps=0)
+
+
+# ---------------------------------------------------------------- what leaves
+
+
+def foreign() -> None:
+    """Somebody else's container, unit and folder with names like ours."""
+    if container("vllm-mine") == "":
+        sh(f"docker run --detach --name vllm-mine --entrypoint sleep {IMAGE} infinity")
+    write("/etc/systemd/system/vllm-mine.service", "[Service]\nExecStart=/bin/sleep infinity\n")
+    sh(f"mkdir -p {INSTANCES}/vllm/mine && echo mine > {INSTANCES}/vllm/mine/notes && systemctl daemon-reload && systemctl start vllm-mine")
+
+
+def foreign_is_whole() -> bool:
+    return (
+        container("vllm-mine").endswith(" true")
+        and node.service("vllm-mine").is_running
+        and bool(node.file("/etc/systemd/system/vllm-mine.service").exists)
+    )
+
+
+def test_status_stop_and_start() -> None:
+    table = run(playbook(name="status.yml"))
+    assert table.rc == 0, table.output
+    for word in (*ENGINES, "gateway", "ready"):
+        assert word in table.output
+    assert "changed=0" in table.output
+    done = run(playbook(name="stop.yml", only_service="rerank"))
+    assert done.rc == 0, done.output
+    assert node.run("systemctl is-active vllm@rerank").stdout.strip() == "inactive"
+    assert container("vllm-rerank") == ""
+    assert all(is_ready(unit) for unit in UNITS if "rerank" not in unit)
+    stopped = run(playbook(name="status.yml", only_service="rerank"))
+    assert "stopped" in stopped.output, stopped.output
+    begun = run(playbook(name="start.yml", only_service="rerank"))
+    assert begun.rc == 0, begun.output
+    assert is_ready("vllm@rerank.service")
+    measured("status.yml, stop.yml, start.yml of one service", status=table.seconds, stop=done.seconds, start=begun.seconds)
+
+
+def test_what_left_the_inventory_goes_and_nothing_else() -> None:
+    foreign()
+    gone = SERVICES[3]["model"]
+    done = site(
+        "--tags", "engines,litellm", inference_services=SERVICES[:3], inference_models={k: v for k, v in MODELS.items() if k != gone}
+    )
+    assert done.rc == 0, done.output
+    assert container(f"vllm-{gone}") == ""
+    assert node.run(f"systemctl is-active vllm@{gone}").stdout.strip() == "inactive"
+    assert not node.file(f"{INSTANCES}/vllm/{gone}").exists
+    assert not node.file(f"/etc/systemd/system/gpu-inference.target.wants/vllm@{gone}.service").exists
+    served = {model["id"] for model in requests.get(f"{url()}/v1/models", headers=key(), timeout=30).json()["data"]}
+    assert gone not in served
+    assert "chat" in served
+    assert foreign_is_whole()
+    assert node.file(f"{INSTANCES}/vllm/mine/notes").exists
+    measured("service left the inventory: stopped, removed, not routed", play=done.seconds)
+
+
+def test_remove_takes_all_that_is_ours_and_nothing_else() -> None:
+    foreign()
+    refused = run(playbook(name="remove.yml"))
+    assert refused.rc != 0
+    assert "remove_confirmed=true" in refused.output
+    done = run(playbook(name="remove.yml", remove_confirmed=True))
+    assert done.rc == 0, done.output
+    assert sh("docker ps -aq --filter label=io.llmops.gpu-inference.owner") == ""
+    assert node.run("systemctl list-units --all --plain --no-legend 'vllm@*' 'litellm@*' gpu-inference.target").stdout == ""
+    for path in ("/usr/local/lib/gpu-inference", "/etc/systemd/system/vllm@.service", "/run/gpu-inference"):
+        assert not node.file(path).exists, path
+    assert node.file("/var/lib/gpu-inference").exists, "models were not to be removed"
+    assert foreign_is_whole()
+    measured("remove.yml", play=done.seconds)
