@@ -24,3 +24,10 @@ def test_an_engine_is_watched_by_port_and_unit() -> None:
         }
     ]
     assert "api_key" not in container_unit_endpoints([container_unit(instance)])[0]
+
+
+def test_an_answer_must_come_from_the_configuration_of_this_run() -> None:
+    unit = {"kind": "vllm", "name": "chat", "probe": {"base_url": "http://127.0.0.1:8070/v1"}}
+    reconciled = {"vllm/chat": {"config_hash": "abc"}, "vllm/other": {"config_hash": "def"}}
+    assert container_unit_endpoints([unit], reconciled)[0]["config_hash"] == "abc"
+    assert "config_hash" not in container_unit_endpoints([unit], {})[0]
