@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
@@ -22,8 +22,10 @@ def _explained(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def litellm_endpoints(gateway: Mapping[str, Any], host: str, secrets: Mapping[str, str] | None = None) -> dict[str, list[dict[str, Any]]]:
-    endpoints = _litellm.build_endpoints(gateway, host)
+def litellm_endpoints(
+    gateway: Mapping[str, Any], host: str, secrets: Mapping[str, str] | None = None, away: Collection[str] = ()
+) -> dict[str, list[dict[str, Any]]]:
+    endpoints = _litellm.build_endpoints(gateway, host, away)
     return {view: _litellm.with_keys(items, secrets or {}) for view, items in endpoints.items()}
 
 

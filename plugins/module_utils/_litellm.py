@@ -33,6 +33,8 @@ DEFAULT_TIMEOUT = 600
 DEFAULT_STREAM_TIMEOUT = 120
 DEFAULT_CACHE_TTL = 600
 DEFAULT_HEALTH_CHECK_INTERVAL = 60
+#: Attempts after the first to reach a server: 1 + 2 + 4 seconds in all.
+CONNECT_RETRIES = 2
 #: How long a failed backend is left out when others serve the same model.
 COOLDOWN_TIME = 30
 #: A client's own 404 would otherwise take the only backend of a model out for everybody.
@@ -524,14 +526,19 @@ def build_policy(gateway: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     }
 
 
-def build_endpoints(gateway: t.Mapping[str, t.Any], host: str) -> dict[str, list[dict[str, t.Any]]]:
+def build_endpoints(gateway: t.Mapping[str, t.Any], host: str, away: t.Collection[str] = ()) -> dict[str, list[dict[str, t.Any]]]:
     """What ``endpoint_ready`` is to ask: ``gateway`` from the host through the gateway, ``engines`` from inside the gateway's container.
 
-    ``key_variable`` takes the place of the key; the role puts the value in at the last moment.
+    ``key_variable`` takes the place of the key; the role puts the value in at the last moment. Nobody waits for engines on hosts that are
+    ``away``, nor for models that only those serve; their routes stay.
     """
     base_url = f"{gateway_url(str(gateway.get('bind') or ''), int(gateway.get('port') or 8400))}/v1"
     through: list[dict[str, t.Any]] = []
     engines: list[dict[str, t.Any]] = []
+
+    def waited_for(backend: Backend) -> bool:
+        return backend.health and backend.host not in away
+
     for model in models_of(gateway):
         through.append(
             {
@@ -543,7 +550,7 @@ def build_endpoints(gateway: t.Mapping[str, t.Any], host: str) -> dict[str, list
                 "modalities": list(model.modalities),
                 "model": model.name,
                 "key_variable": MASTER_KEY_VARIABLE,
-                "required": any(backend.health for backend in model.backends),
+                "required": any(map(waited_for, model.backends)),
             }
         )
         if model.capability == "embedding" and model.dimension:
@@ -557,7 +564,7 @@ def build_endpoints(gateway: t.Mapping[str, t.Any], host: str) -> dict[str, list
                 "capability": model.capability,
                 "modalities": list(model.modalities),
                 "model": backend.model,
-                "required": backend.health,
+                "required": waited_for(backend),
             }
             if backend.key_variable:
                 endpoint["key_variable"] = backend.key_variable
@@ -709,6 +716,9 @@ def container_unit(
         "--security-opt",
         "no-new-privileges",
     ]
+    if "host" not in networks:
+        # A host that is off answers nothing at all. The kernel would try for two minutes, and every first request would wait so long.
+        docker += ["--sysctl", f"net.ipv4.tcp_syn_retries={CONNECT_RETRIES}"]
     if memory_limit:
         docker += ["--memory", str(memory_limit)]
     if user:

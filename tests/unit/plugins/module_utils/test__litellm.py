@@ -298,6 +298,11 @@ def test_unit_container() -> None:
     assert made["probe"]["model"] == "chat"
 
 
+@pytest.mark.parametrize(("networks", "expected"), [(["inference", "inference_engines"], True), (["host"], False)])
+def test_a_host_that_is_off_costs_seconds(networks: list[str], expected: bool) -> None:
+    assert ("net.ipv4.tcp_syn_retries=2" in unit(networks=networks)["docker_arguments"]) is expected
+
+
 @pytest.mark.parametrize(
     ("bind", "published", "url"),
     [
@@ -333,6 +338,18 @@ def test_policy_knows_the_limit_of_every_alias() -> None:
     assert "/raw" in policy["client_routes"]
 
 
+@pytest.mark.parametrize(
+    ("away", "engines", "through"),
+    [((), [True, True], True), (("n1",), [False, True], True), (("n1", "n2"), [False, False], False)],
+    ids=["nobody", "one", "all"],
+)
+def test_nobody_waits_for_hosts_that_are_away(away: tuple[str, ...], engines: list[bool], through: bool) -> None:
+    given = gateway(model(backends=[backend(), backend(id="chat-n2", host="n2", url="http://n2:8070/v1")]))
+    endpoints = _litellm.build_endpoints(given, "n1", away)
+    assert [item["required"] for item in endpoints["engines"]] == engines
+    assert [item["required"] for item in endpoints["gateway"]] == [through]
+
+
 def test_endpoints() -> None:
     given = gateway(
         model(
@@ -349,6 +366,7 @@ def test_endpoints() -> None:
         ("http://vllm-chat:8000/v1", True),
         ("http://lab:1/v1", False),
     ]
+    assert endpoints["gateway"][0]["required"]
     keyed = _litellm.with_keys(endpoints["engines"], {"ENGINE_KEY_N1": "secret"})
     assert [item.get("api_key") for item in keyed] == ["secret", None]
     assert all("key_variable" not in item for item in keyed)
