@@ -61,8 +61,8 @@ WantedBy=multi-user.target
 
 
 def packages(version: str) -> dict[str, tuple[str, Mapping[str, str]]]:
-    """Name -> dependencies and files. Since 1.18 all four must have exactly one version."""
-    exact = f"(= {version})"
+    """Name -> dependencies and files. Only since 1.18 do the packages themselves insist on one version for all four."""
+    exact = f"(= {version})" if version >= "1.18" else "(>= 1.10)"
     upstream = version.split("-")[0]
     runtime = (HERE / "packages/nvidia-container-runtime").read_text(encoding="utf-8")
     return {
