@@ -5,7 +5,9 @@
 #
 # sanity.sh [ARGUMENT...]: ansible-test sanity, without Docker. Arguments go to ansible-test, for example: --test validate-modules
 #
-# ansible-test wants the collection in a folder of its name, outside any other work tree, so it gets a copy.
+# ansible-test wants the collection in a folder of its name, outside any other work tree, so it gets a copy of what is published
+# (tests/unit/repository/test_package.py checks that). Our own tests are left to ruff, mypy, yamllint and shellcheck: they need not run
+# with the Pythons of managed nodes.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 root=$PWD
@@ -13,7 +15,8 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 collection=$work/ansible_collections/llmops/gpu_inference
 mkdir -p "$collection"
-git ls-files -z --cached --others --exclude-standard -- ':!collections' ':!playbooks/group_vars' |
+git ls-files -z --cached --others --exclude-standard -- \
+    LICENSE README.md CHANGELOG.md galaxy.yml changelogs docs meta playbooks ':!playbooks/group_vars' plugins roles tests/sanity |
     while IFS= read -rd '' file; do if [ -e "$file" ]; then printf '%s\0' "$file"; fi; done |
     tar --null --files-from=- --create --file=- | tar --extract --file=- --directory="$collection"
 

@@ -177,7 +177,6 @@ class Prober(t.Protocol):
 
     def finished(self, wait: float) -> list[tuple[int, Observation]]:
         """What has been answered; waits up to `wait` seconds for the first answer."""
-        ...
 
 
 Watch = t.Callable[[t.Sequence[str]], t.Mapping[str, UnitView]]

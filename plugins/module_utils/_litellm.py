@@ -18,7 +18,7 @@ import re
 import typing as t
 from dataclasses import dataclass
 
-import yaml
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plain import plain, yaml_text
 
 CONFIG_DIR = "/etc/litellm"
 CONTAINER_PORT = 4000
@@ -634,33 +634,7 @@ def secret_environment(secrets: t.Mapping[str, t.Any]) -> dict[str, str]:
 
 def config_text(config: t.Mapping[str, t.Any]) -> str:
     """``config.yaml`` as written: stable, so that its hash tells whether the gateway must restart."""
-    return "---\n# Managed by llmops.gpu_inference: changes made here are lost.\n" + _dump(config)
-
-
-def _plain(value: t.Any) -> t.Any:
-    """Copies of Python's own types, each by itself: Ansible's marked strings and lazy containers mean nothing to YAML."""
-    if isinstance(value, t.Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    for kind in (str, bool, int, float):
-        if isinstance(value, kind):
-            return kind(value)
-    return value
-
-
-class _PlainDumper(yaml.SafeDumper):
-    """No anchors: what two deployments share stays readable in each."""
-
-    def ignore_aliases(self, data: t.Any) -> bool:
-        return True
-
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> t.Any:
-        return super().increase_indent(flow, False)
-
-
-def _dump(data: t.Any) -> str:
-    return str(yaml.dump(_plain(data), Dumper=_PlainDumper, sort_keys=False, allow_unicode=True, width=1000, default_flow_style=False))
+    return "---\n# Managed by llmops.gpu_inference: changes made here are lost.\n" + yaml_text(config)
 
 
 def client_key_digests(client_keys: t.Mapping[str, str] | None) -> str:
@@ -673,7 +647,7 @@ def gateway_files(
     config: t.Mapping[str, t.Any], policy: t.Mapping[str, t.Any], plugins: t.Mapping[str, str] | None = None
 ) -> dict[str, str]:
     """Everything that lies in ``/etc/litellm`` of the container."""
-    files = {"config.yaml": config_text(config), "policy.json": json.dumps(_plain(policy), indent=2, sort_keys=True) + "\n"}
+    files = {"config.yaml": config_text(config), "policy.json": json.dumps(plain(policy), indent=2, sort_keys=True) + "\n"}
     files.update({name: text if text.endswith("\n") else text + "\n" for name, text in (plugins or {}).items()})
     return dict(sorted(files.items()))
 

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 
 def plain(value: Any) -> Any:
     """The same value from exact dicts, lists, strings and numbers."""
@@ -26,5 +24,11 @@ def plain(value: Any) -> Any:
 
 
 def yaml_text(value: Any) -> str:
-    """A YAML document with keys in their given order and no folded lines."""
-    return str(yaml.safe_dump(plain(value), sort_keys=False, allow_unicode=True, width=10_000))
+    """A YAML document with keys in their given order, indented lists and no folded lines."""
+    import yaml  # here, because everything else works without PyYAML too
+
+    class Dumper(yaml.SafeDumper):
+        def increase_indent(self, flow: bool = False, indentless: bool = False) -> Any:
+            return super().increase_indent(flow, False)
+
+    return str(yaml.dump(plain(value), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=10_000))

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -206,7 +207,7 @@ class Fields:
                 self.add(key, None, f"is required: {what} from {minimum} to {maximum}")
             return None
         number = exact_number(value) if isinstance(value, str) else value
-        if isinstance(number, bool) or not isinstance(number, (int, float)) or number != number or number in (float("inf"), float("-inf")):
+        if isinstance(number, bool) or not isinstance(number, (int, float)) or (isinstance(number, float) and not math.isfinite(number)):
             number = None
         if number is None or number != int(number) or not minimum <= number <= maximum:
             upper = f" to {maximum}" if maximum < 2**53 else " up"
