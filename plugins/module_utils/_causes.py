@@ -361,6 +361,7 @@ _RULES: tuple[_Rule, ...] = (
         kinds=("ollama",),
     ),
     # Model
+    _rule(Cause.BAD_MODEL, r"bind source path does not exist", kinds=("vllm",)),
     _rule(
         Cause.BAD_MODEL,
         r"GatedRepoError|gated repo|Access to model \S+ is restricted|Invalid credentials in Authorization header"

@@ -254,7 +254,8 @@ def docker_arguments(instance: Mapping[str, Any], *, data_dir: str, huggingface_
     mounts = list(instance.get("mounts") or [])
     model = str(instance["model"])
     if model.startswith("/") and not any(model == m["target"] or model.startswith(m["target"].rstrip("/") + "/") for m in mounts):
-        mounts.insert(0, {"source": model, "target": model, "read_only": True})
+        # Not --volume: for a path that does not exist Docker would make an empty folder, and the engine speak of a wrong repository.
+        arguments += ["--mount", f"type=bind,source={model},target={model},readonly"]
     for mount in mounts:
         arguments += volume(mount["source"], mount["target"], read_only=bool(mount.get("read_only")))
     if instance.get("device") == "cpu" and instance.get("memory_mib"):

@@ -221,6 +221,11 @@ RECORDED = [
         "image_missing",
     ),
     ("docker", "no matching manifest for linux/arm64/v8 in the manifest list entries", "image_missing"),
+    (
+        "vllm",
+        'Error response from daemon: invalid mount config for type "bind": bind source path does not exist: /srv/models/nothing',
+        "bad_model",
+    ),
     ("docker", "Error response from daemon: No such image: vllm/vllm-openai:v9.9", "image_missing"),
     ("docker", 'Error response from daemon: Get "https://reg:5000/v2/": x509: certificate signed by unknown authority', "registry_tls"),
     (

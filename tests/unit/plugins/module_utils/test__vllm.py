@@ -110,7 +110,7 @@ def test_keys_are_in_the_secret_environment_alone() -> None:
 
 def test_local_model_is_mounted_read_only_and_gets_no_hub_token() -> None:
     unit = container_unit(instance(model="/srv/models/tiny-chat"), huggingface_token="hf-token-1")
-    assert "/srv/models/tiny-chat:/srv/models/tiny-chat:ro" in unit["docker_arguments"]
+    assert "type=bind,source=/srv/models/tiny-chat,target=/srv/models/tiny-chat,readonly" in unit["docker_arguments"]
     assert unit["secret_environment"] == {}
 
 
