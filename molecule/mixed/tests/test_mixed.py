@@ -261,7 +261,8 @@ def _all_back(client: dict[str, str]) -> Iterator[None]:
     for name in (SERVER, BOARD):
         subprocess.run(["docker", "unpause", name], capture_output=True, check=False)
         docker("start", name)
-    server.check_output("systemctl start vllm@chat.service")
+    # A host that boots has no systemd to talk to at first.
+    wait_until(f"{SERVER} is ready", lambda: server.run("systemctl start vllm@chat.service").rc == 0)
     wait_until(f"{BOARD} is ready", lambda: board.run("systemctl is-active --quiet ollama@11434.service").rc == 0)
     wait_until("the first in order serves again", lambda: chat(client).headers.get("x-litellm-model-id") == ON_SERVER)
 
@@ -290,8 +291,9 @@ def test_a_host_that_is_off_keeps_its_route_and_stops_nobody(client: dict[str, s
     before = deployed()
     tally = loop("the first host is off", client, lambda: docker("stop", "--time", "5", SERVER))
     assert tally.served[ON_BOARD] >= REQUESTS - REQUESTS // 4
-    done = site()
-    assert "unreachable=1" in recap(done, SERVER)
+    done = site("--tags", "litellm")
+    # The connection to a container that is off counts as failed, one by SSH as unreachable.
+    assert "unreachable=1" in recap(done, SERVER) or "failed=1" in recap(done, SERVER), recap(done, SERVER)
     for host in (BOARD, GATEWAY):
         assert "changed=0" in recap(done, host), recap(done, host)
         assert "failed=0" in recap(done, host), done.stdout[-4000:]
