@@ -276,6 +276,7 @@ def main() -> None:
                 },
             },
             "passthrough": {
+                "no_log": False,
                 "type": "list",
                 "elements": "dict",
                 "default": [],

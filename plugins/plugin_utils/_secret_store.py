@@ -17,7 +17,7 @@ from pathlib import Path
 # LiteLLM refuses an unset, blank or documented example key (proxy/auth/master_key_boot_check.py); vLLM takes an empty key
 # as "no key". Anything shorter than this is guessed, not known.
 MINIMUM_LENGTH = 16
-EXAMPLES = frozenset({"sk-1234", "token-abc123", "changeme", "your-api-key"})
+PLACEHOLDERS = frozenset({"sk-1234", "token-abc123", "changeme", "your-api-key"})
 
 
 class SecretError(Exception):
@@ -28,7 +28,7 @@ def check_strength(variable: str, value: str) -> None:
     """Refuse what is no secret."""
     if value != value.strip() or not value.isprintable() or any(character.isspace() for character in value):
         raise SecretError(f"{variable}: contains blanks or control characters. Remove them, env files can't carry them.")
-    if value.lower() in EXAMPLES:
+    if value.lower() in PLACEHOLDERS:
         raise SecretError(f"{variable}: is the example key of a documentation. Use a random text, for example from `openssl rand -hex 24`.")
     if len(value) < MINIMUM_LENGTH:
         raise SecretError(
