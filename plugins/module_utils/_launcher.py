@@ -864,7 +864,9 @@ class Launcher:
 
     def classify(self, lines: Sequence[str], what: str, exit_code: int | None = None, oom_killed: bool = False) -> Diagnosis:
         found = classify_log(self.kind, lines, exit_code=exit_code, oom_killed=oom_killed)
-        message = found.message or (lines[-1] if lines else "no output")
+        last = lines[-1].strip() if lines else "no output"
+        # Of a docker command its own words say more than that they are not known here.
+        message = last if found.cause is Cause.UNKNOWN and "exit code" not in what else found.message or last
         return replace(found, message=message if what in message or "exit code" in message else f"{what}: {message}")
 
     def load(self) -> None:

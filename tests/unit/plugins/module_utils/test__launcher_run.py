@@ -1,0 +1,361 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Whole lives of an instance: the real launcher, a played docker command and a played engine."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import played_docker
+from support.ollama import played_ollama
+from support.played_server import Play, Server
+
+from ansible_collections.llmops.gpu_inference.plugins.module_utils import _launcher as launcher
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import LABEL, OWNER, FileLock, Paths, write_atomically
+
+pytestmark = pytest.mark.slow
+KEY = "key-0123456789-engine"
+IMAGE = "vllm/vllm-openai:v0.32.0"
+
+
+class Node:
+    """A node with one instance, and the launcher's process as a thread."""
+
+    def __init__(self, folder: Path, kind: str = "vllm") -> None:
+        self.kind = kind
+        program = folder / "docker"
+        shutil.copy(played_docker.__file__, program)
+        program.chmod(0o755)
+        self.docker = played_docker.Played(folder)
+        self.paths = Paths(folder / "instances", folder / "run", str(program))
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(str(folder / "notify"))
+        self.address = str(folder / "notify")
+        self.notified = ""
+        threading.Thread(target=self.listen, daemon=True).start()
+        self.play(images=[IMAGE])
+
+    def play(self, **what: Any) -> None:
+        write_atomically(self.docker.folder / "play.json", json.dumps(what))
+
+    def instance(self, base_url: str | None, **changes: Any) -> None:
+        service = {
+            "owner": OWNER,
+            "kind": self.kind,
+            "name": "chat",
+            "image": IMAGE,
+            "config_hash": "abc",
+            "locks": ["GPU-a"],
+            "networks": ["inference_engines", "extra"],
+            "secret_names": ["VLLM_API_KEY"],
+            "start_timeout": 30,
+            "stop_timeout": 1,
+            "watchdog": 2,
+            "drop_page_cache": False,
+            "probe": {"base_url": base_url, "model": "chat", "api_key_variable": "VLLM_API_KEY"} if base_url else None,
+            **changes,
+        }
+        folder = self.paths.folder(self.kind, "chat")
+        write_atomically(folder / "service.json", json.dumps(service))
+        write_atomically(folder / "env", f"VLLM_API_KEY={KEY}\n")
+
+    def start(self) -> launcher.Launcher:
+        self.out = io.BytesIO()
+        self.launcher = launcher.Launcher(self.kind, "chat", self.paths, launcher.Notifier(self.address), self.out)
+        self.code: int | None = None
+
+        def body() -> None:
+            try:
+                code = self.launcher.run()
+            except launcher.Reload:
+                self.launcher.let_go()
+                code = -1
+            for lock in (self.launcher.own_lock, *self.launcher.locks):
+                lock.release()  # a process that ends loses its locks
+            self.code = code
+
+        self.thread = threading.Thread(target=body, daemon=True)
+        self.thread.start()
+        return self.launcher
+
+    def state(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.paths.state(self.kind, "chat").read_text(encoding="utf-8"))
+        return found
+
+    def until(self, phase: str) -> dict[str, Any]:
+        return wait_for(lambda: self.paths.state(self.kind, "chat").exists() and self.state()["phase"] == phase and self.state(), self.said)
+
+    def ends(self) -> int:
+        self.thread.join(60)
+        assert not self.thread.is_alive(), self.said()
+        assert self.code is not None
+        return self.code
+
+    def stop(self) -> int:
+        self.launcher.on_signal(signal.SIGTERM, None)
+        return self.ends()
+
+    def said(self) -> str:
+        return self.out.getvalue().decode()
+
+    def calls(self) -> list[str]:
+        path = self.docker.folder / "calls"
+        return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+
+    def listen(self) -> None:
+        """As systemd does, at once: a full socket would stop the launcher."""
+        while True:
+            text = self.socket.recv(65536).decode()
+            if text == "closed":
+                self.socket.close()
+                return
+            self.notified += text + "\n"
+
+    def close(self) -> None:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
+            client.sendto(b"closed", self.address)
+
+
+def wait_for(what: Callable[[], Any], said: Callable[[], str], seconds: float = 60.0) -> Any:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = what()
+        if found:
+            return found
+        time.sleep(0.05)
+    raise AssertionError(said())
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[Node]:
+    made = Node(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def engine() -> Iterator[Server]:
+    played = Server(Play(key=KEY)).start()
+    yield played
+    played.stop()
+
+
+def container(name: str = "vllm-chat", **labels: str) -> dict[str, Any]:
+    own = {"owner": OWNER, "instance": "vllm/chat", "config-hash": "abc", "locks": "GPU-a", **labels}
+    return {
+        "Id": f"id-of-{name}",
+        "Name": f"/{name}",
+        "State": {"Running": True, "ExitCode": 0, "StartedAt": "2026-11-20T10:00:00Z"},
+        "Config": {"Labels": {LABEL + key: value for key, value in own.items()}},
+    }
+
+
+def test_a_good_life(node: Node, engine: Server) -> None:
+    node.play(images=[], pull=[0, "v0.32.0: Pulling from vllm"], run=[0, "downloaded"], log=[f"INFO key is {KEY}", "INFO up"])
+    node.instance(engine.base_url, download_command=["-c", "get"], drop_page_cache=False)
+    node.start()
+    state = node.until("ready")
+    assert (state["container_id"], state["failures"], state["loading"]) == ("id-of-vllm-chat", 0, False)
+    wait_for(lambda: "READY=1" in node.notified, node.said)
+    wait_for(lambda: not node.launcher.locks[0].held, node.said)
+    wait_for(lambda: "WATCHDOG=1" in node.notified, node.said)
+    assert node.stop() == launcher.EXIT_STOPPED
+    assert node.state()["phase"] == "stopped"
+    assert node.docker.containers() == []
+    assert KEY not in node.said()
+    assert "network connect extra id-of-vllm-chat" in node.calls()
+    assert f"pull {IMAGE}" in node.calls()
+
+
+@pytest.mark.parametrize(
+    ("play", "changes", "code", "cause", "text"),
+    [
+        ({"images": []}, {"pull": "never"}, 1, "image_missing", "pull is 'never'"),
+        ({"pull": [1, "dial tcp: lookup registry: no such host"]}, {}, 1, None, "cannot pull"),
+        ({"create": [125, "Error response from daemon: something odd"]}, {}, 1, None, "docker create failed"),
+        ({"start": [1, "could not select device driver nvidia"]}, {}, 78, "runtime_missing", ""),
+        ({"network": [1, "network extra not found"]}, {}, 1, None, "docker network connect extra failed"),
+        ({"run": [1, "something broke"]}, {"download_command": ["x"]}, 1, "download_failed", "something broke"),
+        ({"exit": 2, "log": ["vllm serve: error: unrecognized arguments: --x"]}, {}, 78, "bad_flag", ""),
+        ({"exit": 3, "log": ["nothing known"]}, {}, 1, "unknown", "exit code 3"),
+        ({}, {"image": ""}, 78, "unknown", "no image"),
+    ],
+)
+def test_starts_that_fail(node: Node, play: dict[str, Any], changes: dict[str, Any], code: int, cause: str | None, text: str) -> None:
+    node.play(**{"images": [] if "pull" in play else [IMAGE], **play})
+    node.instance("http://127.0.0.1:9/v1", **changes)
+    node.start()
+    assert node.ends() == code, node.said()
+    state = node.state()
+    assert state["phase"] == "failed"
+    assert cause in (None, state["cause"])
+    assert text in state["message"]
+    assert node.docker.containers() == []
+    history = json.loads(node.paths.history("vllm", "chat").read_text(encoding="utf-8"))
+    assert history["failures"] == (0 if code == 78 else 1)
+
+
+def test_a_container_of_somebody_else_stays(node: Node) -> None:
+    node.docker.write(container(owner="me"))
+    node.instance(None)
+    node.start()
+    assert node.ends() == launcher.EXIT_PERMANENT
+    assert "not ours" in node.state()["message"]
+    assert node.docker.find("vllm-chat")
+
+
+def test_a_killed_launcher_leaves_a_container_that_the_next_adopts(node: Node, engine: Server) -> None:
+    node.docker.write(container())
+    node.instance(engine.base_url)
+    node.start()
+    assert node.until("ready")["container_id"] == "id-of-vllm-chat"
+    node.launcher.on_signal(signal.SIGHUP, None)
+    assert node.ends() == -1
+    node.start()
+    wait_for(lambda: "adopts the running container" in node.said() and "READY=1" in node.notified, node.said)
+    assert not any(call.startswith("create") for call in node.calls())
+    # It ends by itself: a failure, and the next attempt is the second.
+    node.docker.log("RuntimeError: CUDA error: an illegal memory access was encountered")
+    node.docker.end("vllm-chat", 1)
+    assert node.ends() == launcher.EXIT_FAILED
+    assert node.state()["failures"] == 1
+
+
+def test_an_outdated_container_is_replaced_and_one_that_vanishes_is_a_failure(node: Node, engine: Server) -> None:
+    node.docker.write(container(**{"config-hash": "old"}))
+    node.instance(engine.base_url)
+    node.start()
+    node.until("ready")
+    assert [call.split()[0] for call in node.calls()].count("create") == 1
+    node.docker.remove("vllm-chat")
+    assert node.ends() == launcher.EXIT_FAILED
+    assert "removed by somebody else" in node.state()["message"]
+
+
+def test_a_hung_engine_is_started_anew(node: Node, engine: Server) -> None:
+    node.instance(engine.base_url)
+    node.start()
+    node.until("ready")
+    engine.change(hang=60.0)
+    assert node.ends() == launcher.EXIT_FAILED
+    assert node.state()["message"].startswith("hung: no sign of life for 2 s")
+
+
+def test_a_start_has_a_time_limit(node: Node) -> None:
+    node.instance("http://127.0.0.1:9/v1", start_timeout=1)
+    node.start()
+    assert node.ends() == launcher.EXIT_FAILED
+    assert (node.state()["cause"], "not ready within 1 s" in node.state()["message"]) == ("timeout", True)
+
+
+def test_without_a_probe_running_is_enough(node: Node) -> None:
+    node.instance(None, watchdog=0)
+    node.start()
+    node.until("ready")
+    assert node.stop() == launcher.EXIT_STOPPED
+
+
+def test_docker_goes_away_for_a_moment(node: Node, engine: Server) -> None:
+    node.instance(engine.base_url)
+    node.start()
+    node.until("ready")
+    node.play(images=[IMAGE], down=True)
+    wait_for(lambda: "Docker does not answer" in node.said(), node.said)
+    node.play(images=[IMAGE])
+    wait_for(lambda: "Docker is back" in node.said(), node.said)
+    assert node.state()["phase"] == "ready"
+    assert node.stop() == launcher.EXIT_STOPPED
+
+
+def test_a_start_waits_for_docker_and_can_be_stopped(node: Node) -> None:
+    node.play(down=True)
+    node.instance(None)
+    node.start()
+    wait_for(lambda: len(node.calls()) > 1, node.said)
+    node.play(images=[IMAGE])
+    assert node.stop() == launcher.EXIT_STOPPED
+
+
+def test_the_gpu_is_waited_for(node: Node, engine: Server) -> None:
+    holder = FileLock(node.paths.gpu_lock("GPU-a"))
+    assert holder.try_lock("vllm@ocr.service 1\n")
+    node.docker.write(container("vllm-ocr", instance="vllm/ocr"))
+    loading = {"container_id": "id-of-vllm-ocr", "phase": "loading_weights", "loading": True}
+    write_atomically(node.paths.state("vllm", "ocr"), json.dumps(loading))
+    node.instance(engine.base_url)
+    node.start()
+    assert node.until("waiting_for_gpu")["detail"] == "held by vllm@ocr.service"
+    holder.release()
+    wait_for(lambda: node.state()["detail"] == "vllm/ocr still loads", node.said)
+    write_atomically(node.paths.state("vllm", "ocr"), json.dumps({**loading, "phase": "ready", "loading": False}))
+    node.until("ready")
+    assert node.stop() == launcher.EXIT_STOPPED
+
+
+def test_a_loading_neighbour_without_launcher_is_removed(node: Node, engine: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launcher, "NEIGHBOUR_GRACE", 0.0)
+    node.docker.write(container("vllm-ocr", instance="vllm/ocr"))
+    node.instance(engine.base_url)
+    node.start()
+    node.until("ready")
+    assert node.docker.find("vllm-ocr") is None
+    assert node.stop() == launcher.EXIT_STOPPED
+
+
+def test_failures_count_until_it_is_given_up(node: Node) -> None:
+    node.play(images=[IMAGE], exit=3, log=["nothing known"])
+    node.instance(None, restart_limit=2)
+    node.start()
+    assert node.ends() == launcher.EXIT_FAILED
+    node.start()
+    assert node.ends() == launcher.EXIT_PERMANENT
+    assert (node.state()["cause"], node.state()["permanent"]) == ("crash_loop", True)
+
+
+@pytest.mark.parametrize(("model", "code"), [("tiny:1", 0), ("missing:1", 78)])
+def test_ollama_pulls_its_models_through_its_server(tmp_path: Path, model: str, code: int) -> None:
+    node = Node(tmp_path, "ollama")
+    with played_ollama(tmp_path / "models") as url:
+        probe = {"base_url": f"{url}/v1", "level": "health", "health_path": "/", "model": model}
+        node.instance(None, probe=probe, pull_models=[model])
+        node.start()
+        if code == 0:
+            node.until("ready")
+            time.sleep(1.5)
+            assert node.stop() == launcher.EXIT_STOPPED
+        else:
+            assert node.ends() == code
+            assert node.state()["cause"] == "bad_model"
+    node.close()
+
+
+def test_the_program_itself(node: Node, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(signal, "signal", lambda number, handler: None)
+    argv = [
+        "run",
+        "vllm/chat",
+        "--instances",
+        str(node.paths.instances),
+        "--runtime",
+        str(node.paths.runtime),
+        "--docker",
+        node.paths.docker,
+    ]
+    assert launcher.main(argv) == launcher.EXIT_PERMANENT
+    assert "service.json" in node.state()["message"]
+    assert launcher.lock_holder(Path("/nonexistent")) == ""
+    assert launcher.known_cause("dns") is launcher.Cause.DNS
+    assert launcher.known_cause(None) is launcher.Cause.UNKNOWN
+    assert abs(launcher.parse_time("soon") - time.time()) < 5
