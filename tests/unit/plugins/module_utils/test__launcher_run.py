@@ -23,6 +23,7 @@ from support.ollama import played_ollama
 from support.played_server import Play, Server
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _launcher as launcher
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import Cause
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import LABEL, OWNER, FileLock, Paths, write_atomically
 
 pytestmark = pytest.mark.slow
@@ -95,7 +96,8 @@ class Node:
         return found
 
     def until(self, phase: str) -> dict[str, Any]:
-        return wait_for(lambda: self.paths.state(self.kind, "chat").exists() and self.state()["phase"] == phase and self.state(), self.said)
+        wait_for(lambda: self.paths.state(self.kind, "chat").exists() and self.state()["phase"] == phase, self.said)
+        return self.state()
 
     def ends(self) -> int:
         self.thread.join(60)
@@ -356,6 +358,6 @@ def test_the_program_itself(node: Node, monkeypatch: pytest.MonkeyPatch, capfd: 
     assert launcher.main(argv) == launcher.EXIT_PERMANENT
     assert "service.json" in node.state()["message"]
     assert launcher.lock_holder(Path("/nonexistent")) == ""
-    assert launcher.known_cause("dns") is launcher.Cause.DNS
-    assert launcher.known_cause(None) is launcher.Cause.UNKNOWN
+    assert launcher.known_cause("dns") is Cause.DNS
+    assert launcher.known_cause(None) is Cause.UNKNOWN
     assert abs(launcher.parse_time("soon") - time.time()) < 5
