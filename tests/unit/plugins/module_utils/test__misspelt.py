@@ -16,7 +16,9 @@ KNOWN = ["docker_daemon_config", "docker_source"]
     [
         pytest.param(["docker_source"], True, [], id="known"),
         pytest.param(["docker_deamon_config"], True, ["docker_deamon_config (did you mean docker_daemon_config?)"], id="typo"),
-        pytest.param(["docker_deamon_config"], False, ["docker_deamon_config (did you mean docker_daemon_config?)"], id="typo-shared-prefix"),
+        pytest.param(
+            ["docker_deamon_config"], False, ["docker_deamon_config (did you mean docker_daemon_config?)"], id="typo-shared-prefix"
+        ),
         pytest.param(["docker_users"], True, ["docker_users"], id="unknown"),
         pytest.param(["docker_users"], False, [], id="somebody-elses-role"),
         pytest.param(["docker_b", "docker_a", "docker_a"], True, ["docker_a", "docker_b"], id="sorted-and-once"),
