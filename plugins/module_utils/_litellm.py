@@ -77,6 +77,9 @@ ROUTING_KEYS: t.Final = frozenset(
 
 #: Switches off every request LiteLLM makes to the outside on its own account, and what a gateway without a database cannot use.
 BASE_ENVIRONMENT: t.Final[t.Mapping[str, str]] = {
+    # Remembered for five minutes otherwise, while Docker hands the address of an engine that restarts to its neighbour: requests for
+    # one model then go to another one. Containers' names are resolved on this host, in no time.
+    "AIOHTTP_TTL_DNS_CACHE": "0",
     "DISABLE_ADMIN_UI": "true",
     "JSON_LOGS": "True",
     "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS": "True",

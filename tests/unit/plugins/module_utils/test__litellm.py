@@ -370,3 +370,7 @@ def test_endpoints() -> None:
     keyed = _litellm.with_keys(endpoints["engines"], {"ENGINE_KEY_N1": "secret"})
     assert [item.get("api_key") for item in keyed] == ["secret", None]
     assert all("key_variable" not in item for item in keyed)
+
+
+def test_the_gateway_does_not_remember_addresses_of_containers() -> None:
+    assert _litellm.BASE_ENVIRONMENT["AIOHTTP_TTL_DNS_CACHE"] == "0"
