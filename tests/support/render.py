@@ -30,21 +30,28 @@ def render(role: str, jobs: Sequence[tuple[str, dict[str, Any]]]) -> list[str]:
     return texts
 
 
-def _trusted(data: Any) -> Any:
-    from ansible.template import trust_as_template
+def _trust(text: str) -> str:
+    try:
+        from ansible.template import trust_as_template
+    except ImportError:  # before ansible-core 2.19 every text was a template
+        return text
+    trusted: str = trust_as_template(text)
+    return trusted
 
+
+def _trusted(data: Any) -> Any:
     if isinstance(data, dict):
         return {key: _trusted(value) for key, value in data.items()}
     if isinstance(data, list):
         return [_trusted(value) for value in data]
-    return trust_as_template(data) if isinstance(data, str) else data
+    return _trust(data) if isinstance(data, str) else data
 
 
 def _main(role: str) -> None:
     import yaml
     from ansible.parsing.dataloader import DataLoader
     from ansible.plugins.loader import init_plugin_loader
-    from ansible.template import Templar, trust_as_template
+    from ansible.template import Templar
 
     init_plugin_loader([str(ROOT / "collections")])
     folder = ROOT / "roles" / role
@@ -56,7 +63,7 @@ def _main(role: str) -> None:
     for template, variables in json.load(sys.stdin):
         templar = Templar(loader=DataLoader(), variables={**own, **variables})
         text = (folder / "templates" / template).read_text(encoding="utf-8")
-        texts.append(str(templar.template(trust_as_template(text))))
+        texts.append(str(templar.template(_trust(text))))
     json.dump(texts, sys.stdout)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.testing import patch_module_args
+from support.module_arguments import patch_module_args
 from support.ollama import free_port, played_ollama
 
 from ansible_collections.llmops.gpu_inference.plugins.modules import ollama_models
