@@ -15,6 +15,8 @@ import re
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._gpu_access import gpu_arguments, gpu_environment
+
 CONTAINER_PORT = 11434
 DATA_DIR = "/var/lib/gpu-inference"
 
@@ -300,31 +302,14 @@ def environment(instance: Instance) -> dict[str, str]:
     if on_gpu and instance.gpu_access == "jetson" and variant:
         # Inside a container Ollama can't read /etc/nv_tegra_release.
         values["JETSON_JETPACK"] = variant
-    values.update(_gpu_environment(instance))
+    values.update(gpu_environment(instance.device, instance.gpu_access, instance.gpus))
     values.update(instance.env)
     return values
 
 
-def _gpu_environment(instance: Instance) -> dict[str, str]:
-    if instance.device == "gpu" and instance.gpu_access == "runtime":
-        visible = ",".join(instance.gpus) or "all"
-    elif instance.device == "gpu" and instance.gpu_access == "jetson":
-        visible = "all"
-    else:
-        # The image says "all": where nvidia is Docker's default runtime, that would hand over every GPU.
-        return {"NVIDIA_VISIBLE_DEVICES": "void"}
-    return {"NVIDIA_VISIBLE_DEVICES": visible, "NVIDIA_DRIVER_CAPABILITIES": "compute,utility"}
-
-
 def docker_arguments(instance: Instance, data_dir: str) -> list[str]:
     arguments = ["--init", "--security-opt", "no-new-privileges"]
-    if instance.device == "gpu":
-        if instance.gpu_access in ("runtime", "jetson"):
-            # Never --gpus: a daemon-reload would take the GPU from the running container, and on Jetson it fails.
-            arguments.append("--runtime=nvidia")
-        elif instance.gpu_access == "cdi":
-            for gpu in instance.gpus or ("all",):
-                arguments += ["--device", f"nvidia.com/gpu={gpu}"]
+    arguments += gpu_arguments(instance.device, instance.gpu_access, instance.gpus)
     arguments += ["--publish", f"127.0.0.1:{instance.port}:{CONTAINER_PORT}"]
     # One store per instance: at its start Ollama prunes blobs that no model of its own uses, half pulled ones included.
     arguments += ["--volume", f"{data_dir}/ollama/{instance.name}:/root/.ollama"]

@@ -440,8 +440,9 @@ class HostPlan:
 
     # --- writing down --------------------------------------------------------------------------------------------
 
-    def _gpu_access(self, device: str) -> str:
-        if device == "cpu":
+    def _gpu_access(self) -> str:
+        """Of the host and not of the service: a service on the CPU beside a GPU has to be kept from it."""
+        if self.platform == "cpu":
             return "none"
         return "jetson" if self.platform == "jetson" else self.host.settings.gpu_access
 
@@ -501,7 +502,7 @@ class HostPlan:
                 "port": task.port,
                 "device": task.device,
                 "gpus": list(grant.devices) if grant else [],
-                "gpu_access": self._gpu_access(task.device),
+                "gpu_access": self._gpu_access(),
                 "gpu_memory_utilization": utilization,
                 "kv_cache_memory_bytes": int(kv_cache.mib * 1024 * 1024) if kv_cache is not None and kv_cache.mib is not None else None,
                 "max_model_len": service.max_model_len or variant.max_model_len,
@@ -551,7 +552,7 @@ class HostPlan:
                 "image_has_entrypoint": task.variant.image_has_entrypoint is not False,
                 "device": task.device,
                 "gpus": list(grant.devices) if grant else [],
-                "gpu_access": self._gpu_access(task.device),
+                "gpu_access": self._gpu_access(),
                 "models": list(models.values()),
                 "jetpack": jetpack,
                 "env": {**self._proxy_env(), **task.env},

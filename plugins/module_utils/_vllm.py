@@ -15,6 +15,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._gpu_access import gpu_arguments, gpu_environment
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plain import plain, yaml_text
 
 CONTAINER_PORT = 8000
@@ -199,28 +200,8 @@ def image_layers(instances: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]
     return [layers[tag] for tag in sorted(layers)]
 
 
-def gpu_arguments(instance: Mapping[str, Any]) -> list[str]:
-    """How the container gets its GPUs.
-
-    By the runtime and NVIDIA_VISIBLE_DEVICES, or by native CDI. Never by C(--gpus) or a device request: with the legacy
-    hook a C(systemctl daemon-reload) takes the GPU from running containers (nvidia-container-toolkit#48), and on Jetson
-    C(--gpus) fails outright.
-    """
-    access = instance.get("gpu_access") or "none"
-    gpus = list(instance.get("gpus") or [])
-    if instance.get("device") == "cpu" or access == "none":
-        return []
-    if access == "cdi":
-        return [argument for gpu in gpus or ["all"] for argument in ("--device", f"nvidia.com/gpu={gpu}")]
-    # A Jetson has one integrated GPU and no UUIDs: the runtime's csv mode knows "all".
-    visible = "all" if access == "jetson" or not gpus else ",".join(gpus)
-    return [
-        "--runtime=nvidia",
-        "--env",
-        f"NVIDIA_VISIBLE_DEVICES={visible}",
-        "--env",
-        "NVIDIA_DRIVER_CAPABILITIES=compute,utility",
-    ]
+def gpu_access(instance: Mapping[str, Any]) -> tuple[str, str, list[str]]:
+    return instance.get("device") or "gpu", instance.get("gpu_access") or "none", list(instance.get("gpus") or [])
 
 
 def volume(source: str, target: str, *, read_only: bool = False) -> list[str]:
@@ -261,7 +242,7 @@ def docker_arguments(instance: Mapping[str, Any], *, data_dir: str, huggingface_
     if instance.get("device") == "cpu" and instance.get("memory_mib"):
         # On a GPU the budget is the engine's own business; in main memory Docker enforces it.
         arguments += ["--memory", f"{int(instance['memory_mib'])}m"]
-    arguments += gpu_arguments(instance)
+    arguments += gpu_arguments(*gpu_access(instance))
     return arguments + [str(argument) for argument in instance.get("container_extra_arguments") or []]
 
 
@@ -309,7 +290,11 @@ def container_unit(
         ),
         "networks": list(instance.get("networks") or ["inference_engines"]),
         "files": {"config.yaml": yaml_text(engine_config(instance))},
-        "environment": {**DEFAULT_ENVIRONMENT, **{key: str(value) for key, value in (instance.get("env") or {}).items()}},
+        "environment": {
+            **DEFAULT_ENVIRONMENT,
+            **gpu_environment(*gpu_access(instance)),
+            **{key: str(value) for key, value in (instance.get("env") or {}).items()},
+        },
         "secret_environment": {key: value for key, value in secrets.items() if value},
         # A Jetson's one GPU has no UUID.
         "locks": list(instance.get("gpus") or ["gpu"]) if instance.get("device") != "cpu" else [],

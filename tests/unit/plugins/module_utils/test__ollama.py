@@ -165,7 +165,7 @@ FIVE = [{"tag": f"m{number}"} for number in range(5)]
         ({"gpu_access": "runtime", "jetpack": "6"}, {"JETSON_JETPACK": None}),
         ({"device": "cpu", "gpu_access": "jetson", "jetpack": "6"}, {"JETSON_JETPACK": None, "NVIDIA_VISIBLE_DEVICES": "void"}),
         ({"gpu_access": "cdi", "gpus": [GPU]}, {"NVIDIA_VISIBLE_DEVICES": "void"}),
-        ({"gpu_access": "none", "device": "cpu"}, {"NVIDIA_VISIBLE_DEVICES": "void"}),
+        ({"gpu_access": "none", "device": "cpu"}, {"NVIDIA_VISIBLE_DEVICES": None}),
         ({"gpu_access": "runtime"}, {"NVIDIA_VISIBLE_DEVICES": "all"}),
         (
             {"env": {"OLLAMA_KEEP_ALIVE": "1h", "HTTPS_PROXY": "http://proxy:3128"}},

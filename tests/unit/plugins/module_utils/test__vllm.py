@@ -14,7 +14,6 @@ import yaml
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._vllm import (
     container_unit,
     engine_config,
-    gpu_arguments,
     image_layers,
     layered_image,
     parse_version,
@@ -78,20 +77,11 @@ def test_engine_config(changes: dict[str, Any], expected: dict[str, Any]) -> Non
     assert {key: config.get(key) for key in expected} == expected
 
 
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        pytest.param({}, ["--runtime=nvidia", "--env", "NVIDIA_VISIBLE_DEVICES=GPU-1"], id="runtime"),
-        pytest.param({"gpus": ["GPU-1", "GPU-2"]}, ["--runtime=nvidia", "--env", "NVIDIA_VISIBLE_DEVICES=GPU-1,GPU-2"], id="two"),
-        pytest.param({"gpu_access": "jetson", "gpus": []}, ["--runtime=nvidia", "--env", "NVIDIA_VISIBLE_DEVICES=all"], id="jetson"),
-        pytest.param({"gpu_access": "cdi"}, ["--device", "nvidia.com/gpu=GPU-1"], id="cdi"),
-        pytest.param({"device": "cpu"}, [], id="cpu"),
-        pytest.param({"gpu_access": "none"}, [], id="no-gpu"),
-    ],
-)
-def test_gpu_arguments(changes: dict[str, Any], expected: list[str]) -> None:
-    assert gpu_arguments(instance(**changes))[: len(expected)] == expected
-    assert bool(gpu_arguments(instance(**changes))) == bool(expected)
+def test_gpus_are_handed_over_by_uuid() -> None:
+    unit = container_unit(instance())
+    assert "--runtime=nvidia" in unit["docker_arguments"]
+    assert "--gpus" not in unit["docker_arguments"]
+    assert unit["environment"]["NVIDIA_VISIBLE_DEVICES"] == "GPU-1"
 
 
 def test_config_file_is_named_in_two_words() -> None:
