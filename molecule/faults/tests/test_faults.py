@@ -226,7 +226,9 @@ def _table(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _sound_node(request: pytest.FixtureRequest) -> Iterator[None]:
-    if not all(is_ready(unit) for unit in UNITS) or int(sh("ls /run/gpu-inference/state/vllm@*.json | wc -l")) != len(ENGINES):
+    surplus = int(sh("ls /run/gpu-inference/state/vllm@*.json | wc -l")) != len(ENGINES)
+    # A service that cannot start goes with the next play, and the next such test replaces it.
+    if not all(is_ready(unit) for unit in UNITS) or (surplus and "cannot_start" not in request.node.name):
         restore()
     failed_before = request.session.testsfailed
     yield
