@@ -550,9 +550,9 @@ def main(argv: t.Sequence[str] | None = None) -> int:
     settings = data if isinstance(data, dict) else {"endpoints": data}
     endpoints = [Endpoint.from_mapping(one) for one in settings["endpoints"]]
     observations = probe_all(endpoints, float(settings.get("timeout") or 10.0), settings.get("level"))
-    print(json.dumps([asdict(one) for one in observations]))
+    sys.stdout.write(json.dumps([asdict(one) for one in observations]) + "\n")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

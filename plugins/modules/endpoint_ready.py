@@ -153,6 +153,9 @@ options:
       - Where the launchers keep their state files.
     type: path
     default: /run/gpu-inference/state
+  _slice:
+    description: For the action plugin, which shows the progress between calls of the module. Not for playbooks.
+    type: dict
 requirements:
   - The Python library requests on the host that runs the module, except with O(container).
   - systemd on that host where O(endpoints[].unit) is used; read access to the journal adds log lines to failures.
