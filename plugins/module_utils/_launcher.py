@@ -408,6 +408,18 @@ def cpu_share(processes: Mapping[str, Any]) -> int:
     return 0 if size <= 0 else max(0, round(100 * (size - vram) / size))
 
 
+def lost_gpu(rc: int, lines: Sequence[str]) -> str | None:
+    """What ``nvidia-smi -L`` inside a container says of a GPU that the container has lost; None where it has it, or nobody can tell.
+
+    An image without nvidia-smi (docker exec: 126, 127) can't tell, nor can a container that is just going.
+    """
+    if rc == 0:
+        return None if any(line.startswith("GPU ") for line in lines) else "nvidia-smi -L in the container lists no GPU"
+    if classify_log("vllm", lines).cause is not Cause.GPU_LOST:
+        return None
+    return "nvidia-smi -L in the container: " + next((line.strip() for line in lines if line.strip()), f"exit code {rc}")
+
+
 def split_timestamp(raw: bytes) -> tuple[str, bytes]:
     """Parts a line of docker logs --timestamps."""
     stamp, separator, line = raw.partition(b" ")
@@ -1156,6 +1168,22 @@ class Launcher:
             dimension=wanted.dimension,
         )
 
+    def probe(self, endpoint: Endpoint, limit: float, level: str | None = None) -> Observation:
+        """The endpoint's answer, and whether the container still has its GPU.
+
+        A container can lose it while HTTP stays green (nvidia-container-toolkit#48), and Ollama then goes on with the CPU. Only
+        a new container gets it back.
+        """
+        seen = probe(endpoint, timeout=limit, level=level)
+        if not seen.ok or not self.spec.locks:
+            return seen
+        try:
+            asked = self.docker.call("exec", self.spec.container, "nvidia-smi", "-L", timeout=30.0, interruptible=False)
+        except (DockerDown, OSError):
+            return seen
+        lost = lost_gpu(asked.rc, asked.lines)
+        return seen if lost is None else replace(seen, ok=False, cause=str(Cause.GPU_LOST), message=lost, certain=True)
+
     def ask(self, work: Callable[[], Probed]) -> None:
         """Runs a probe beside the main loop, which must never wait for an engine."""
 
@@ -1192,7 +1220,7 @@ class Launcher:
                     self.events.put(Probed(None))
                 else:
                     limit = probe_timeout(asked)
-                    self.ask(lambda limit=limit: Probed(probe(endpoint, timeout=limit)))  # type: ignore[misc]
+                    self.ask(lambda limit=limit: Probed(self.probe(endpoint, limit)))  # type: ignore[misc]
                 asked += 1
             event = self.next_event(min(1.0, max(0.05, next_probe - now)))
             if not isinstance(event, Probed):
@@ -1347,7 +1375,7 @@ class Launcher:
                     level = "health"
             except (OSError, ValueError):
                 pass
-        return Probed(probe(endpoint, timeout=limit, level=level), counter)
+        return Probed(self.probe(endpoint, limit, level), counter)
 
     def serve(self) -> None:
         endpoint = self.endpoint()
@@ -1382,6 +1410,8 @@ class Launcher:
             outstanding = False
             next_ask = time.monotonic() + step
             seen = event.observation
+            if seen is not None and seen.cause == str(Cause.GPU_LOST):
+                raise self.failure(Cause.GPU_LOST, seen.message)
             answered = seen is not None and seen.ok
             trouble = "" if answered or seen is None else f"{seen.cause}: {seen.message}"
             watch = watch.observe(time.monotonic(), answered, event.counter)

@@ -306,3 +306,21 @@ def test_node_files_work_side_by_side(tmp_path: Path) -> None:
         [sys.executable, "-S", str(tmp_path / "_launcher.py"), "run", "../x"], capture_output=True, text=True, env={}, check=False
     )
     assert done.returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("rc", "lines", "expected"),
+    [
+        pytest.param(0, ["GPU 0: NVIDIA GB10 (UUID: GPU-1)"], None, id="there"),
+        pytest.param(0, ["No devices found."], "lists no GPU", id="none-listed"),
+        pytest.param(255, ["Failed to initialize NVML: Unknown Error"], "NVML: Unknown Error", id="taken-by-a-daemon-reload"),
+        pytest.param(18, ["Failed to initialize NVML: Driver/library version mismatch"], "mismatch", id="driver-updated"),
+        pytest.param(127, ['exec: "nvidia-smi": executable file not found in $PATH: unknown'], None, id="image-without-it"),
+        pytest.param(1, ["Error response from daemon: container f3f3 is not running"], None, id="container-is-going"),
+        pytest.param(137, [], None, id="killed"),
+    ],
+)
+def test_lost_gpu(rc: int, lines: list[str], expected: str | None) -> None:
+    found = launcher.lost_gpu(rc, lines)
+    assert (found is None) is (expected is None)
+    assert expected is None or expected in str(found)

@@ -255,6 +255,24 @@ def test_a_hung_engine_is_started_anew(node: Node, engine: Server) -> None:
     assert node.state()["message"].startswith("hung: no sign of life for 2 s")
 
 
+def test_a_container_that_lost_its_gpu_is_made_anew(node: Node, engine: Server) -> None:
+    """HTTP stays green after a daemon-reload took the GPU away (nvidia-container-toolkit#48)."""
+    with_gpu = [0, "GPU 0: NVIDIA GeForce RTX 5090 (UUID: GPU-a)"]
+    node.play(images=[IMAGE], exec=with_gpu)
+    node.instance(engine.base_url)
+    node.start()
+    node.until("ready")
+    node.play(images=[IMAGE], exec=[255, "Failed to initialize NVML: Unknown Error"])
+    assert node.ends() not in (0, 78)
+    assert node.state()["cause"] == "gpu_lost"
+    assert "NVML: Unknown Error" in node.state()["message"]
+    node.play(images=[IMAGE], exec=with_gpu)
+    node.start()
+    node.until("ready")
+    assert len([call for call in node.calls() if call.startswith("create ")]) == 2
+    node.stop()
+
+
 def test_a_start_has_a_time_limit(node: Node) -> None:
     node.instance("http://127.0.0.1:9/v1", start_timeout=1)
     node.start()
