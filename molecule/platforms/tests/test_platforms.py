@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -58,6 +59,27 @@ def test_an_engine_sees_its_own_gpu_and_no_other(host: Any, name: str) -> None:
         listed = host.check_output(f"docker exec {container} nvidia-smi -L")
         assert uuid in listed
         assert listed.count("GPU ") == 1
+
+
+def test_the_container_that_loses_its_gpu_is_made_anew_and_no_other(host: Any, name: str) -> None:
+    """What a daemon-reload does to a container with the legacy hook, played: HTTP stays green, nvidia-smi inside does not."""
+    if not name.endswith("-server"):
+        return
+    before = {container: document["Id"] for container, document in containers(host).items()}
+    bundle = f"/run/containerd/io.containerd.runtime.v2.task/moby/{before['vllm-chat']}"
+    # Into the same file: it is mounted into the container.
+    host.check_output(f"printf '#!/bin/sh\necho Failed to initialize NVML: Unknown Error\nexit 255\n' > {bundle}/nvidia-smi")
+    deadline = time.monotonic() + 240
+    while time.monotonic() < deadline:
+        state = json.loads(host.file("/run/gpu-inference/state/vllm@chat.json").content_string)
+        running = containers(host)
+        if state["phase"] == "ready" and running.get("vllm-chat", {}).get("Id") not in (None, before["vllm-chat"]):
+            break
+        time.sleep(2)
+    else:
+        pytest.fail(host.run("journalctl --no-pager -n 40 -u vllm@chat").stdout)
+    assert state["last_failure"]["cause"] == "gpu_lost"
+    assert containers(host)["vllm-embedding"]["Id"] == before["vllm-embedding"]
 
 
 def test_the_memory_budget_reaches_vllm(host: Any, name: str) -> None:
