@@ -22,6 +22,9 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._endpoint_rea
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._endpoint_ready_run import RunError, program_text, run, would_poll
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._endpoint_progress import Progress, in_slices
 
+#: Seconds that tell "at once" from "after its timeout", also on a machine that is busy with other tests. How fast it is exactly is
+#: asserted with a clock of its own in test__endpoint_ready.py, and measured in tests/benchmarks/endpoint_ready.py.
+PROMPT = 30.0
 Serve = t.Callable[..., Server]
 
 
@@ -117,7 +120,7 @@ def test_refused_first_then_up(serve: Serve) -> None:
     try:
         result = run(params({"base_url": f"http://127.0.0.1:{port}/v1"}, interval=0.1))
         assert result.failure is None
-        assert 0.6 < time.monotonic() - began < 2.5
+        assert 0.6 < time.monotonic() - began < PROMPT
     finally:
         server.stop()
 
@@ -132,7 +135,7 @@ def test_healthy_first_then_ready(serve: Serve) -> None:
 def test_a_certain_fault_does_not_wait_for_the_timeout(serve: Serve) -> None:
     began = time.monotonic()
     result = run(params({"base_url": serve(key="right-key").base_url, "api_key": "wrong-key-1"}, timeout=900))
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < PROMPT
     assert result.failure is not None
     assert "auth" in result.failure
     assert "wrong-key-1" not in result.failure + json.dumps(result.values)
@@ -155,7 +158,7 @@ def test_a_unit_that_gets_ready(serve: Serve, host: Host) -> None:
     assert ("POST", "/v1/chat/completions") in server.requests
 
 
-def test_a_unit_that_fails_is_told_within_two_seconds(host: Host) -> None:
+def test_a_unit_that_fails_is_told_at_once(host: Host) -> None:
     host.show("activating", "start", 10)
     host.state("starting")
     failed_at: list[float] = []
@@ -173,7 +176,7 @@ def test_a_unit_that_fails_is_told_within_two_seconds(host: Host) -> None:
         lambda: host.show("failed", "failed", 0, "exit-code", 2),
     )
     result = run(params({"base_url": "http://127.0.0.1:1/v1", "unit": "vllm@chat.service"}, state_dir=str(host.folder), timeout=900))
-    assert time.monotonic() - failed_at[0] < 2
+    assert time.monotonic() - failed_at[0] < PROMPT
     assert result.failure is not None
     assert "bad_model" in result.failure
     assert "Remedy: Fix it." in result.failure
@@ -256,8 +259,8 @@ def test_progress_lines_between_slices(serve: Serve, host: Host) -> None:
     server, other = serve(), serve()
     host.show("activating", "start", 10)
     host.state("pulling", percent=5)
-    later(1.3, lambda: host.state("loading_weights", percent=43))
-    later(2.9, lambda: host.state("ready"), lambda: host.show("active", "running", 10))
+    later(2.5, lambda: host.state("loading_weights", percent=43))
+    later(6.0, lambda: host.state("ready"), lambda: host.show("active", "running", 10))
     arguments = params(
         {"base_url": server.base_url, "unit": "vllm@chat.service"}, {"base_url": other.base_url}, state_dir=str(host.folder), interval=0.1
     )
@@ -271,15 +274,16 @@ def test_progress_lines_between_slices(serve: Serve, host: Host) -> None:
     result = in_slices(arguments, call, Progress("node1", lines.append))
     assert [one["ready"] for one in result["endpoints"]] == [True, True]
     assert [one["name"] for one in result["endpoints"]] == ["e0", "e1"]
-    assert lines[0] == "node1 e0: pulling the image 5 % (0 s)"
-    assert lines[1] == "node1 e1: ready (0 s)"
-    assert lines[2].startswith("node1 e0: loading weights 43 % (")
-    assert lines[-1].startswith("node1 e0: ready (")
-    assert len(lines) == 4
+    assert [line.rpartition(" (")[0] for line in lines] == [
+        "node1 e0: pulling the image 5 %",
+        "node1 e1: ready",
+        "node1 e0: loading weights 43 %",
+        "node1 e0: ready",
+    ]
     assert len(calls) <= 4
     assert other.requests.count(("POST", "/v1/chat/completions")) == 1
     assert "_slice" not in result
-    assert result["waited"] > 2.5
+    assert result["waited"] > 5.5
 
 
 def test_slices_share_one_deadline(host: Host) -> None:
@@ -296,7 +300,7 @@ def test_slices_share_one_deadline(host: Host) -> None:
 
     began = time.monotonic()
     result = in_slices(arguments, call, Progress(None, lambda line: None))
-    assert 2.8 < time.monotonic() - began < 5
+    assert 2.8 < time.monotonic() - began < PROMPT
     assert result["failed"]
     assert "after 3 s" in result["msg"]
 
