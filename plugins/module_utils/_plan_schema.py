@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Callable, Generic, TypeVar
 
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._litellm import ROUTING_KEYS
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_findings import (
     SIZE_HINT,
     Fields,
@@ -433,26 +434,10 @@ def _aliases(fields: Fields) -> tuple[str, ...]:
     return tuple(found)
 
 
-_ROUTING_KEYS = (
-    "model",
-    "api_base",
-    "base_url",
-    "api_key",
-    "custom_llm_provider",
-    "order",
-    "weight",
-    "timeout",
-    "stream_timeout",
-    "messages",
-    "input",
-    "stream",
-)
-
-
 def _request_defaults(fields: Fields) -> dict[str, Any]:
     defaults = fields.mapping("request_defaults")
     for key in list(defaults):
-        if key in _ROUTING_KEYS:
+        if key in ROUTING_KEYS:
             fields.add(
                 f"request_defaults.{key}",
                 None,
