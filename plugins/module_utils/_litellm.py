@@ -183,6 +183,7 @@ class Model:
     max_images: int | None
     max_input_tokens: int | None
     dimension: int | None
+    sources: tuple[str, ...]
     backends: tuple[Backend, ...]
 
     @classmethod
@@ -199,6 +200,7 @@ class Model:
             max_images=_optional_int(data.get("max_images")),
             max_input_tokens=_optional_int(data.get("max_input_tokens")),
             dimension=_optional_int(data.get("dimension")),
+            sources=tuple(data.get("sources") or ()),
             backends=tuple(Backend.from_mapping(backend) for backend in data.get("backends") or ()),
         )
 
@@ -338,6 +340,15 @@ def _redis(redis: t.Any) -> dict[str, t.Any] | None:
     return result
 
 
+def _namespace(models: t.Iterable[Model]) -> str:
+    """A prefix of keys in the Redis that changes with what stands behind the names.
+
+    LiteLLM's keys hold the model's name and the text. Vectors would outlive the model that made them and be mixed with its successor's.
+    """
+    sources = {model.name: model.sources for model in models}
+    return "embeddings-" + hashlib.sha256(json.dumps(sources, sort_keys=True).encode()).hexdigest()[:12]
+
+
 def _passthrough(entry: t.Mapping[str, t.Any], models: t.Mapping[str, Model], aliases: t.Mapping[str, str], host: str) -> dict[str, t.Any]:
     """A raw route to the first backend of a model, for what LiteLLM's own route would refuse (embeddings of images)."""
     path = str(entry.get("path") or "")
@@ -438,10 +449,11 @@ def build_config(gateway: t.Mapping[str, t.Any], host: str) -> dict[str, t.Any]:
     }
     cache = gateway.get("cache")
     cache = {} if cache is None or cache is True else cache
-    if cache is not False and any(model.capability == "embedding" for model in models):
+    embeddings = [model for model in models if model.capability == "embedding"]
+    if cache is not False and embeddings:
         settings["cache"] = True
         settings["cache_params"] = {
-            **({"type": "local"} if redis is None else {"type": "redis", **redis}),
+            **({"type": "local"} if redis is None else {"type": "redis", "namespace": _namespace(embeddings), **redis}),
             "ttl": int(cache.get("ttl") or DEFAULT_CACHE_TTL),
             # Embeddings are the same each time; a cached chat answer would replay one sample for ever.
             "supported_call_types": ["embedding", "aembedding"],

@@ -198,7 +198,20 @@ def test_the_same_alias_twice_for_one_model_is_no_conflict() -> None:
 def test_cache(redis: Any, expected: dict[str, Any]) -> None:
     config = _litellm.build_config(gateway(model(capability="embedding"), redis=redis), "n1")
     common = {"ttl": 600, "supported_call_types": ["embedding", "aembedding"]}
-    assert config["litellm_settings"]["cache_params"] == {**expected, **common}
+    found = dict(config["litellm_settings"]["cache_params"])
+    assert ("namespace" in found) == (redis is not None)
+    found.pop("namespace", None)
+    assert found == {**expected, **common}
+
+
+def test_vectors_in_a_redis_do_not_outlive_their_model() -> None:
+    def namespace(source: str, **more: Any) -> Any:
+        embedding = model(capability="embedding", sources=[source], **more)
+        config = _litellm.build_config(gateway(embedding, redis="redis://r.example"), "n1")
+        return config["litellm_settings"]["cache_params"]["namespace"]
+
+    assert namespace("BAAI/bge-m3") == namespace("BAAI/bge-m3", timeout=5)
+    assert namespace("BAAI/bge-m3") != namespace("Qwen/Qwen3-Embedding-0.6B")
 
 
 def test_the_router_uses_the_same_redis_as_the_cache() -> None:
