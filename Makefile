@@ -79,11 +79,11 @@ sanity: env-dev ## ansible-test sanity
 gates: env-dev # what `make test` wants besides the scenarios
 	@$(MAKE) --no-print-directory -j2 --output-sync=target lint-ansible coverage lint-python lint-docs lint-shell sanity
 
-test: gates ## Lint, all unit tests and the main scenarios on real nodes
-	tests/run_scenarios.sh default
+test: gates ## Lint, all unit tests and all scenarios on real nodes but the long one
+	python tests/scenarios.py $(filter-out faults,$(notdir $(patsubst %/molecule.yml,%,$(wildcard molecule/*/molecule.yml))))
 
 test-all: gates compat ## The same with every scenario, and with other versions of ansible-core
-	tests/run_scenarios.sh --all
+	python tests/scenarios.py
 
 compat: env-dev ## Syntax, unit tests and an offline plan with other versions of ansible-core
 	tests/compat.sh
