@@ -20,9 +20,22 @@ from ansible_collections.llmops.gpu_inference.plugins.modules import endpoint_re
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
 SECTIONS = {part.split("\n", 1)[0]: part for part in TEXT.split("\n## ")[1:]}
-# These are seen by the probe or said by systemd; the others are read from logs.
-SEEN_FROM_OUTSIDE = {"dns", "refused", "timeout", "tls_mismatch", "auth", "not_openai", "wrong_model", "stale_server", "unit_failed"}
-SEEN_FROM_OUTSIDE |= {"crash_loop", "bad_answer"}
+BEFORE = SECTIONS.pop("Before an engine starts")
+# Seen by the probe, or said by systemd or the launcher, in these words; the others are read from logs.
+WORDS = {
+    "dns": ["the host name ", " cannot be resolved ("],
+    "refused": ["connection refused"],
+    "timeout": ["still ", " after ", "; last: "],
+    "tls_mismatch": ["the base URL says https, but the server speaks plain http; use http://"],
+    "auth": ["the key was refused"],
+    "not_openai": [": no OpenAI API at this path (", "; it is at ", ": use that as base URL"],
+    "wrong_model": [": the model ", " is not served there; served: "],
+    "stale_server": ["it has failed", ". Yet a server answers at ", ": an older or foreign process"],
+    "unit_failed": ["it has failed", " (systemd: ", ", result ", ", exit status ", " restarts)"],
+    "crash_loop": ["it died and waits to be started again"],
+    "bad_answer": ["POST ", " failed"],
+    "partly_on_cpu": ["ready, but with a drawback"],
+}
 
 
 def test_every_cause_has_its_entry_and_nothing_else_does() -> None:
@@ -37,12 +50,27 @@ def test_an_entry_says_what_the_message_says(cause: Cause) -> None:
     assert ("*Not retried.*" in section) is (cause in PERMANENT)
 
 
-@pytest.mark.parametrize("cause", [cause for cause in Cause if str(cause) not in SEEN_FROM_OUTSIDE], ids=str)
+@pytest.mark.parametrize("cause", [cause for cause in Cause if str(cause) not in WORDS], ids=str)
 def test_the_example_of_an_entry_is_really_read_as_that_cause(cause: Cause) -> None:
     example = SECTIONS[str(cause)].split("```text\n")[1].split("\n```")[0]
     kind = re.match(r"unit (\w+)@", example)
     assert kind
     assert classify_log(kind.group(1), [example.split("the start failed. ", 1)[1]], exit_code=1).cause is cause
+
+
+def test_messages_before_an_engine_starts_are_in_the_code() -> None:
+    files = [*ROOT.glob("plugins/**/*.py"), *ROOT.glob("roles/*/tasks/*.yml")]
+    code = re.sub(r"\s+", " ", " ".join(path.read_text(encoding="utf-8") for path in files))
+    messages = [text for row in re.findall(r"^\| (`.*?) \|", BEFORE, re.M) for text in re.findall(r"`([^`]+)`", row)]
+    assert len(messages) > 15
+    assert [message for message in messages if message.strip() not in code] == []
+
+
+@pytest.mark.parametrize("cause", WORDS)
+def test_the_words_of_an_example_are_in_the_code(cause: str) -> None:
+    code = "".join((ROOT / "plugins" / "module_utils" / name).read_text(encoding="utf-8") for name in ("_probe.py", "_endpoint_ready.py"))
+    example = SECTIONS[cause].split("```text\n")[1].split("\n```")[0]
+    assert [words for words in WORDS[cause] if words not in example or words not in code] == []
 
 
 def test_the_modules_documentation_lists_every_cause_and_phase() -> None:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
 from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
+from support.inventories import cpu, dgpu, gpu, jetson, spark
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan import build_plan
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._client_render import container_units, plan_findings, render_client_files
@@ -25,11 +27,11 @@ EXAMPLES = sorted(path.parent.name for path in (ROOT / "inventories").glob("*/ho
 Plan = dict[str, Any]
 
 
-def inventory_of(name: str) -> dict[str, Any]:
-    """As `ansible-playbook -i inventories/NAME playbooks/plan.yml` reads it, with the group_vars beside the playbooks."""
+def inventory_of(file: Path) -> dict[str, Any]:
+    """As `ansible-playbook -i FILE playbooks/plan.yml` reads it, with the group_vars beside the playbooks."""
     loader = DataLoader()
     loader.set_basedir(str(ROOT / "playbooks"))
-    inventory = InventoryManager(loader=loader, sources=[str(ROOT / "inventories" / name / "hosts.yml")])
+    inventory = InventoryManager(loader=loader, sources=[str(file)])
     variables = VariableManager(loader=loader, inventory=inventory)
     hosts = [host.name for host in inventory.get_hosts()]
     task_vars = {
@@ -43,7 +45,7 @@ def inventory_of(name: str) -> dict[str, Any]:
 
 
 def plan_of(name: str) -> Plan:
-    return build_plan(inventory_of(name))
+    return build_plan(inventory_of(ROOT / "inventories" / name / "hosts.yml"))
 
 
 def offered(plan: Plan) -> dict[str, set[str]]:
@@ -151,3 +153,49 @@ def test_metis() -> None:
     assert (found["chat"]["port"], found["chat"]["tensor_parallel_size"], found["chat"]["shm_size"]) == (8000, 2, "32g")
     assert (found["embedding"]["port"], found["embedding"]["max_model_len"], found["embedding"]["shm_size"]) == (8001, 512, "16g")
     assert set(offered(plan)) == {"Qwen/Qwen2.5-14B-Instruct", "intfloat/e5-small-v2"}
+
+
+STARTS = dict(
+    re.findall(
+        r"^## ([^\n]+)\n(?:(?!^## ).)*?```yaml\n(.*?)```", (ROOT / "docs" / "getting-started.md").read_text(encoding="utf-8"), re.M | re.S
+    )
+)
+CARD, L40S = dgpu(), {"name": "NVIDIA L40S", "memory_mib": 46068, "compute_capability": "8.9"}
+MACHINES: dict[str, dict[str, Any]] = {
+    "One card": {"rtx": CARD},
+    "Several cards": {"server": dgpu(gpu(0, **L40S), gpu(1, **L40S))},
+    "DGX Spark": {"spark": spark()},
+    "Jetson": {"orin": jetson(memory_mib=15656)},
+    "CPU only": {"box": cpu()},
+    "A gateway on its own host": {"gpu1": CARD, "gpu2": CARD, "gateway": cpu(memory_mib=4096)},
+}
+
+
+def test_getting_started_has_an_inventory_for_each_machine() -> None:
+    assert list(STARTS) == list(MACHINES)
+
+
+@pytest.mark.parametrize("title", MACHINES)
+def test_an_inventory_of_getting_started_plans(title: str, tmp_path: Path) -> None:
+    (tmp_path / "inventory.yml").write_text(STARTS[title], encoding="utf-8")
+    inventory = inventory_of(tmp_path / "inventory.yml")
+    assert build_plan(inventory)["gateway"]["models"]  # nothing is known of the hosts
+    assert set(inventory["hosts"]) == set(MACHINES[title])
+    for name, hardware in MACHINES[title].items():
+        inventory["hosts"][name]["hardware"] = hardware
+    plan = build_plan(inventory)
+    assert plan["warnings"] == []
+    assert all(row["memory_left"] is not None for row in plan["table"])
+
+
+def test_the_inventory_of_the_readme_plans(tmp_path: Path) -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)
+    for name, text in zip(("hosts.yml", "group_vars/all.yml", "host_vars/rtx.yml", "host_vars/orin.yml"), blocks, strict=True):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    inventory = inventory_of(tmp_path / "hosts.yml")
+    for name, hardware in {"rtx": CARD, "orin": jetson(memory_mib=15656)}.items():
+        inventory["hosts"][name]["hardware"] = hardware
+    plan = build_plan(inventory)
+    assert plan["warnings"] == []
+    assert [backend["host"] for backend in plan["gateway"]["models"][0]["backends"]] == ["rtx", "orin"]
