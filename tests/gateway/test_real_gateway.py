@@ -202,7 +202,8 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
         ("/v1/models", CLIENT, 200),
         ("/v1/models/chat", CLIENT, 200),
         ("/model/info", CLIENT, 403),
-        ("/health", CLIENT, 403),
+        ("/health", None, 200),
+        ("/health", "wrong", 401),
         ("/model/info", MASTER, 200),
         ("/ui/", None, 401),
         ("/fallback/login", None, 401),
@@ -216,6 +217,12 @@ def test_who_may_call_what(gateway: Gateway, path: str, key: str | None, status:
 
 def test_old_health_check(gateway: Gateway) -> None:
     assert gateway.call("/health_check", key=None).json() == {"status": "ok"}
+
+
+def test_health_is_a_report_for_the_master_key_only(gateway: Gateway) -> None:
+    for key in (None, CLIENT):
+        assert gateway.call("/health", key=key).json() == {"status": "ok"}
+    assert "healthy_endpoints" in gateway.call("/health", key=MASTER).json()
 
 
 def test_every_name_is_listed(gateway: Gateway) -> None:

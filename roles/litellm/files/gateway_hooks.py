@@ -12,11 +12,12 @@ import typing as t
 from pathlib import Path
 
 from fastapi import HTTPException
-from gateway_rules import Keys, MediaRefusedError, Policy, check_media, refusal, trim_images
+from gateway_rules import Keys, MediaRefusedError, Policy, check_media, refusal, trim_images, wants_plain_health
 from litellm.integrations.custom_logger import CustomLogger
 
 KEYS = Keys.from_environment(os.environ)
 POLICY = Policy.load(Path(__file__).with_name("policy.json"))
+HEALTH_CHECK = "/health_check"
 
 Scope = t.MutableMapping[str, t.Any]
 Send = t.Callable[[t.MutableMapping[str, t.Any]], t.Awaitable[None]]
@@ -47,6 +48,8 @@ class Guard:
         if scope.get("method") == "OPTIONS":
             await self.app(scope, receive, send)
             return
+        if wants_plain_health(scope["path"], scope["headers"], KEYS):
+            scope = {**scope, "path": HEALTH_CHECK, "raw_path": HEALTH_CHECK.encode()}
         refused = refusal(scope["path"], scope["headers"], KEYS, POLICY)
         if refused is None:
             await self.app(scope, receive, send)
@@ -67,9 +70,9 @@ async def health_check() -> dict[str, str]:
 def _install() -> None:
     from litellm.proxy.proxy_server import app
 
-    if any(getattr(route, "path", None) == "/health_check" for route in app.routes):
+    if any(getattr(route, "path", None) == HEALTH_CHECK for route in app.routes):
         return
-    app.add_api_route("/health_check", health_check, methods=["GET"], include_in_schema=False)
+    app.add_api_route(HEALTH_CHECK, health_check, methods=["GET"], include_in_schema=False)
     if app.middleware_stack is None:
         app.add_middleware(Guard)
     else:

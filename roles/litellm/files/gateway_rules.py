@@ -91,12 +91,27 @@ class Refusal:
     message: str
 
 
+def _offered(headers: t.Iterable[tuple[bytes, bytes]]) -> list[str]:
+    keys = (strip_bearer(value.decode("latin-1")) for name, value in headers if name.lower() in KEY_HEADERS)
+    return [key for key in keys if key]
+
+
+def wants_plain_health(path: str, headers: t.Iterable[tuple[bytes, bytes]], keys: Keys) -> bool:
+    """Whether ``/health`` is asked by somebody else than the holder of the master key.
+
+    LiteLLM's report sends a request to every engine. Client programs mean whether the gateway is up, and many ask without a key.
+    """
+    if path != "/health":
+        return False
+    offered = _offered(headers)
+    return not any(map(keys.is_master, offered)) and (not offered or any(map(keys.client_of, offered)))
+
+
 def refusal(path: str, headers: t.Iterable[tuple[bytes, bytes]], keys: Keys, policy: Policy) -> Refusal | None:
     """Why a request goes no further, or None. All but the health paths needs a key, also what LiteLLM leaves open (its login pages)."""
     if path in PUBLIC_PATHS:
         return None
-    offered = [strip_bearer(value.decode("latin-1")) for name, value in headers if name.lower() in KEY_HEADERS]
-    offered = [key for key in offered if key]
+    offered = _offered(headers)
     if not offered:
         return Refusal(401, "No API key. Send it as 'Authorization: Bearer <key>'.")
     if any(keys.is_master(key) for key in offered):

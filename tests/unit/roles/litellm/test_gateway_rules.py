@@ -82,6 +82,22 @@ def test_refusal(path: str, headers: list[tuple[bytes, bytes]], status: int | No
         assert MASTER not in refused.message
 
 
+@pytest.mark.parametrize(
+    ("path", "key", "plain"),
+    [
+        ("/health", None, True),
+        ("/health", CLIENT, True),
+        ("/health", MASTER, False),
+        ("/health", "nobody-has-this-key", False),
+        ("/health/services", None, False),
+        ("/v1/models", None, False),
+    ],
+)
+def test_who_is_told_no_more_than_that_the_gateway_is_up(path: str, key: str | None, plain: bool) -> None:
+    headers = [(b"authorization", f"Bearer {key}".encode())] if key else []
+    assert rules.wants_plain_health(path, headers, KEYS) is plain
+
+
 def test_an_unset_master_key_opens_nothing() -> None:
     keys = rules.Keys.from_environment({})
     assert not keys.is_master("")
