@@ -16,7 +16,7 @@ trap 'rm -rf "$work"' EXIT
 collection=$work/ansible_collections/llmops/gpu_inference
 mkdir -p "$collection"
 git ls-files -z --cached --others --exclude-standard -- \
-    LICENSE README.md CHANGELOG.md galaxy.yml changelogs docs meta playbooks ':!playbooks/group_vars' plugins roles |
+    LICENSE README.md CHANGELOG.md galaxy.yml changelogs docs meta playbooks plugins roles |
     while IFS= read -rd '' file; do if [ -e "$file" ]; then printf '%s\0' "$file"; fi; done |
     tar --null --files-from=- --create --file=- | tar --extract --file=- --directory="$collection"
 
