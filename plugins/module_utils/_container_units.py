@@ -35,6 +35,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import 
     FileLock,
     Paths,
     container_name,
+    holder_of,
     is_ours,
     read_json,
     unit_name,
@@ -65,6 +66,14 @@ _LAUNCHER_KEYS = (
 
 class UnitsError(Exception):
     """The run cannot go on. The message is for the user."""
+
+
+class LockHeldError(UnitsError):
+    """Another run works on this host."""
+
+    def __init__(self, holder: str, path: Path) -> None:
+        super().__init__(f"another run works on this host: {holder}. It holds {path}. Let it finish, or end that process, and run again.")
+        self.holder = holder
 
 
 # ---------------------------------------------------------------- what is wanted
@@ -581,17 +590,12 @@ class Reconciler:
 
     def _lock(self, who: str) -> FileLock:
         """One run at a time on a host."""
-        lock = FileLock(self.paths.runtime / "reconcile.lock")
+        lock = FileLock(self.paths.run_lock)
         deadline = self._clock() + self.settings.lock_timeout
-        text = json.dumps({"pid": os.getpid(), "user": who, "since": time.strftime("%Y-%m-%d %H:%M:%S %Z")}) + "\n"
+        text = json.dumps({"pid": os.getpid(), "by": who, "since": time.strftime("%Y-%m-%d %H:%M:%S %Z")}) + "\n"
         while not lock.try_lock(text):
             if self._clock() >= deadline:
-                holder = read_json(lock.path) or {}
-                raise UnitsError(
-                    f"another run works on this host: process {holder.get('pid', '?')} of user {holder.get('user') or '?'} "
-                    f"since {holder.get('since', '?')} (waited {self.settings.lock_timeout:.0f} s for {lock.path}). "
-                    "Let it finish, or end that process, and run again."
-                )
+                raise LockHeldError(holder_of(lock.path) or "unknown", lock.path)
             self._sleep(0.5)
         return lock
 

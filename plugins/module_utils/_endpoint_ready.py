@@ -43,6 +43,11 @@ WATCH = 0.5
 #: How often a port is looked at whose unit is still starting.
 STARTING_INTERVAL = 5.0
 
+OUTDATED_REMEDY = (
+    "If somebody else's run has changed it meanwhile, agree on one configuration and run with it. "
+    "Otherwise it was not restarted after a change: systemctl restart {}"
+)
+
 PHASE_TEXT: t.Mapping[str, str] = {
     "pulling": "pulling the image",
     "downloading": "downloading the model",
@@ -230,9 +235,14 @@ def _of_unit(view: UnitView, trouble: str) -> Diagnosis:
 
 
 def is_outdated(target: Target, view: UnitView) -> bool:
-    """The unit runs what an earlier configuration says."""
+    """The unit runs what another configuration says, an earlier one or that of another run."""
     state = view.own_state
-    return bool(target.config_hash and state is not None and state.config_hash != target.config_hash)
+    return bool(target.config_hash and view.main_pid and state is not None and state.config_hash != target.config_hash)
+
+
+def at_work(view: UnitView) -> bool:
+    """Somebody may be about to start the unit: systemd itself, or another run on this host."""
+    return view.job or (view.run is not None and view.run.active)
 
 
 def judge_unit(view: UnitView, baseline: Baseline, wall_began: float) -> Verdict | None:
@@ -243,8 +253,8 @@ def judge_unit(view: UnitView, baseline: Baseline, wall_began: float) -> Verdict
     if state is not None and state.phase == "failed":
         if state.since >= wall_began or view.main_pid != 0:
             return Verdict(_of_state(view, state, "the start failed"))
-        # A failure from before. With a queued job the next start is on its way.
-        return None if view.job else Verdict(_of_state(view, state, "the start failed"), SETTLE)
+        # A failure from before; the next start may be on its way.
+        return None if at_work(view) else Verdict(_of_state(view, state, "the start failed"), SETTLE)
     if state is not None and state.cause == str(Cause.DOCKER_DOWN) and state.phase != "ready":
         return Verdict(_of_state(view, state, "it waits for Docker"), WITHOUT_DOCKER)
     if state is not None and baseline.failures is not None and state.failures > baseline.failures:
@@ -252,7 +262,7 @@ def judge_unit(view: UnitView, baseline: Baseline, wall_began: float) -> Verdict
     # A launcher that was killed comes back and adopts its container: only its own record of a failure counts, or a series.
     if view.restarts > baseline.restarts + (2 if view.state is not None else 0):
         return Verdict(_of_unit(view, "it died and was started again"))
-    if view.job:
+    if at_work(view):
         return None
     if view.active_state == "failed":
         return Verdict(_of_unit(view, "it has failed"), SETTLE)
@@ -276,10 +286,11 @@ def judge(
         verdict = judge_unit(view, baseline, wall_began)
         if verdict is not None:
             return _with_squatter(verdict, target) if squatted else verdict
-        if unit_is_ready(view) and is_outdated(target, view):
-            running = view.own_state.config_hash if view.own_state else None
-            told = f"unit {view.unit}: the running server was started from an older configuration (config hash {running})"
-            return Verdict(diagnosis(Cause.STALE_SERVER, told, remedy=f"Restart it: systemctl restart {view.unit}"), SETTLE)
+        if is_outdated(target, view):
+            told = f"unit {view.unit}: it runs another configuration than this run asked for"
+            if view.run is not None:
+                told += f". The last run on this host: {view.run.by}"
+            return Verdict(diagnosis(Cause.STALE_SERVER, told, remedy=OUTDATED_REMEDY.format(view.unit)), SETTLE)
     if observation is None or observation.ok or observation.cause is None:
         return None
     found = diagnosis(Cause(observation.cause), observation.message)

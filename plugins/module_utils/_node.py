@@ -59,6 +59,10 @@ class Paths:
     def instance_lock(self, kind: str, name: str) -> Path:
         return self.runtime / "locks" / f"instance-{kind}@{name}.lock"
 
+    @property
+    def run_lock(self) -> Path:
+        return self.runtime / "reconcile.lock"
+
 
 class FileLock:
     """flock on one file. The kernel frees it with the process, however that ends."""
@@ -92,6 +96,26 @@ class FileLock:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+def is_locked(path: Path) -> bool:
+    """Whether somebody holds the FileLock on this file."""
+    try:
+        with open(path, encoding="utf-8") as handle:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def holder_of(path: Path) -> str | None:
+    """Who holds the lock of a run, or was the last one to hold it, in words."""
+    holder = read_json(path)
+    if holder is None:
+        return None
+    return f"{holder.get('by') or 'an unknown run'}, since {holder.get('since', '?')}, process {holder.get('pid', '?')} on this host"
 
 
 def write_atomically(path: Path, text: str, mode: int = 0o644) -> None:

@@ -44,6 +44,7 @@ class UnitStatus:
     cause: str | None
     message: str | None
     remedy: str | None
+    failed_ago: int | None
 
 
 def parse_size_mib(text: str) -> int | None:
@@ -134,6 +135,9 @@ def assemble(
         active = shown.get("ActiveState") or "inactive"
         image_id = containers[container][1] if container in containers else ""
         service = services.get(unit) or {}
+        # An instance that is ready again has no cause any more, but a last failure.
+        failure = state if state.get("cause") else state.get("last_failure") or {}
+        failed_at = failure.get("at") or state.get("since")
         rows.append(
             UnitStatus(
                 unit=unit,
@@ -149,9 +153,10 @@ def assemble(
                 gpu_memory_mib=gpu.get(container),
                 image=service.get("image"),
                 image_digest=digests.get(image_id),
-                cause=state.get("cause"),
-                message=state.get("message"),
-                remedy=state.get("remedy"),
+                cause=failure.get("cause"),
+                message=failure.get("message"),
+                remedy=failure.get("remedy"),
+                failed_ago=max(0, int(now - float(failed_at))) if failure.get("cause") and failed_at else None,
             )
         )
     return rows
@@ -184,7 +189,7 @@ def table(rows: Sequence[Mapping[str, Any]], budgets: Mapping[str, str]) -> list
                 "-" if row["gpu_memory_mib"] is None else f"{row['gpu_memory_mib']} MiB",
                 budgets.get(row["unit"]) or "-",
                 (row["image_digest"] or "-").removeprefix("sha256:")[:12],
-                f"{row['cause']}: {row['message']}" if row["cause"] else "-",
+                f"{row['cause']}: {row['message']} ({duration(row['failed_ago'])} ago)" if row["cause"] else "-",
             )
         )
     widths = [max(len(line[column]) for line in lines) for column in range(len(heading))]

@@ -14,6 +14,9 @@ import os
 import subprocess
 import typing as t
 from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import Paths, holder_of, is_locked
 
 STATE_DIR = "/run/gpu-inference/state"
 _PROPERTIES = ("Id", "LoadState", "ActiveState", "SubState", "Result", "NRestarts", "MainPID", "ExecMainStatus", "Job")
@@ -40,6 +43,14 @@ class LauncherState:
 
 
 @dataclass(frozen=True)
+class Run:
+    """The last run that brought the units of this host to their state."""
+
+    by: str
+    active: bool = False
+
+
+@dataclass(frozen=True)
 class UnitView:
     unit: str
     found: bool = True
@@ -49,6 +60,7 @@ class UnitView:
     restarts: int = 0
     main_pid: int = 0
     exit_status: int = 0
+    run: Run | None = None
     job: bool = False  # systemd has a start or stop of this unit queued or running; a notify unit's lasts until it is ready
     state: LauncherState | None = None
 
@@ -137,15 +149,20 @@ class UnitWatch:
         if done.returncode != 0:
             raise WatchError(f"systemctl show failed (exit status {done.returncode}): {done.stderr.decode('utf-8', 'replace').strip()}")
         views = parse_show(units, done.stdout.decode("utf-8", "replace"))
-        return {unit: self._with_state(view) for unit, view in views.items()}
+        run = self._run()
+        return {unit: replace(view, run=run, state=self._state(unit)) for unit, view in views.items()}
 
-    def _with_state(self, view: UnitView) -> UnitView:
+    def _run(self) -> Run | None:
+        lock = Paths(runtime=Path(self.state_dir).parent).run_lock
+        by = holder_of(lock)
+        return Run(by, is_locked(lock)) if by else None
+
+    def _state(self, unit: str) -> LauncherState | None:
         try:
-            with open(state_path(view.unit, self.state_dir), encoding="utf-8") as handle:
-                state = read_state(handle.read())
+            with open(state_path(unit, self.state_dir), encoding="utf-8") as handle:
+                return read_state(handle.read())
         except OSError:
-            return view
-        return replace(view, state=state)
+            return None
 
 
 def journal_tail(unit: str, lines: int = 60) -> list[str]:

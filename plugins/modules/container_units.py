@@ -201,7 +201,9 @@ options:
     type: bool
     default: true
   lock_timeout:
-    description: Seconds to wait for another run of this module on the host.
+    description:
+      - Seconds to wait for another run of this module on the host. The terminal shows which run is waited for; after that time the
+        task fails and names it.
     type: float
     default: 600
   gpu_lock_timeout:
@@ -230,6 +232,9 @@ options:
     description: The systemctl program.
     type: str
     default: systemctl
+  _run:
+    description: For the action plugin, which tells who runs this and shows whom it waits for. Not for playbooks.
+    type: dict
 author:
   - llmops.gpu_inference contributors (@llmops)
 seealso:
@@ -329,6 +334,11 @@ units:
       config_hash: 3f0f6c0a4b0e7d0e2a8c4f6f1d5a9b3c7e1f2a4b6c8d0e2f4a6b8c0d2e4f6a8b
       action: restart
       reason: the running container has another configuration
+held_by:
+  description: The run that works on this host, its command, its user, its controller, its process there and the module's process here.
+  returned: when O(lock_timeout) has passed
+  type: str
+  sample: ansible-playbook site.yml of alice on control1 (process 812 there), since 2026-11-20 13:40:00 UTC, process 4711 on this host
 """
 
 import getpass
@@ -338,6 +348,7 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._container_units import (
+    LockHeldError,
     Reconciler,
     Settings,
     UnitsError,
@@ -399,12 +410,14 @@ ARGUMENTS = {
     "units_dir": {"type": "path", "default": "/etc/systemd/system"},
     "docker": {"type": "str", "default": "docker"},
     "systemctl": {"type": "str", "default": "systemctl"},
+    "_run": {"type": "dict"},
 }
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     parameters = module.params
+    run = parameters["_run"] or {}
     settings = Settings(
         paths=Paths(Path(parameters["state_dir"]), Path(parameters["runtime_dir"]), parameters["docker"]),
         kinds=tuple(parameters["kinds"]),
@@ -412,13 +425,15 @@ def main() -> None:
         wants_dir=Path(parameters["units_dir"]) / "gpu-inference.target.wants",
         purge=parameters["purge"],
         restart=parameters["restart"],
-        lock_timeout=parameters["lock_timeout"],
+        lock_timeout=min(parameters["lock_timeout"], float(run.get("patience", "inf"))),
         gpu_lock_timeout=parameters["gpu_lock_timeout"],
         check_mode=module.check_mode,
     )
     try:
         wanted = want_all(parameters["instances"], settings.kinds)
-        report = Reconciler(settings).apply(wanted, who=os.environ.get("SUDO_USER") or getpass.getuser())
+        report = Reconciler(settings).apply(wanted, who=run.get("by") or os.environ.get("SUDO_USER") or getpass.getuser())
+    except LockHeldError as error:
+        module.fail_json(msg=str(error), held_by=error.holder)
     except UnitsError as error:
         module.fail_json(msg=str(error))
     except OSError as error:

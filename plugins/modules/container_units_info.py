@@ -70,7 +70,8 @@ units:
     image_digest: {description: "The image's digest, its own id where it was built here.", type: str, returned: success}
     cause: {description: "The last failure's cause, or null.", type: str, returned: success}
     message: {description: "What it said.", type: str, returned: success}
-    remedy: {description: "What to do.", type: str, returned: success}
+    remedy: {description: "What to do; null once it is ready again.", type: str, returned: success}
+    failed_ago: {description: "Seconds since then, or null.", type: int, returned: success}
 """
 
 import dataclasses

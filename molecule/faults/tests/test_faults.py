@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -159,14 +160,25 @@ def until(what: str, condition: Callable[[], bool], limit: float = READY) -> flo
     return time.monotonic() - began
 
 
-def is_ready(name: str) -> bool:
-    kind, _at, instance = name.removesuffix(".service").partition("@")
-    found = state(instance, kind)
-    return found.get("phase") == "ready" and found.get("pid") == pid(name)
+def are_ready(*units: str) -> bool:
+    """In one look, as many of them are taken."""
+    told = sh(
+        f"for unit in {' '.join(units)}; do "
+        "echo $(systemctl show -P MainPID $unit) $(cat /run/gpu-inference/state/${unit%.service}.json 2>/dev/null || echo {}); done"
+    )
+    for line in told.splitlines():
+        process, _space, document = line.partition(" ")
+        try:
+            found = json.loads(document)
+        except ValueError:
+            return False
+        if found.get("phase") != "ready" or found.get("pid") != int(process):
+            return False
+    return True
 
 
 def all_ready(limit: float = READY) -> float:
-    return until("all units ready", lambda: all(is_ready(unit) for unit in UNITS), limit)
+    return until("all units ready", lambda: are_ready(*UNITS), limit)
 
 
 def one_copy(name: str) -> bool:
@@ -226,9 +238,8 @@ def _table(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _sound_node(request: pytest.FixtureRequest) -> Iterator[None]:
-    surplus = int(sh("ls /run/gpu-inference/state/vllm@*.json | wc -l")) != len(ENGINES)
-    # A service that cannot start goes with the next play, and the next such test replaces it.
-    if not all(is_ready(unit) for unit in UNITS) or (surplus and "cannot_start" not in request.node.name):
+    """A service too much is no reason to restore: it goes with the next play, as does a changed variable."""
+    if not are_ready(*UNITS):
         restore()
     failed_before = request.session.testsfailed
     yield
@@ -270,6 +281,7 @@ class Broken:
     service: dict[str, Any] = field(default_factory=dict)
     model: dict[str, Any] = field(default_factory=dict)
     limit: float = 15.0  # seconds from the cause to the end of the play
+    permanent: bool = False
 
 
 BROKEN = {
@@ -279,9 +291,9 @@ BROKEN = {
     "registry-down": Broken(
         "registry_down", "refused", model={"image": "127.0.0.1:5999/vllm/vllm-openai:v0.32.0", "engine_version": "0.32.0"}
     ),
-    "unknown-path": Broken("bad_model", "/srv/models/nothing", model={"source": "/srv/models/nothing"}),
-    "kv-cache": Broken("kv_cache_too_small", "KV cache", service={"env": {"TINY_KV": "8K"}}),
-    "context": Broken("context_too_long", "max_model_len", service={"max_model_len": 1000000}),
+    "unknown-path": Broken("bad_model", "/srv/models/nothing", model={"source": "/srv/models/nothing"}, permanent=True),
+    "kv-cache": Broken("kv_cache_too_small", "KV cache", service={"env": {"TINY_KV": "8K"}}, permanent=True),
+    "context": Broken("context_too_long", "max_model_len", service={"max_model_len": 1000000}, permanent=True),
     # With worker processes of its own, as for tensor parallelism: a single worker shares no memory.
     "shared-memory": Broken(
         "shared_memory",
@@ -311,6 +323,11 @@ def test_a_service_that_cannot_start_fails_the_play_with_its_cause(name: str) ->
     assert case.line in done.output
     assert after.get("cause") == case.cause, after
     assert done.ended - after["at"] < case.limit
+    shown = dict(line.split("=", 1) for line in sh("systemctl show -p ActiveState,NRestarts,StatusText vllm@broken").splitlines())
+    assert case.cause in shown["StatusText"], shown
+    assert (shown["ActiveState"] == "failed") == case.permanent, shown
+    if case.permanent:
+        assert shown["NRestarts"] == "0", shown
     assert before == {engine: pid(f"vllm@{engine}.service") for engine in ENGINES}, "a neighbour was touched"
     assert chat(url(), key()).status_code == 200
     until("lock free", lock_is_free, 30)
@@ -389,7 +406,7 @@ def test_a_full_disk_leaves_the_files_whole() -> None:
         assert "no space left" in done.output, done.output
         assert "the old files are whole" in done.output
         assert sh(sums) == before
-        assert all(is_ready(unit) for unit in UNITS)
+        assert are_ready(*UNITS)
         measured("full disk", play=done.seconds)
     finally:
         sh(f"umount {INSTANCES}; rm -rf /tmp/instances")
@@ -401,82 +418,129 @@ def test_an_image_that_is_there_needs_no_registry() -> None:
     write("/etc/hosts", hosts + "\n127.0.0.1 registry.testbed\n")
     try:
         began = time.monotonic()
-        done = site(inference_services=[{**SERVICES[0], "pull": "always", "env": {"PLAYED": "2"}}, *SERVICES[1:]])
+        done = site(**variant(2, pull="always"))
         assert done.rc == 0, done.output
-        assert "cannot pull" in sh("journalctl --no-pager -t vllm-chat-a -g 'launcher: cannot pull'")
+        assert "cannot pull" in sh("journalctl --no-pager -t vllm-embedding -g 'launcher: cannot pull'")
         measured("registry down, image present: starts", play=time.monotonic() - began)
     finally:
         write("/etc/hosts", hosts + "\n")
-        restore()
 
 
-# ---------------------------------------------------------------- two runs
+# ---------------------------------------------------------------- two runs, and runs that are killed
 
 
-def test_a_second_run_says_who_holds_the_lock() -> None:
-    holder = json.dumps({"pid": 4711, "user": "alice", "since": "yesterday"})
-    write("/run/gpu-inference/reconcile.lock", holder)
-    sh("systemd-run --quiet --unit=played-run flock /run/gpu-inference/reconcile.lock sleep 60")
-    try:
-        result, _ = module("container_units", kinds=["crawl4ai"], instances=[], lock_timeout=1)
-        assert "process 4711 of user alice" in result["msg"], result
-    finally:
-        sh("systemctl stop played-run")
+def variant(number: int, **changes: Any) -> dict[str, Any]:
+    return {"inference_services": [*SERVICES[:2], {**SERVICES[2], "env": {"PLAYED": str(number)}, **changes}, SERVICES[3]]}
 
 
-def variant(number: int) -> dict[str, Any]:
-    return {"inference_services": [*SERVICES[:2], {**SERVICES[2], "env": {"PLAYED": str(number)}}, SERVICES[3]]}
+def begin(number: int, **changes: Any) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        playbook("--tags", "engines", **variant(number, **changes)), cwd=PROJECT, env={**ENVIRONMENT, "PYTHONUNBUFFERED": "1"},
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+    )  # fmt: skip
+
+
+def read_until(process: subprocess.Popen[str], text: str) -> str:
+    assert process.stdout is not None
+    lines: list[str] = []
+    for line in process.stdout:
+        lines.append(line)
+        if text in line:
+            return line
+    raise AssertionError(f"'{text}' is not in the output:\n{''.join(lines)}")
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def played(name: str) -> str:
-    return sh(f"docker inspect -f '{{{{json .Config.Env}}}}' vllm-{name}")
+    """With which number its container runs; empty while it does not."""
+    for line in node.run(f"docker inspect -f '{{{{range .Config.Env}}}}{{{{println .}}}}{{{{end}}}}' vllm-{name}").stdout.splitlines():
+        if line.startswith("PLAYED="):
+            return str(line.partition("=")[2])
+    return ""
+
+
+def freeze(name: str) -> None:
+    """Its container runs, and gets no further."""
+    until(f"{name} is frozen", lambda: node.run(f"kill -STOP $(docker top {name} -eo pid | tail -n +2)").rc == 0)
+
+
+def test_a_run_that_waits_for_another_says_so_and_does_nothing_once_killed() -> None:
+    before = (container("vllm-embedding"), sh(f"cat {INSTANCES}/vllm/embedding/service.json"))
+    write("/run/gpu-inference/reconcile.lock", json.dumps({"pid": 4711, "by": "ansible-playbook of alice", "since": "yesterday"}))
+    sh("systemd-run --quiet --unit=played-run flock /run/gpu-inference/reconcile.lock sleep 300")
+    try:
+        process = begin(3)
+        told = read_until(process, "waits for")
+        kill(process)
+        assert f"{NODE}: waits for ansible-playbook of alice, since yesterday, process 4711 on this host" in told
+        time.sleep(11)  # the module may still wait on the node, but not for long
+    finally:
+        sh("systemctl stop played-run")
+    time.sleep(2)
+    assert (container("vllm-embedding"), sh(f"cat {INSTANCES}/vllm/embedding/service.json")) == before
 
 
 def test_two_runs_at_once_do_not_interleave() -> None:
-    began = time.monotonic()
-    runs = [
-        subprocess.Popen(
-            playbook("--tags", "engines", **variant(number)),
-            cwd=PROJECT, env=ENVIRONMENT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )
-        for number in (11, 12)
-    ]  # fmt: skip
-    outputs = [one.communicate(timeout=900)[0] for one in runs]
-    # The run whose engine the other one replaced may say so; it must not be confused about anything else.
-    assert any(one.returncode == 0 for one in runs), outputs
-    all_ready()
-    environment = sh(f"cat {INSTANCES}/vllm/embedding/env")
-    number = 11 if "PLAYED=11" in environment else 12
-    assert f"PLAYED={number}" in played("embedding"), "container and folder differ"
+    """The second waits for the first, and says so. Then it replaces what the first one started, and the first one says that."""
+    began = now()
+    runs = {number: begin(number, stop_timeout=2) for number in (11, 12)}
+    until("the engine of one of them", lambda: played("embedding") in ("11", "12"))
+    first = int(played("embedding"))
+    second = 23 - first
+    freeze("vllm-embedding")  # or it might be ready before the second run is through with its checks
+    outputs = {number: process.communicate(timeout=900)[0] for number, process in runs.items()}
+    assert runs[second].returncode == 0, outputs[second]
+    assert "waits for ansible-playbook site.yml" in outputs[second], outputs[second]
+    assert f"(process {runs[first].pid} there)" in outputs[second]
+    assert runs[first].returncode != 0, outputs[first]
+    assert "vllm@embedding.service: it runs another configuration than this run asked for" in outputs[first], outputs[first]
+    assert f"(process {runs[second].pid} there)" in outputs[first]
+    assert played("embedding") == str(second)
+    assert f"PLAYED={second}" in sh(f"cat {INSTANCES}/vllm/embedding/env"), "container and folder differ"
     assert one_copy("vllm-embedding")
-    measured("two runs at once", both=time.monotonic() - began, exit_codes=str([one.returncode for one in runs]))
+    assert do_not_overlap(starts_since(began))
+    assert lock_is_free()
+    measured("two runs at once, different configurations", both=now() - began)
 
 
 @pytest.mark.parametrize(
-    ("number", "task"),
-    [(21, "Keep the engines as declared"), (22, "Wait until every engine has answered"), (23, "Facts")],
-    ids=["reconciling", "waiting", "planning"],
+    ("point", "number", "task"),
+    [
+        ("planning", 21, "Facts"),
+        ("reconciling", 22, "Keep the engines as declared"),
+        ("waiting", 23, "Wait until every engine has answered"),
+    ],
 )
-def test_a_run_that_was_killed_is_repaired_by_the_next(number: int, task: str) -> None:
-    argv = playbook("--tags", "engines", **variant(number))
-    process = subprocess.Popen(
-        argv, cwd=PROJECT, env={**ENVIRONMENT, "PYTHONUNBUFFERED": "1"}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True, start_new_session=True,
-    )  # fmt: skip
-    assert process.stdout is not None
-    for line in process.stdout:
-        if task in line and line.startswith("TASK"):
-            break
-    time.sleep(0.7)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+def test_a_run_that_was_killed_is_repaired_by_the_next(point: str, number: int, task: str) -> None:
+    before, began = container("vllm-embedding"), now()
+    process = begin(number)
+    read_until(process, task)
+    if point == "waiting":
+        until("the engine loads", lambda: played("embedding") == str(number) and state("embedding").get("loading") is True)
+    else:
+        time.sleep(0.7)
+    killed_at = container("vllm-embedding")
+    kill(process)
     done = site(**variant(number))
     assert done.rc == 0, done.output
-    assert f"PLAYED={number}" in played("embedding")
+    assert played("embedding") == str(number)
     assert one_copy("vllm-embedding")
-    again = site(**variant(number))
-    assert "changed=0" in again.output, again.output
-    measured(f"ansible-playbook killed at '{task}'", next_run=done.seconds, then_changed=0)
+    assert [span[2] for span in starts_since(began)] == ["vllm-embedding"], "one start is enough"
+    assert lock_is_free()
+    if point == "planning":
+        assert killed_at == before
+        assert "changed=0" not in done.output
+    elif point == "waiting":
+        assert killed_at == container("vllm-embedding") != before, "the next run started the loading engine anew"
+        assert "changed=0" in done.output, done.output
+    else:
+        again = site(**variant(number))
+        assert "changed=0" in again.output, again.output
+    measured(f"ansible-playbook killed while {point}", next_run=done.seconds)
 
 
 # ---------------------------------------------------------------- engines and launchers that die
@@ -503,7 +567,7 @@ def test_an_engine_killed_comes_back_and_no_client_notices() -> None:
     before = len(answers)
     old = container("vllm-chat-a")
     sh("docker kill --signal KILL vllm-chat-a")
-    seconds = until("chat-a is back", lambda: container("vllm-chat-a") not in ("", old) and is_ready("vllm@chat-a.service"))
+    seconds = until("chat-a is back", lambda: container("vllm-chat-a") not in ("", old) and are_ready("vllm@chat-a.service"))
     stop.set()
     for one in clients:
         one.join()
@@ -524,7 +588,7 @@ def test_an_engine_that_dies_is_back_by_itself(name: str) -> None:
     old = container("vllm-chat-b")
     began = now()
     sh(KILLS[name])
-    seconds = until("chat-b is back", lambda: container("vllm-chat-b") not in ("", old) and is_ready("vllm@chat-b.service"))
+    seconds = until("chat-b is back", lambda: container("vllm-chat-b") not in ("", old) and are_ready("vllm@chat-b.service"))
     assert one_copy("vllm-chat-b")
     assert do_not_overlap(starts_since(began))
     until("lock free", lock_is_free, 30)
@@ -534,10 +598,20 @@ def test_an_engine_that_dies_is_back_by_itself(name: str) -> None:
 def test_a_launcher_killed_while_serving_adopts_its_container() -> None:
     old, process = container("vllm-chat-b"), pid("vllm@chat-b.service")
     sh(f"kill -9 {process}")
-    seconds = until("a new launcher", lambda: pid("vllm@chat-b.service") not in (0, process) and is_ready("vllm@chat-b.service"))
+    seconds = until("a new launcher", lambda: pid("vllm@chat-b.service") not in (0, process) and are_ready("vllm@chat-b.service"))
     assert container("vllm-chat-b") == old
     assert lock_is_free()
     measured("launcher killed while serving", ready_again_after=seconds)
+
+
+def test_an_upgraded_launcher_adopts_its_container() -> None:
+    before = (container("vllm-chat-b"), pid("vllm@chat-b.service"))
+    began = now()
+    sh("systemctl reload vllm@chat-b.service")
+    until("it has run anew", lambda: "adopts" in node.run(f"journalctl --no-pager --since=@{int(began)} -t vllm-chat-b -o cat").stdout, 60)
+    until("ready again", lambda: are_ready("vllm@chat-b.service"), 60)
+    assert (container("vllm-chat-b"), pid("vllm@chat-b.service")) == before
+    assert node.run("systemctl is-active vllm@chat-b").stdout.strip() == "active"
 
 
 def test_a_launcher_killed_while_loading_adopts_its_container() -> None:
@@ -564,7 +638,7 @@ def test_a_launcher_killed_while_loading_adopts_its_container() -> None:
 def test_a_hung_engine_is_noticed_and_restarted() -> None:
     old = container("vllm-chat-b")
     sh("kill -STOP $(docker top vllm-chat-b -eo pid | tail -n +2)")
-    seconds = until("chat-b is back", lambda: container("vllm-chat-b") not in ("", old) and is_ready("vllm@chat-b.service"))
+    seconds = until("chat-b is back", lambda: container("vllm-chat-b") not in ("", old) and are_ready("vllm@chat-b.service"))
     failure = state("chat-b")["last_failure"]
     assert "hung: no sign of life for 30 s" in failure["message"], failure
     measured("engine hung (SIGSTOP), watchdog 30 s", ready_again_after=seconds)
@@ -585,6 +659,7 @@ def test_a_rebooted_node_comes_back_in_order() -> None:
     docker("restart", "--time", "60", NODE)
     until("systemd answers", lambda: node.run("systemctl is-system-running").stdout.strip() in ("running", "degraded"), 120)
     booted = now() - began
+    assert not are_ready(*UNITS), "the boot waited for the models"
     seconds = booted + all_ready()
     spans = [span for span in starts_since(began) if span[0] >= began]
     assert sorted(span[2] for span in spans) == sorted(f"vllm-{name}" for name in ENGINES), spans
@@ -616,19 +691,21 @@ def foreign_is_whole() -> bool:
 def test_status_stop_and_start() -> None:
     table = run(playbook(name="status.yml"))
     assert table.rc == 0, table.output
-    for word in (*ENGINES, "gateway", "ready"):
-        assert word in table.output
+    for engine in ENGINES:  # state, uptime, restarts, memory used, GPU memory, budget, image digest
+        row = rf"vllm@{engine} +ready +\d.*? [smhd] +\d+ +\d+ MiB +- +2(\.0)? GiB +[0-9a-f]{{12}} "
+        assert re.search(row, table.output), table.output
+    assert "litellm@gateway" in table.output
     assert "changed=0" in table.output
     done = run(playbook(name="stop.yml", only_service="rerank"))
     assert done.rc == 0, done.output
     assert node.run("systemctl is-active vllm@rerank").stdout.strip() == "inactive"
     assert container("vllm-rerank") == ""
-    assert all(is_ready(unit) for unit in UNITS if "rerank" not in unit)
+    assert are_ready(*(unit for unit in UNITS if "rerank" not in unit))
     stopped = run(playbook(name="status.yml", only_service="rerank"))
     assert "stopped" in stopped.output, stopped.output
     begun = run(playbook(name="start.yml", only_service="rerank"))
     assert begun.rc == 0, begun.output
-    assert is_ready("vllm@rerank.service")
+    assert are_ready("vllm@rerank.service")
     measured("status.yml, stop.yml, start.yml of one service", status=table.seconds, stop=done.seconds, start=begun.seconds)
 
 

@@ -472,8 +472,9 @@ def test_the_diff_hides_secrets(tmp_path: Path, host: Host) -> None:
 
 def test_two_runs_do_not_interleave(tmp_path: Path, host: Host) -> None:
     other = FileLock(tmp_path / "run/reconcile.lock")
-    assert other.try_lock(json.dumps({"pid": 4711, "user": "alice", "since": "2026-11-20 10:00:00 UTC"}))
-    with pytest.raises(UnitsError, match=r"process 4711 of user alice since 2026-11-20 10:00:00 UTC \(waited 0 s"):
+    assert other.try_lock(json.dumps({"pid": 4711, "by": "ansible-playbook of alice", "since": "2026-11-20 10:00:00 UTC"}))
+    told = r"ansible-playbook of alice, since 2026-11-20 10:00:00 UTC, process 4711 on this host[.] It holds .*/run/reconcile[.]lock[.]"
+    with pytest.raises(UnitsError, match=told):
         reconcile(tmp_path, host, [instance()])
     assert host.calls == []
     other.release()

@@ -29,7 +29,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._endpoint_rea
     without_secrets,
 )
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._probe import Endpoint, Observation
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_watch import LauncherState, UnitView
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_watch import LauncherState, Run, UnitView
 
 WALL = 1_800_000_000.0
 OK = Observation(True, "answer", None, "", False, 0.2, ("chat",), None)
@@ -213,12 +213,31 @@ def test_the_state_file_of_an_earlier_process_proves_nothing() -> None:
     assert result.outcomes[0].waited >= 7
 
 
-def test_an_older_configuration_is_never_ready() -> None:
-    old = replace(READY, state=LauncherState("ready", config_hash="aaa", pid=10))
+@pytest.mark.parametrize("before", [READY, STARTING], ids=["ready", "starting"])
+def test_another_configuration_is_never_ready(before: UnitView) -> None:
+    by = "ansible-playbook site.yml of alice on control1"
+    old = replace(before, state=LauncherState("ready", config_hash="aaa", pid=10), run=Run(by))
     world = World({"a": [(0, OK, 0)]}, {UNIT: [(0, old)]})
     result = world.poll(target(unit=UNIT, config_hash="bbb"))
     assert (result.outcomes[0].ready, result.outcomes[0].cause) == (False, "stale_server")
+    assert f"The last run on this host: {by}" in result.outcomes[0].message
     assert "systemctl restart" in result.outcomes[0].remedy
+    assert world.now < SETTLE + GATHER + 1
+
+
+def test_what_another_run_stops_is_not_concluded_from() -> None:
+    """It stops the engine that this run has started, and starts its own."""
+    mine = replace(STARTING, state=LauncherState("loading_weights", config_hash="mine", pid=10))
+    between = UnitView(UNIT, state=LauncherState("stopped", config_hash="mine", pid=10), run=Run("bob", active=True))
+    others = replace(STARTING, main_pid=11, state=LauncherState("starting", config_hash="other", pid=11), run=Run("bob"))
+    world = World({"a": [(0, REFUSED, 0)]}, {UNIT: [(0, mine), (5, between), (40, others)]})
+    result = world.poll(target(unit=UNIT, config_hash="mine"))
+    assert "another configuration than this run asked for. The last run on this host: bob" in result.outcomes[0].message
+    assert 40 + SETTLE <= world.now < 40 + SETTLE + GATHER + 1
+
+
+def test_the_wanted_configuration_is_ready() -> None:
+    old = replace(READY, state=LauncherState("ready", config_hash="aaa", pid=10))
     world = World({"a": [(0, OK, 0)]}, {UNIT: [(0, old)]})
     assert world.poll(target(unit=UNIT, config_hash="aaa")).outcomes[0].ready
 

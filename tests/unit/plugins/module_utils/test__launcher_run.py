@@ -175,10 +175,44 @@ def test_a_good_life(node: Node, engine: Server) -> None:
     wait_for(lambda: "WATCHDOG=1" in node.notified, node.said)
     assert node.stop() == launcher.EXIT_STOPPED
     assert node.state()["phase"] == "stopped"
+    # Drained with a limit, then killed by Docker.
+    assert node.calls().index("stop --time 1 id-of-vllm-chat") < node.calls().index("rm --force id-of-vllm-chat")
+    assert "STOPPING=1" in node.notified
     assert node.docker.containers() == []
     assert KEY not in node.said()
     assert "network connect extra id-of-vllm-chat" in node.calls()
     assert f"pull {IMAGE}" in node.calls()
+
+
+def test_systemctl_status_shows_where_it_is(node: Node, engine: Server) -> None:
+    """Each phase as systemd's STATUS=, in order; lines as vLLM writes them."""
+    engine.change(answer=(503, "warming up"))
+    node.play(images=[], pull=[0, "v0.32.0: Pulling from vllm"], run=[0, ""])
+    neighbour = FileLock(node.paths.gpu_lock("GPU-a"))
+    assert neighbour.try_lock("vllm@ocr.service 1\n")
+    node.instance(engine.base_url, download_command=["x"])
+    node.start()
+    node.until("waiting_for_gpu")
+    neighbour.release()
+    wait_for(lambda: "container id-of-vllm-c started" in node.said(), node.said)
+    for status, line in {
+        "loading weights 0 %": "INFO 11-20 10:38:21 [gpu_model_runner.py:2844] Starting to load model /srv/models/x...",
+        "loading weights 43 %": "Loading safetensors checkpoint shards:  43% Completed | 3/7 [00:01<00:03,  1.61it/s]",
+        "compiling": "INFO 11-20 10:38:30 [backends.py:559] Dynamo bytecode transform time: 6.01 s",
+        "capturing graphs 35 %": "Capturing CUDA graphs (decode, FULL):  35%|###      | 12/35 [00:02<00:04,  5.2it/s]",
+        "warming up": "INFO:     Application startup complete.",
+    }.items():
+        time.sleep(0.4)  # percentages are told three times a second at most
+        node.docker.log(line)
+        wait_for(lambda status=status: f"STATUS={status}" in node.notified, node.said)  # type: ignore[misc]
+    engine.change(answer=None)
+    wait_for(lambda: "READY=1" in node.notified, node.said)
+    told = [line.partition("=")[2].partition(" (")[0] for line in node.notified.splitlines() if line.startswith("STATUS=")]
+    assert list(dict.fromkeys(told)) == [
+        *("starting", "pulling", "downloading", "waiting for GPU", "loading weights 0 %", "loading weights 43 %"),
+        *("compiling", "capturing graphs 35 %", "warming up", "ready"),
+    ]
+    node.stop()
 
 
 @pytest.mark.parametrize(
@@ -204,6 +238,7 @@ def test_starts_that_fail(node: Node, play: dict[str, Any], changes: dict[str, A
     assert state["phase"] == "failed"
     assert cause in (None, state["cause"])
     assert text in state["message"]
+    wait_for(lambda: f"STATUS=failed: {state['cause']}: " in node.notified, node.said)  # for systemctl status
     assert node.docker.containers() == []
     history = json.loads(node.paths.history("vllm", "chat").read_text(encoding="utf-8"))
     assert history["failures"] == (0 if code == 78 else 1)
@@ -278,6 +313,7 @@ def test_a_start_has_a_time_limit(node: Node) -> None:
     node.start()
     assert node.ends() == launcher.EXIT_FAILED
     assert (node.state()["cause"], "not ready within 1 s" in node.state()["message"]) == ("timeout", True)
+    assert "GPU lock released: GPU-a" in node.said()  # never held past the deadline
 
 
 def test_without_a_probe_running_is_enough(node: Node) -> None:
@@ -321,6 +357,24 @@ def test_the_gpu_is_waited_for(node: Node, engine: Server) -> None:
     wait_for(lambda: node.state()["detail"] == "vllm/ocr still loads", node.said)
     write_atomically(node.paths.state("vllm", "ocr"), json.dumps({**loading, "phase": "ready", "loading": False}))
     node.until("ready")
+    assert node.stop() == launcher.EXIT_STOPPED
+
+
+def test_several_gpus_are_locked_in_one_order(node: Node, engine: Server) -> None:
+    """Whoever waits for one GPU holds none that comes after it, so two instances cannot wait for each other."""
+    first, last = FileLock(node.paths.gpu_lock("GPU-a")), FileLock(node.paths.gpu_lock("GPU-b"))
+    assert first.try_lock("vllm@ocr.service 1\n")
+    node.instance(engine.base_url, locks=["GPU-b", "GPU-a", "GPU-b"])
+    node.start()
+    node.until("waiting_for_gpu")
+    assert last.try_lock("vllm@ocr.service 1\n")
+    first.release()
+    wait_for(lambda: node.launcher.locks[0].held, node.said)
+    assert not first.try_lock()
+    assert node.state()["phase"] == "waiting_for_gpu"
+    last.release()
+    node.until("ready")
+    assert "GPU lock taken: GPU-a, GPU-b" in node.said()
     assert node.stop() == launcher.EXIT_STOPPED
 
 

@@ -51,8 +51,18 @@ def test_rows() -> None:
             "Id=vllm@chat.service\nActiveState=active\nNRestarts=2\n\nId=litellm@gateway.service\nActiveState=failed\nNRestarts=0\n"
         ),
         states={
-            "vllm@chat.service": {"phase": "ready", "ready_at": 1000.0},
-            "litellm@gateway.service": {"phase": "failed", "ready_at": 900.0, "cause": "port_in_use", "message": "port 8400 is taken"},
+            "vllm@chat.service": {
+                "phase": "ready",
+                "ready_at": 1000.0,
+                "last_failure": {"cause": "timeout", "message": "hung: no sign of life", "at": 940.0},
+            },
+            "litellm@gateway.service": {
+                "phase": "failed",
+                "ready_at": 900.0,
+                "since": 4612.0,
+                "cause": "port_in_use",
+                "message": "port 8400 is taken",
+            },
         },
         services={"vllm@chat.service": {"image": "vllm/vllm-openai:v0.32.0"}},
         containers={"vllm-chat": (CHAT_ID, "sha256:aa")},
@@ -65,10 +75,12 @@ def test_rows() -> None:
     gateway, chat = rows
     assert (chat.uptime, chat.restarts, chat.memory_mib, chat.gpu_memory_mib, chat.image_digest) == (3672, 2, 842, None, "sha256:bb")
     assert (gateway.uptime, gateway.cause) == (None, "port_in_use")
+    assert (chat.phase, chat.cause, chat.failed_ago) == ("ready", "timeout", 3732)
     lines = status.table([dataclasses.asdict(row) for row in rows], {"vllm@chat.service": "12 GiB"})
     assert lines[0].split()[:3] == ["unit", "state", "up"]
     assert "failed (failed)" in lines[1]
-    assert "port_in_use: port 8400 is taken" in lines[1]
+    assert lines[1].endswith("port_in_use: port 8400 is taken (1 m 0 s ago)")
+    assert lines[2].endswith("timeout: hung: no sign of life (1 h 2 m ago)")
     assert lines[2].split("  ")[0] == "vllm@chat"
     assert "1 h 1 m" in lines[2]
     assert "12 GiB" in lines[2]

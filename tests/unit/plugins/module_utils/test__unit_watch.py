@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import FileLock
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_watch import (
+    Run,
     UnitWatch,
     WatchError,
     journal_tail,
@@ -125,6 +127,19 @@ def test_a_state_of_an_earlier_process_is_not_its_own(tmp_path: Path, monkeypatc
     view = UnitWatch(str(tmp_path))(["vllm@chat.service"])["vllm@chat.service"]
     assert view.state is not None
     assert view.own_state is None
+
+
+def test_the_run_that_works_on_the_host_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    played(tmp_path, "systemctl", "echo Id=a.service\n")
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    watch = UnitWatch(str(tmp_path / "state"))
+    assert watch(["a.service"])["a.service"].run is None
+    lock = FileLock(tmp_path / "reconcile.lock")
+    lock.try_lock('{"pid": 7, "by": "ansible-playbook of alice", "since": "noon"}')
+    told = "ansible-playbook of alice, since noon, process 7 on this host"
+    assert watch(["a.service"])["a.service"].run == Run(told, active=True)
+    lock.release()
+    assert watch(["a.service"])["a.service"].run == Run(told)
 
 
 def test_a_host_without_systemd_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

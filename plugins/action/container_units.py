@@ -1,0 +1,67 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The controller's half of container_units: it tells the host who is at work, and the terminal who is waited for."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+import sys
+import time
+import typing as t
+
+from ansible import context
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+display = Display()
+
+_MODULE = "llmops.gpu_inference.container_units"
+#: Seconds that the module waits for another run: at first, before the terminal shows whom it waits for, and then at a time.
+_PATIENCE = (2.0, 10.0)
+
+
+def this_run() -> str:
+    """For others who run into it. Options are left out: extra variables may be secret."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container may run as a user without a name
+        user = f"user {os.getuid()}"
+    words = [os.path.basename(sys.argv[0]), *(os.path.basename(word) for word in context.CLIARGS.get("args") or ())]
+    return f"{' '.join(words)} of {user} on {socket.gethostname()} (process {os.getppid()} there)"
+
+
+class ActionModule(ActionBase):
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+    _supports_async = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        result: dict[str, t.Any] = super().run(tmp, task_vars)
+
+        def call(**run: t.Any) -> dict[str, t.Any]:
+            arguments = {**self._task.args, "_run": {"by": this_run(), **run}}
+            done = dict(
+                self._execute_module(module_name=_MODULE, module_args=arguments, task_vars=task_vars, wrap_async=bool(self._task.async_val))
+            )
+            done.get("invocation", {}).get("module_args", {}).pop("_run", None)
+            return done
+
+        if self._task.async_val:
+            result.update(call())
+            return result
+        # The wait is made of short calls: a run that is killed meanwhile must not leave a module behind that goes to work later.
+        try:
+            deadline = time.monotonic() + float(self._task.args.get("lock_timeout", 600))
+        except (TypeError, ValueError):
+            deadline = 0.0  # the module says what is wrong with it
+        done = call(patience=_PATIENCE[0])
+        if "held_by" in done:
+            display.display(f"{(task_vars or {}).get('inventory_hostname')}: waits for {done['held_by']}")
+        while "held_by" in done and time.monotonic() < deadline:
+            done = call(patience=min(_PATIENCE[1], deadline - time.monotonic()))
+        result.update(done)
+        return result
