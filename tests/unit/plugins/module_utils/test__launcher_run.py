@@ -244,6 +244,16 @@ def test_starts_that_fail(node: Node, play: dict[str, Any], changes: dict[str, A
     assert history["failures"] == (0 if code == 78 else 1)
 
 
+def test_a_failed_download_tells_no_key(node: Node) -> None:
+    node.play(images=[IMAGE], run=[1, f"hub: 401 for {KEY}"])
+    node.instance("http://127.0.0.1:9/v1", download_command=["x"])
+    node.start()
+    assert node.ends() == launcher.EXIT_FAILED
+    state = node.state()
+    assert "hub: 401 for ********" in state["log_lines"]
+    assert KEY not in json.dumps(state) + node.said() + node.notified
+
+
 def test_a_container_of_somebody_else_stays(node: Node) -> None:
     node.docker.write(container(owner="me"))
     node.instance(None)

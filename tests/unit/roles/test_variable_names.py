@@ -1,0 +1,43 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A misspelt variable of a role ends the play before the role touches the host."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def play(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    include = {"name": "llmops.gpu_inference.variable_names"}
+    task = {"ansible.builtin.include_role": include, "vars": {"variable_names_role": "litellm"}}
+    content = [{"hosts": "localhost", "gather_facts": False, "vars": variables, "tasks": [task]}]
+    (folder / "play.yml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    return subprocess.run(
+        [sys.executable, "-m", "ansible.cli.playbook", "-i", "localhost,", "-c", "local", str(folder / "play.yml")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_a_misspelt_variable_ends_the_play(tmp_path: Path) -> None:
+    done = play(tmp_path, litellm_master_keey="x")
+    assert done.returncode != 0, done.stdout
+    assert "litellm_master_keey (did you mean litellm_master_key?)" in done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_known_variables_pass(tmp_path: Path) -> None:
+    done = play(tmp_path, litellm_master_key="x")
+    assert done.returncode == 0, done.stdout + done.stderr
