@@ -17,7 +17,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help env env-dev demo test test-all check gates lint lint-python lint-ansible lint-docs lint-shell unit coverage sanity compat docs build stop clean
+.PHONY: help env env-dev demo test test-all check gates lint lint-python lint-ansible lint-docs lint-shell unit coverage sanity real compat docs build stop clean
 
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,10 +79,14 @@ sanity: env-dev ## ansible-test sanity
 gates: env-dev # what `make test` wants besides the scenarios
 	@$(MAKE) --no-print-directory -j2 --output-sync=target lint-ansible coverage lint-python lint-docs lint-shell sanity
 
-test: gates ## Lint, all unit tests and all scenarios on real nodes but the long one
+real: env-dev ## What is rendered, read by the real vLLM and LiteLLM of the test bed
+	$(BED) up
+	python -m pytest tests/real
+
+test: gates real ## Lint, all unit tests and all scenarios on real nodes but the long one
 	python tests/scenarios.py $(filter-out faults,$(notdir $(patsubst %/molecule.yml,%,$(wildcard molecule/*/molecule.yml))))
 
-test-all: gates compat ## The same with every scenario, and with other versions of ansible-core
+test-all: gates real compat ## The same with every scenario, and with other versions of ansible-core
 	python tests/scenarios.py
 
 compat: env-dev ## Syntax, unit tests and an offline plan with other versions of ansible-core

@@ -4,14 +4,13 @@
 
 """The real LiteLLM with our configuration and plug-ins, in front of small servers that write down what they are asked.
 
-Needs a Python with LiteLLM's proxy: ``LITELLM_PYTHON=/path/to/python pytest tests/gateway``.
+Needs the test bed's images: `make real`.
 """
 
 from __future__ import annotations
 
 import http.server
 import json
-import os
 import shutil
 import socket
 import subprocess
@@ -25,15 +24,13 @@ from typing import Any
 
 import pytest
 import requests
+from support.containers import LITELLM, docker_run
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _litellm
 
 FILES = Path(__file__).parents[2] / "roles/litellm/files"
-PYTHON = os.environ.get("LITELLM_PYTHON", "")
 MASTER, CLIENT, ENGINE = "sk-master-0123456789abcdef", "client-key-0123456789", "engine-key-0123456789"
 PIXEL = "data:image/png;base64,AAA"
-
-pytestmark = pytest.mark.skipif(not PYTHON, reason="LITELLM_PYTHON names no Python with LiteLLM")
 
 
 def free_port() -> int:
@@ -162,17 +159,14 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     port = free_port()
     environment = {
         **_litellm.BASE_ENVIRONMENT,
-        "PATH": os.environ["PATH"],
-        "HOME": str(folder),
         "PYTHONPATH": str(folder),
         "LITELLM_MASTER_KEY": MASTER,
         "GATEWAY_CLIENT_KEYS": _litellm.client_key_digests({"metis": CLIENT}),
         "ENGINE_KEY_N": ENGINE,
     }
-    program = str(Path(PYTHON).parent / "litellm")
-    arguments = [program, "--config", str(folder / "config.yaml"), "--host", "127.0.0.1", "--port", str(port)]
+    arguments = ["litellm", "--config", str(folder / "config.yaml"), "--host", "127.0.0.1", "--port", str(port)]
     with (folder / "log").open("w") as log:
-        process = subprocess.Popen(arguments, env=environment, stdout=log, stderr=log)
+        process = subprocess.Popen(docker_run(LITELLM, folder, *arguments, environment=environment, network="host"), stdout=log, stderr=log)
     made = Gateway(f"http://127.0.0.1:{port}", engines)
     try:
         deadline = time.monotonic() + 180
