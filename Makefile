@@ -17,7 +17,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help env env-dev demo test test-all check gates lint lint-python lint-ansible lint-docs lint-shell unit coverage sanity real compat docs build stop clean
+.PHONY: help env env-dev demo test test-all check gates lint lint-python lint-ansible lint-docs lint-shell unit coverage sanity real mutations compat docs build stop clean
 
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -83,17 +83,22 @@ real: env-dev ## What is rendered, read by the real vLLM and LiteLLM of the test
 	$(BED) up
 	python -m pytest tests/real
 
+mutations: env-dev ## Take one feature after the other out, and see its test fail (docs/proven.md)
+	$(BED) up
+	python -m pytest tests/mutations
+
 test: gates real ## Lint, all unit tests and all scenarios on real nodes but the long one
 	python tests/scenarios.py $(filter-out faults,$(notdir $(patsubst %/molecule.yml,%,$(wildcard molecule/*/molecule.yml))))
 
-test-all: gates real compat ## The same with every scenario, and with other versions of ansible-core
+test-all: gates real mutations compat ## The same with every scenario, and with other versions of ansible-core
 	python tests/scenarios.py
 
 compat: env-dev ## Syntax, unit tests and an offline plan with other versions of ansible-core
 	tests/compat.sh
 
-docs: env-dev ## The table of variables on each role's page, from its argument spec
+docs: env-dev ## The tables of variables on the roles' pages, from their argument specs, and that of docs/proven.md
 	python tests/support/role_pages.py
+	python tests/mutations/features.py
 
 build: env ## The collection's archive in dist/
 	ansible-galaxy collection build --force --output-path dist

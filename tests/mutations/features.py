@@ -1,0 +1,324 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the collection promises, and for each promise the edit that breaks it with the test that notices.
+
+test_features.py tries them all; docs/proven.md has them as a table: `make docs`.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "proven.md"
+UTILS = "plugins/module_utils"
+UNIT = "tests/unit/plugins/module_utils"
+
+
+@dataclass(frozen=True)
+class Feature:
+    promise: str
+    removed: str
+    file: str
+    old: str  # is in the file exactly once
+    new: str
+    test: str
+    told: str  # a part of what the failing test prints
+
+
+FEATURES = [
+    Feature(
+        "engines start one after another on a GPU",
+        "the launcher takes no lock",
+        f"{UTILS}/_launcher.py",
+        "        if not self.locks:\n            return\n        began",
+        "        if True:\n            return\n        began",
+        f"{UNIT}/test__launcher_run.py::test_the_gpu_is_waited_for",
+        "launcher: container id-of-vllm-c started",
+    ),
+    Feature(
+        "a process of before is never taken for the new one",
+        "`endpoint_ready` believes any good answer",
+        f"{UTILS}/_endpoint_ready.py",
+        "        if self.view is None:\n            return True\n",
+        "        return True\n",
+        f"{UNIT}/test__endpoint_ready.py::test_the_state_file_of_an_earlier_process_proves_nothing",
+        "assert 0.0 >= 7",
+    ),
+    Feature(
+        "a server that runs another configuration is not ready",
+        "the config hash is not compared",
+        f"{UTILS}/_endpoint_ready.py",
+        "state.config_hash != target.config_hash)",
+        "False)",
+        f"{UNIT}/test__endpoint_ready.py::test_another_configuration_is_never_ready",
+        "(True, None) == (False, 'stale_server')",
+    ),
+    Feature(
+        "memory is not given out twice",
+        "whatever is asked fits",
+        f"{UTILS}/_plan_memory.py",
+        "return all(free is None or amount <= free + _TOLERANCE",
+        "return all(True",
+        f"{UNIT}/test__plan_memory.py::test_problems_name_services_and_gib",
+        "not enough values to unpack (expected 1, got 0)",
+    ),
+    Feature(
+        "a misspelt `inference_*` variable is refused",
+        "unknown names are not collected",
+        f"{UTILS}/_plan_schema.py",
+        "variable not in VARIABLES and variable not in FACTS",
+        "False",
+        f"{UNIT}/test__plan.py::test_mistakes",
+        "DID NOT RAISE PlanError",
+    ),
+    Feature(
+        "a misspelt variable of a role is refused",
+        "the role asserts nothing",
+        "roles/variable_names/tasks/main.yml",
+        "that: __variable_names_misspelt | length == 0",
+        "that: true",
+        "tests/unit/roles/test_variable_names.py::test_a_misspelt_variable_ends_the_play",
+        "failed=0",
+    ),
+    Feature(
+        "keys lie in files that only root can read",
+        "the env file gets the mode of the others",
+        f"{UTILS}/_container_units.py",
+        "return 0o600 if name == ENV_FILE else 0o644",
+        "return 0o644",
+        f"{UNIT}/test__container_units.py::test_first_run_then_nothing",
+        "'0o644' != '0o600'",
+    ),
+    Feature(
+        "keys on the controller lie in files that only the user can read",
+        "the file is left as its creator made it",
+        "plugins/plugin_utils/_secret_store.py",
+        "        if self.write and stat.S_IMODE(file.stat().st_mode) != 0o600:\n            file.chmod(0o600)\n",
+        "",
+        "tests/unit/plugins/plugin_utils/test__secret_store.py::test_a_file_that_others_may_read_is_closed",
+        "assert 420 == 384",
+    ),
+    Feature(
+        "no key shows in a diff",
+        "values are shown as they are",
+        f"{UTILS}/_container_units.py",
+        "return HIDDEN + mark if name in new or name in (old or ()) else value",
+        "return value",
+        f"{UNIT}/test__container_units.py::test_the_diff_hides_secrets",
+        "VLLM_API_KEY=sk-a-canary-that-must-not-be-seen",
+    ),
+    Feature(
+        "no key shows in the journal",
+        "the engine's lines are copied as they come",
+        f"{UTILS}/_launcher.py",
+        'redact(line.decode("utf-8", "replace").rstrip("\\n"), self.secrets)',
+        'line.decode("utf-8", "replace").rstrip("\\n")',
+        f"{UNIT}/test__launcher_run.py::test_a_good_life",
+        "'key-0123456789-engine' is contained here",
+    ),
+    Feature(
+        "no key shows in the log lines that a failure reports",
+        "the state file gets them as they are",
+        f"{UTILS}/_launcher.py",
+        '"log_lines": [redact(line, self.secrets) for line in diagnosis.log_lines]',
+        '"log_lines": list(diagnosis.log_lines)',
+        f"{UNIT}/test__launcher_run.py::test_a_failed_download_tells_no_key",
+        "['hub: 401 for key-0123456789-engine']",
+    ),
+    Feature(
+        "the gateway's configuration is read by LiteLLM itself before it counts",
+        "what LiteLLM made of it is not compared with what was meant",
+        "roles/litellm/files/check_config.py",
+        "    problems: list[str] = []\n    missing = sorted(",
+        "    return []\n    missing = sorted(",
+        "tests/real/test_configurations.py::test_what_is_broken_is_refused_with_its_reason[LiteLLM does not serve]",
+        "assert not True",
+    ),
+    Feature(
+        "an engine's new arguments are read by the engine itself before the old one stops",
+        "the result of the check is not looked at",
+        f"{UTILS}/_container_units.py",
+        "            if ran.rc == 0:\n                continue\n            lines = ",
+        "            continue\n            lines = ",
+        f"{UNIT}/test__container_units.py::test_what_the_image_refuses_goes_on_as_it_was",
+        "assert [] == ['vllm/chat:",
+    ),
+    Feature(
+        "a run without changes restarts nothing",
+        "a container that runs as wanted is restarted all the same",
+        f"{UTILS}/_container_units.py",
+        'return Decision(KEEP, "runs as wanted") if steered',
+        'return Decision(RESTART, "runs as wanted") if steered',
+        f"{UNIT}/test__container_units.py::test_cost_of_no_change_does_not_grow",
+        "restarted=['vllm/chat0', 'vllm/chat1'",
+    ),
+    Feature(
+        "a changed configuration restarts its container",
+        "the config hash of the running container is not compared",
+        f"{UTILS}/_container_units.py",
+        "right = container is not None and container.running and container.config_hash == wanted.config_hash",
+        "right = container is not None and container.running",
+        f"{UNIT}/test__container_units.py::test_decide",
+        "assert 'keep' == 'restart'",
+    ),
+    Feature(
+        "what somebody else made is never removed",
+        "folders without our marker count as ours",
+        f"{UTILS}/_container_units.py",
+        "                if folder.owned:\n",
+        "                if folder.exists:\n",
+        f"{UNIT}/test__container_units.py::test_foreign_folders_and_containers_stay",
+        "removed=['vllm/empty', 'vllm/mine']",
+    ),
+    Feature(
+        "check mode changes nothing",
+        "the module carries out what it only should foresee",
+        f"{UTILS}/_container_units.py",
+        "if report.changed and not self.settings.check_mode:",
+        "if report.changed:",
+        f"{UNIT}/test__container_units.py::test_check_mode_predicts_on_a_bare_host",
+        "systemctl start --no-block -- failed",
+    ),
+    Feature(
+        "a server with another model is called `wrong_model`",
+        "any model is good enough",
+        f"{UTILS}/_probe.py",
+        'found = [one for one in self.models if one == wanted or one == f"{wanted}:latest"]',
+        "found = list(self.models)",
+        f"{UNIT}/test__probe.py::test_each_fault_has_its_cause",
+        "'model' != 'health'",
+    ),
+    Feature(
+        "https spoken to an http port is called `tls_mismatch`",
+        "any failed handshake is a refused connection",
+        f"{UTILS}/_probe.py",
+        'return TransportError("tls_mismatch", f"the server does not speak TLS ({one.reason or one})", True)',
+        'return TransportError("refused", str(one))',
+        f"{UNIT}/test__probe.py::test_https_spoken_to_plain_http",
+        "('refused', False) == ('tls_mismatch', True)",
+    ),
+    Feature(
+        "the wait ends soon after the cause is known",
+        "a launcher's failure is not looked at",
+        f"{UTILS}/_endpoint_ready.py",
+        '    if state is not None and state.phase == "failed":\n',
+        "    if False:\n",
+        f"{UNIT}/test__endpoint_ready.py::test_a_failed_unit_ends_the_wait_at_once",
+        "assert 900.0 <= 5.1",
+    ),
+    Feature(
+        "every alias is a model at the gateway",
+        "the router gets no aliases",
+        f"{UTILS}/_litellm.py",
+        '        router["model_group_alias"] = dict(aliases)\n',
+        "        pass\n",
+        "tests/real/test_gateway.py::test_every_name_is_listed",
+        "Extra items in the right set",
+    ),
+    Feature(
+        "a host that is away keeps its routes",
+        "hosts outside the play do not count",
+        f"{UTILS}/_plan_schema.py",
+        '    for name, data in (inventory.get("hosts") or {}).items():\n        variables',
+        '    for name, data in (inventory.get("hosts") or {}).items():\n        if name not in in_play: continue\n        variables',
+        f"{UNIT}/test__plan.py::test_routes_come_from_all_declared_hosts",
+        "not enough values to unpack (expected 1, got 0)",
+    ),
+    Feature(
+        "a client's key is for inference only",
+        "every known key opens every route",
+        "roles/litellm/files/gateway_rules.py",
+        "if not client_may_call(path, policy.client_routes):",
+        "if False:",
+        "tests/unit/roles/litellm/test_gateway_rules.py::test_refusal",
+        "assert None == 403",
+    ),
+    Feature(
+        "client files keep the entries of others",
+        "only our own entries are written",
+        f"{UTILS}/_clients.py",
+        "        else:\n            merged.append(entry)\n",
+        "",
+        "tests/unit/plugins/modules/test_client_files.py::test_entries_of_others_stay_through_write_change_and_removal",
+        "{'id': 'vllm-external',",
+    ),
+    Feature(
+        "`daemon.json` keeps what others wrote",
+        "it is made anew",
+        f"{UTILS}/_daemon_config.py",
+        "    after = copy.deepcopy(before)\n",
+        "    after: dict[str, t.Any] = {}\n",
+        f"{UNIT}/test__daemon_config.py::test_merge",
+        "{'dns': ['1.1.1.1']} != {'dns': ['1.1.1.1', '10.0.0.2']}",
+    ),
+    Feature(
+        "a hung engine is started anew",
+        "an engine never counts as hung",
+        f"{UTILS}/_launcher.py",
+        "return self.limit > 0 and now - self.last_sign > self.limit",
+        "return False",
+        f"{UNIT}/test__launcher.py::test_watch_knows_busy_idle_and_hung_engines",
+        "False = hung(41)",
+    ),
+    Feature(
+        "an engine that lost its GPU is started anew",
+        "`nvidia-smi` in the container is not looked at",
+        f"{UTILS}/_launcher.py",
+        "return seen if lost is None else replace(",
+        "return seen if True else replace(",
+        f"{UNIT}/test__launcher_run.py::test_a_container_that_lost_its_gpu_is_made_anew",
+        "assert 'timeout' == 'gpu_lost'",
+    ),
+    Feature(
+        "a launcher that was killed costs no engine its life",
+        "a running container is replaced",
+        f"{UTILS}/_launcher.py",
+        "        return ADOPT\n",
+        "        return REPLACE\n",
+        f"{UNIT}/test__launcher.py::test_decide_existing",
+        "assert 'replace' == 'adopt'",
+    ),
+    Feature(
+        "engines answer on the host's own address only",
+        "the port is published on all addresses",
+        f"{UTILS}/_vllm.py",
+        "f\"127.0.0.1:{instance['port']}:{CONTAINER_PORT}\"",
+        "f\"{instance['port']}:{CONTAINER_PORT}\"",
+        f"{UNIT}/test__vllm.py::test_port_is_published_on_loopback_only",
+        "assert '8070:8000' == '127.0.0.1:8070:8000'",
+    ),
+    Feature(
+        "a node forwards nothing without the key",
+        "nginx does not compare it",
+        "roles/node_proxy/templates/nginx.conf.j2",
+        "if ($key_{{ service.port }} = 0) {",
+        "if ($key_{{ service.port }} = 2) {",
+        "tests/unit/roles/test_node_proxy.py::test_the_key_is_checked",
+        "assert 200 == 401",
+    ),
+]
+
+
+def table() -> str:
+    lines = ["| feature | taken out | the test that failed | what it said |", "| --- | --- | --- | --- |"]
+    for one in FEATURES:
+        file, _colons, name = one.test.partition("::")
+        test = f"[`{name or Path(file).stem}`](../{file})"
+        told = one.told.replace("|", "\\|")
+        lines.append(f"| {one.promise} | {one.removed} (`{one.file}`) | {test} | `{told}` |")
+    return "\n".join(lines) + "\n"
+
+
+def page_with_table(page: str) -> str:
+    return re.sub(r"(<!-- BEGIN_FEATURES -->\n).*?(<!-- END_FEATURES -->)", lambda found: found[1] + table() + found[2], page, flags=re.S)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page_with_table(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    sys.stdout.write("docs/proven.md is up to date\n")
