@@ -63,7 +63,8 @@ def _main(role: str) -> None:
     for template, variables in json.load(sys.stdin):
         templar = Templar(loader=DataLoader(), variables={**own, **variables})
         text = (folder / "templates" / template).read_text(encoding="utf-8")
-        texts.append(str(templar.template(_trust(text))))
+        # As the module template does; in tasks backslashes are doubled.
+        texts.append(str(templar.template(_trust(text), escape_backslashes=False)))
     json.dump(texts, sys.stdout)
 
 
