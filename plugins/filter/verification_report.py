@@ -55,8 +55,8 @@ _value:
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plain import plain
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._verify import assemble, markdown
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._client_render import plain
 
 
 def verification_report(

@@ -18,6 +18,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 _SECRET = re.compile(r"(key|keys|token|password|passwd|secret|credential)s?\b", re.IGNORECASE)
 _CREDENTIALS = re.compile(r"//[^/@\s]+@")
@@ -147,6 +148,15 @@ def exact_number(value: str) -> float | None:
     return float(text) if re.fullmatch(r"-?[0-9]{1,15}(\.[0-9]{1,15})?", text) else None
 
 
+def is_http_address(text: str) -> bool:
+    """Whether a text is an http or https address with a host, and with a port that can be one where there is one."""
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
 class Fields:
     """Typed access to one mapping of the inventory; every mistake goes to the report under its own path."""
 
@@ -190,6 +200,14 @@ class Fields:
     def maybe_text(self, key: str, *, pattern: str = "", expected: str = "") -> str | None:
         return self.text(key, pattern=pattern, expected=expected) or None
 
+    def address(self, key: str, *, required: bool = False, expected: str = "") -> str | None:
+        """An http or https address without user and password."""
+        value = self.text(key, required=required, pattern=r"https?://[^\s/@]+(/[^\s@]*)?", expected=expected)
+        if value and not is_http_address(value):
+            self.add(key, value, f"must be {expected}")
+            return None
+        return value or None
+
     def choice(self, key: str, choices: Sequence[str], default: str) -> str:
         value = self.data.get(key)
         if value is None:
@@ -214,6 +232,16 @@ class Fields:
             self.add(key, value, f"must be {what} from {minimum}{upper}")
             return None
         return int(number)
+
+    def number(self, key: str) -> float | None:
+        value = self.data.get(key)
+        if value is None:
+            return None
+        number = exact_number(value) if isinstance(value, str) else value
+        if isinstance(number, bool) or not isinstance(number, (int, float)) or not math.isfinite(number):
+            self.add(key, value, "must be a number")
+            return None
+        return number
 
     def boolean(self, key: str, default: bool) -> bool:
         value = self.data.get(key)

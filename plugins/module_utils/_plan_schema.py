@@ -54,6 +54,8 @@ UNIT_NAME = r"[a-z0-9][a-z0-9._-]{0,62}"
 UNIT_NAME_EXPECTED = "lower-case letters, digits and . _ - (63 at most, beginning with a letter or digit)"
 NETWORK_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}"
 IMAGE = r"[A-Za-z0-9][A-Za-z0-9._:/@-]*"
+PATH = r"/[A-Za-z0-9._~/-]+"
+VARIABLE = r"[A-Z_][A-Z0-9_]*"
 DURATION = "a number of seconds"
 NO_CONTROL = r"[^\x00-\x1f\x7f]+"
 
@@ -444,6 +446,10 @@ def _request_defaults(fields: Fields) -> dict[str, Any]:
                 "decides where a request goes and is set by the plan; timeout and stream_timeout are keys of the model",
             )
             del defaults[key]
+    # The two that files of client programs take over; LiteLLM itself takes whatever the engine may know.
+    inner = Fields(defaults, fields.where("request_defaults"), fields.report, tuple(defaults), fields.hosts)
+    inner.number("temperature")
+    inner.integer("max_tokens", 1)
     return defaults
 
 
@@ -453,7 +459,7 @@ def _passthrough_path(fields: Fields) -> str | None:
         return None
     if raw is False:
         return ""
-    return fields.maybe_text("passthrough", pattern=r"/[A-Za-z0-9._~/-]+", expected="a path such as /embeddings/v1/embeddings, or false")
+    return fields.maybe_text("passthrough", pattern=PATH, expected="a path such as /embeddings/v1/embeddings, or false")
 
 
 def _variant(fields: Fields, *, required: bool = False) -> Variant:
@@ -643,12 +649,7 @@ def parse_externals(raw: Any, report: Report) -> tuple[External, ...]:
         path = f"inference_external_endpoints[{position}]"
         fields = Fields(item, path, report, ("name", "base_url", "engine", "models", "api_key", "required"))
         name = fields.text("name", required=True, pattern=UNIT_NAME, expected=UNIT_NAME_EXPECTED)
-        base_url = fields.text(
-            "base_url",
-            required=True,
-            pattern=r"https?://[^\s/@]+(/[^\s@]*)?",
-            expected="an address such as http://host:8000/v1, without a user or password",
-        ).rstrip("/")
+        base_url = fields.address("base_url", required=True, expected="an address such as http://host:8000/v1, without a user or password")
         if name in names:
             fields.add("name", name, "is given twice")
             continue
@@ -661,6 +662,7 @@ def parse_externals(raw: Any, report: Report) -> tuple[External, ...]:
         if not models and fields.valid:
             fields.add("models", fields.data.get("models"), "is required: the models of this server that the gateway is to offer")
         if name and base_url:
+            base_url = base_url.rstrip("/")
             found.append(
                 External(
                     name=name,
@@ -721,8 +723,7 @@ def parse_aliases(raw: Any, report: Report) -> dict[str, str]:
 
 def parse_gateway(raw: Any, report: Report) -> Gateway:
     fields = Fields(raw, "inference_gateway", report, _GATEWAY_KEYS)
-    settings = fields.mapping("settings")
-    _refuse_secrets(settings, "settings", fields)
+    settings = _settings(fields)
     client_names = []
     for name, key in fields.mapping("client_keys").items():
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", name):
@@ -748,9 +749,7 @@ def parse_gateway(raw: Any, report: Report) -> Gateway:
     return Gateway(
         port=fields.integer("port", 1, 65535, what="a port number") or DEFAULT_GATEWAY_PORT,
         bind=fields.text("bind", "0.0.0.0", pattern=r"[0-9A-Fa-f.:]+|localhost", expected="an IP address of the gateway's host"),  # noqa: S104
-        public_url=fields.maybe_text(
-            "public_url", pattern=r"https?://[^\s/@]+(/[^\s@]*)?", expected="an address such as https://llm.example"
-        ),
+        public_url=fields.address("public_url", expected="an address such as https://llm.example, without a user or password"),
         redis=_redis(fields),
         client_names=tuple(sorted(client_names)),
         settings=settings,
@@ -762,6 +761,27 @@ def parse_gateway(raw: Any, report: Report) -> Gateway:
     )
 
 
+def _settings(fields: Fields) -> dict[str, Any]:
+    """LiteLLM's own keys. Only what we read ourselves is looked at, and what would let anybody in."""
+    settings = fields.mapping("settings")
+    _refuse_secrets(settings, "settings", fields)
+    inner = Fields(settings, fields.where("settings"), fields.report, tuple(settings))
+    sections = {name: inner.mapping(name) for name in ("litellm_settings", "router_settings", "general_settings")}
+    for key in ("master_key", "custom_auth"):
+        if key in sections["general_settings"] and not sections["general_settings"][key]:
+            inner.add(f"general_settings.{key}", None, "may not be empty: without it anybody could use the gateway; leave it out")
+    for position, item in enumerate(inner.items("model_list")):
+        model = Fields(item, inner.where(f"model_list[{position}]"), fields.report, tuple(item) if isinstance(item, Mapping) else ())
+        model.text("model_name", required=True, pattern=r"\S+", expected="the name of a model at the gateway")
+    router = Fields(sections["router_settings"], inner.where("router_settings"), fields.report, tuple(sections["router_settings"]))
+    for alias, target in router.mapping("model_group_alias").items():
+        model_name = target.get("model") if isinstance(target, Mapping) else target
+        if not isinstance(model_name, str) or not model_name:
+            router.add(f"model_group_alias.{alias}", target, "must be the name of a model, or {model: name, hidden: true}")
+    # Null takes a key out that the collection sets; for a whole section that is never meant.
+    return {name: value for name, value in settings.items() if value is not None}
+
+
 def _passthroughs(fields: Fields) -> tuple[Mapping[str, Any], ...]:
     found = []
     for position, item in enumerate(fields.items("passthrough")):
@@ -771,12 +791,20 @@ def _passthroughs(fields: Fields) -> tuple[Mapping[str, Any], ...]:
             fields.report,
             ("path", "model", "target", "target_path", "key_variable", "timeout", "methods"),
         )
-        path = inner.text("path", required=True, pattern=r"/[A-Za-z0-9._~/-]+", expected="a path such as /embeddings/v1/embeddings")
-        model, target = inner.text("model"), inner.text("target", pattern=r"https?://[^\s/@]+(/[^\s@]*)?", expected="an http address")
-        if inner.valid and not model and not target:
+        path = inner.text("path", required=True, pattern=PATH, expected="a path such as /embeddings/v1/embeddings")
+        entry = {
+            "path": path,
+            "model": inner.maybe_text("model"),
+            "target": inner.address("target", expected="an address such as http://host:8000/v1/embeddings"),
+            "target_path": inner.maybe_text("target_path", pattern=PATH, expected="a path such as /embeddings"),
+            "key_variable": inner.maybe_text("key_variable", pattern=VARIABLE, expected="the name of an environment variable"),
+            "timeout": inner.integer("timeout", 1, 86400, what=DURATION),
+            "methods": list(inner.texts("methods", choices=("GET", "POST", "PUT", "PATCH", "DELETE"), expected="a method of HTTP")),
+        }
+        if inner.valid and not inner.has("model") and not inner.has("target"):
             inner.add("", item, "needs model (one of ours) or target (an address)")
         elif path:
-            found.append({**inner.data, "path": path})
+            found.append({key: value for key, value in entry.items() if value})
     return tuple(found)
 
 
@@ -808,7 +836,7 @@ def _redis(fields: Fields) -> dict[str, Any] | None:
         redis["username"] = inner.text("username")
     if inner.has("password") or inner.has("password_variable"):
         redis["password_variable"] = inner.text(
-            "password_variable", "REDIS_PASSWORD", pattern=r"[A-Z_][A-Z0-9_]*", expected="the name of an environment variable"
+            "password_variable", "REDIS_PASSWORD", pattern=VARIABLE, expected="the name of an environment variable"
         )
     return redis if host else None
 

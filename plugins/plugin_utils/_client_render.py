@@ -18,10 +18,10 @@ Every text is parsed back as its reader would before it is handed out. What the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 import yaml
 
@@ -33,9 +33,10 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._clients impo
     parse_env_as_docker,
     render_env,
 )
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plain import plain
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_findings import Fields, Report, is_http_address
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_model import PULL
 
-COMMON_KEYS = frozenset({"type", "path", "owner", "group", "mode", "directory_mode", "location", "base_url", "network", "key"})
-CRAWL4AI_CONTAINER_KEYS = frozenset({"image", "pull", "bind", "port", "shm_size", "networks", "arguments", "start_timeout"})
 CRAWL4AI_PORT = 11235
 LOCATIONS = ("host", "controller")
 METIS_MAX_TOKEN_LENGTH = 100_000  # Metis' own default for metis_engine.max_token_length
@@ -131,12 +132,108 @@ class Context:
 
 @dataclass(frozen=True)
 class Program:
-    """A client program: which keys its entry may have, and how its file is made."""
+    """A client program: which keys its entry may have besides the common ones, and how its file is made."""
 
     render: Callable[[Context], str | None]
-    keys: frozenset[str]
+    keys: Mapping[str, Reader]
     merge: str = "none"
     in_container: bool = False  # whether it usually runs on the gateway's container network
+
+
+# --- reading an entry --------------------------------------------------------------------------------------------
+
+#: The value of one key in the type that it must have; None where it is left out, or wrong, which is reported.
+Reader = Callable[[Fields, str], Any]
+_VARIABLE_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+
+
+def _integer(minimum: int = 1, maximum: int = 2**31) -> Reader:
+    return lambda fields, key: fields.integer(key, minimum, maximum)
+
+
+def _boolean(fields: Fields, key: str) -> bool:
+    return fields.boolean(key, False)
+
+
+def _mode(fields: Fields, key: str) -> str | None:
+    return fields.maybe_text(key, pattern="0?[0-7]{3}", expected='four octal digits in quotes, such as "0640"')
+
+
+def _token(fields: Fields, key: str) -> str | None:
+    """A plan knows only whether there is one: true."""
+    value = fields.data[key]
+    if isinstance(value, (str, int)):
+        return str(value) if value else None
+    fields.add(key, None, "must be a text")
+    return None
+
+
+def _variables(fields: Fields, key: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in fields.mapping(key).items():
+        if not re.fullmatch(_VARIABLE_NAME, name):
+            fields.add(f"{key}.{name}", None, "must be the name of an environment variable (letters, digits and _)")
+        elif isinstance(value, (str, int, float)):
+            found[name] = str(value)
+        elif value is not None:
+            fields.add(f"{key}.{name}", None, "must be one line of text, or a number")
+    return found
+
+
+def _variable_names(fields: Fields, key: str) -> tuple[str, ...]:
+    return fields.texts(key, pattern=_VARIABLE_NAME, expected="the name of an environment variable (letters, digits and _)")
+
+
+def _connections(fields: Fields, key: str) -> list[dict[str, Any]]:
+    return [_read(item, fields.where(f"{key}[{number}]"), CONNECTION_KEYS, fields.report) for number, item in enumerate(fields.items(key))]
+
+
+def _container(fields: Fields, key: str) -> bool | dict[str, Any]:
+    if not isinstance(fields.data[key], Mapping):
+        return fields.boolean(key, False)
+    return _read(fields.data[key], fields.where(key), CRAWL4AI_CONTAINER_KEYS, fields.report)
+
+
+COMMON_KEYS: Mapping[str, Reader] = {
+    **dict.fromkeys(("type", "path", "owner", "group", "location", "base_url", "key"), Fields.maybe_text),
+    **dict.fromkeys(("mode", "directory_mode"), _mode),
+    "network": _boolean,
+}
+ENVIRONMENT_KEYS: Mapping[str, Reader] = {"variables": _variables, "key_names": _variable_names}
+CONNECTION_KEYS: Mapping[str, Reader] = {
+    **dict.fromkeys(("id", "name", "model"), Fields.maybe_text),
+    **dict.fromkeys(("timeout", "max_tokens"), _integer()),
+    "temperature": Fields.number,
+}
+CRAWL4AI_CONTAINER_KEYS: Mapping[str, Reader] = {
+    **dict.fromkeys(("image", "bind", "shm_size"), Fields.maybe_text),
+    "pull": lambda fields, key: fields.choice(key, PULL, "missing"),
+    "port": _integer(maximum=65535),
+    "start_timeout": _integer(),
+    **dict.fromkeys(("networks", "arguments"), Fields.texts),
+}
+
+
+def _read(data: Any, path: str, readers: Mapping[str, Reader], report: Report) -> dict[str, Any]:
+    """The given values in their types; what is null or wrong is left out."""
+    fields = Fields(data, path, report, sorted(readers))
+    values = {key: reader(fields, key) for key, reader in readers.items() if fields.has(key)}
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _read_entry(raw: Any, label: str, findings: list[str]) -> dict[str, Any] | None:
+    """An entry of a known type with its values in their types, or None."""
+    entry = plain(raw)
+    kind = entry.get("type") if isinstance(entry, Mapping) else None
+    program = PROGRAMS.get(kind) if isinstance(kind, str) else None
+    if program is None:
+        findings.append(f"{label}.type: {kind!r} is not a known client program; known: {', '.join(sorted(PROGRAMS))}")
+        return None
+    report = Report()
+    values = _read(entry, label, {**COMMON_KEYS, **program.keys}, report)
+    # Without the value: it may be a key.
+    findings.extend(f"{finding.variable}: {finding.message}" for finding in report.findings)
+    return values
 
 
 # --- the programs ------------------------------------------------------------------------------------------------
@@ -162,7 +259,7 @@ def _crawl4ai(context: Context) -> str | None:
         variables["LLM_TEMPERATURE"] = str(temperature)
     token = context.entry.get("api_token") or (context.crawl4ai_token if context.entry.get("container") else None)
     if token:
-        variables["CRAWL4AI_API_TOKEN"] = str(token)
+        variables["CRAWL4AI_API_TOKEN"] = token
     return _env(context, variables)
 
 
@@ -175,10 +272,9 @@ def _litellm_sdk(context: Context) -> str | None:
 
 
 def _env(context: Context, variables: Mapping[str, str]) -> str | None:
-    keys = {str(name): context.api_key for name in context.entry.get("key_names") or ()}
-    further = {str(name): str(value) for name, value in (context.entry.get("variables") or {}).items()}
+    keys = dict.fromkeys(context.entry.get("key_names", ()), context.api_key)
     try:
-        return render_env({**variables, **keys, **further})
+        return render_env({**variables, **keys, **context.entry.get("variables", {})})
     except ClientFileError as error:
         context.refuse("variables", str(error))
         return None
@@ -195,28 +291,24 @@ def _chat_studio(context: Context) -> str | None:
         asked = [{"model": model.name} for model in context.models if model.capability == "chat"]
     connections = []
     for number, connection in enumerate(asked):
-        key = f"connections[{number}]"
-        unknown = sorted(set(connection) - {"id", "name", "model", "timeout", "max_tokens", "temperature"})
-        if unknown:
-            context.refuse(key, f"unknown keys {', '.join(unknown)}; known: id, name, model, timeout, max_tokens, temperature")
-        chosen = context.model(f"{key}.model", "chat", connection.get("model"))
+        chosen = context.model(f"connections[{number}].model", "chat", connection.get("model"))
         if chosen is None:
             continue
         name, model = chosen
         connections.append(
             {
-                "id": str(connection.get("id", f"gpu-inference-{name}")),
-                "name": str(connection.get("name", name)),
+                "id": connection.get("id", f"gpu-inference-{name}"),
+                "name": connection.get("name", name),
                 "base_url": context.root_url,
                 "model": name,
                 "api_key": context.api_key,
-                "timeout": int(connection.get("timeout", model.timeout or CHAT_STUDIO_TIMEOUT)),
+                "timeout": connection.get("timeout", model.timeout or CHAT_STUDIO_TIMEOUT),
                 "max_tokens": int(connection.get("max_tokens", model.max_tokens or _answer_limit(model, CHAT_STUDIO_MAX_TOKENS))),
                 "temperature": float(connection.get("temperature", 0.7 if model.temperature is None else model.temperature)),
                 "is_local": False,
             }
         )
-    ids = [str(connection["id"]) for connection in connections]
+    ids = [connection["id"] for connection in connections]
     for identity in sorted({identity for identity in ids if ids.count(identity) > 1}):
         context.refuse("connections", f"the id {identity!r} is used twice; ids tell Chat Studio's connections apart")
     return dump_connections({"connections": connections})
@@ -241,8 +333,8 @@ def _metis(context: Context) -> str | None:
             "doc_chunk_size",
             f"{size} does not fit the context of {embedding[0]!r} ({embedding[1].max_input_tokens} tokens) with room to spare",
         )
-    max_tokens = int(context.entry.get("max_tokens", METIS_MAX_TOKENS))
-    engine: dict[str, Any] = {"embed_dim": int(dimension), "doc_chunk_size": size, "doc_chunk_overlap": overlap}
+    max_tokens = context.entry.get("max_tokens", METIS_MAX_TOKENS)
+    engine: dict[str, Any] = {"embed_dim": dimension, "doc_chunk_size": size, "doc_chunk_overlap": overlap}
     if chat[1].max_input_tokens is not None and chat[1].max_input_tokens - max_tokens < METIS_MAX_TOKEN_LENGTH:
         engine = {"max_token_length": max(1, chat[1].max_input_tokens - max_tokens), **engine}
     embeddings = {"code_embedding_model": embedding[0], "docs_embedding_model": embedding[0]}
@@ -254,26 +346,39 @@ def _metis(context: Context) -> str | None:
         "metis_engine": engine,
         "query": {"model": chat[0], "temperature": float(context.entry.get("temperature", 0.0)), "max_tokens": max_tokens},
     }
-    document = _deep_merge(document, plain(context.entry.get("settings") or {}))
+    document = _deep_merge(document, context.entry.get("settings", {}))
     text = f"{MARKER}\n{yaml.safe_dump(document, sort_keys=False, default_flow_style=False, width=1000)}"
     if yaml.safe_load(text) != document:
-        raise ClientFileError("read back, the rendered metis.yaml differs; this is a defect of the collection")
+        context.refuse("settings", "holds a value that a reader of YAML does not get back as it was, such as .nan")
+        return None
     return text
 
 
 PROGRAMS: Mapping[str, Program] = {
     "crawl4ai": Program(
-        _crawl4ai, frozenset({"model", "temperature", "provider", "api_token", "variables", "key_names", "container"}), in_container=True
+        _crawl4ai,
+        {
+            **ENVIRONMENT_KEYS,
+            **dict.fromkeys(("model", "provider"), Fields.maybe_text),
+            "temperature": Fields.number,
+            "api_token": _token,
+            "container": _container,
+        },
+        in_container=True,
     ),
-    "chat_studio": Program(_chat_studio, frozenset({"connections"}), merge="connections"),
+    "chat_studio": Program(_chat_studio, {"connections": _connections}, merge="connections"),
     "metis": Program(
         _metis,
-        frozenset(
-            {"model", "embedding_model", "temperature", "max_tokens", "embed_dim", "doc_chunk_size", "doc_chunk_overlap", "settings"}
-        ),
+        {
+            **dict.fromkeys(("model", "embedding_model"), Fields.maybe_text),
+            **dict.fromkeys(("max_tokens", "embed_dim", "doc_chunk_size"), _integer()),
+            "doc_chunk_overlap": _integer(0),
+            "temperature": Fields.number,
+            "settings": Fields.mapping,
+        },
     ),
-    "openai": Program(_openai, frozenset({"variables", "key_names"})),
-    "litellm_sdk": Program(_litellm_sdk, frozenset({"variables", "key_names"})),
+    "openai": Program(_openai, ENVIRONMENT_KEYS),
+    "litellm_sdk": Program(_litellm_sdk, ENVIRONMENT_KEYS),
 }
 
 
@@ -300,25 +405,19 @@ def render_client_files(
     rendered: list[dict[str, Any]] = []
     paths: dict[str, str] = {}
     for number, raw in enumerate(files):
-        entry = plain(raw)
         label = f"{variable}[{number}]"
-        kind = entry.get("type")
-        program = PROGRAMS.get(kind)
-        if program is None:
-            findings.append(f"{label}.type: {kind!r} is not a known client program; known: {', '.join(sorted(PROGRAMS))}")
+        entry = _read_entry(raw, label, findings)
+        if entry is None:
             continue
-        unknown = sorted(set(entry) - COMMON_KEYS - program.keys)
-        if unknown:
-            known = ", ".join(sorted(COMMON_KEYS | program.keys))
-            findings.append(f"{label}: unknown keys {', '.join(unknown)} for the type {kind}; known: {known}")
+        program = PROGRAMS[entry["type"]]
         location = entry.get("location", "host")
         if location not in LOCATIONS:
             findings.append(f"{label}.location: {location!r} is not one of {', '.join(LOCATIONS)}")
             continue
         path = entry.get("path")
-        if isinstance(path, str) and path and location == "controller" and controller_dir and not path.startswith(("/", "~")):
+        if path and location == "controller" and controller_dir and not path.startswith(("/", "~")):
             path = f"{controller_dir.rstrip('/')}/{path}"
-        if not isinstance(path, str) or not path.startswith(("/", "~")):
+        if not path or not path.startswith(("/", "~")):
             findings.append(f"{label}.path: {path!r} is not an absolute path")
             continue
         place = f"{location}:{path}"
@@ -331,7 +430,7 @@ def render_client_files(
                 f"{label}.network: there is no gateway on this host's container network; leave network out to use the gateway's address"
             )
         base = entry.get("base_url") or (network_url if inside and network_url else gateway_url)
-        root = root_url(str(base))
+        root = root_url(base)
         if root is None:
             findings.append(f"{label}.base_url: {base!r} is not an http or https address")
             continue
@@ -355,7 +454,7 @@ def render_client_files(
                     "location": location,
                     # Where the same gateway is for a program on the host itself, for a look whether key and models are right.
                     "gateway": {
-                        "name": f"{kind} {path}",
+                        "name": f"{entry['type']} {path}",
                         "base_url": f"{(root_url(gateway_url) or root) if root == root_url(network_url or '') else root}/v1",
                         "api_key": key,
                         "models": list(dict.fromkeys(context.used)),
@@ -363,7 +462,7 @@ def render_client_files(
                     "path": path,
                     "merge": program.merge,
                     "content": text,
-                    **{key: entry[key] for key in ("owner", "group", "mode", "directory_mode") if entry.get(key) is not None},
+                    **{key: entry[key] for key in ("owner", "group", "mode", "directory_mode") if key in entry},
                 }
             )
     if findings:
@@ -435,43 +534,40 @@ def container_units(
     units: list[dict[str, Any]] = []
     findings: list[str] = []
     for number, raw in enumerate(files):
-        entry = plain(raw)
-        if entry.get("type") != "crawl4ai" or not entry.get("container"):
+        entry = _read_entry(raw, f"{variable}[{number}]", findings)
+        if entry is None or not entry.get("container"):
             continue
         label = f"{variable}[{number}].container"
         container = entry["container"] if isinstance(entry["container"], dict) else {}
-        unknown = sorted(set(container) - CRAWL4AI_CONTAINER_KEYS)
-        if unknown:
-            findings.append(f"{label}: unknown keys {', '.join(unknown)}; known: {', '.join(sorted(CRAWL4AI_CONTAINER_KEYS))}")
         if units:
             findings.append(f"{label}: a host runs one Crawl4AI container, and {variable} has another before this one")
         environment = parse_env_as_docker(texts.get(entry["path"], ""))
         if not environment.get("CRAWL4AI_API_TOKEN"):
             # Without it Crawl4AI listens on its own loopback alone, and the published port answers nobody.
             findings.append(f"{label}: Crawl4AI needs api_token to be reachable from outside of its container")
-        port = int(container.get("port", CRAWL4AI_PORT))
+        port = container.get("port", CRAWL4AI_PORT)
         units.append(
             {
                 "kind": "crawl4ai",
                 "name": "crawl4ai",
-                "image": container.get("image") or image,
+                "image": container.get("image", image),
                 "pull": container.get("pull", "missing"),
                 "entrypoint": None,
                 "command": [],
                 "docker_arguments": [
                     *("--publish", f"{container.get('bind', '127.0.0.1')}:{port}:{CRAWL4AI_PORT}"),
                     *("--network-alias", "crawl4ai"),
-                    *("--shm-size", str(container.get("shm_size", "1g"))),
+                    *("--shm-size", container.get("shm_size", "1g")),
                     *("--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
-                    *[str(argument) for argument in container.get("arguments") or ()],
+                    *container.get("arguments", ()),
                 ],
-                "networks": list(container.get("networks") or ["inference"]),
+                "networks": list(container.get("networks", ["inference"])),
                 "files": {},
                 "environment": {},
                 "secret_environment": environment,
                 "locks": [],
                 "probe": {"base_url": f"http://127.0.0.1:{port}", "health_path": "/health", "level": "health"},
-                "start_timeout": int(container.get("start_timeout", 600)),
+                "start_timeout": container.get("start_timeout", 600),
                 "stop_timeout": 30,
                 "watchdog": 120,
                 "drop_page_cache": False,
@@ -512,25 +608,7 @@ def root_url(url: str) -> str | None:
     root = url.rstrip("/")
     if root.endswith("/v1"):
         root = root[: -len("/v1")].rstrip("/")
-    parts = urlsplit(root)
-    return root if parts.scheme in ("http", "https") and parts.hostname else None
-
-
-def plain(value: Any) -> Any:
-    """`value` as plain Python: Ansible hands over tagged and lazy types, which YAML and JSON dumpers do not take."""
-    if isinstance(value, Mapping):
-        return {plain(key): plain(item) for key, item in value.items()}
-    if isinstance(value, str):
-        return str.__str__(value)
-    if isinstance(value, Sequence):
-        return [plain(item) for item in value]
-    if isinstance(value, bool) or value is None:
-        return value
-    if isinstance(value, int):
-        return int(value)
-    if isinstance(value, float):
-        return float(value)
-    return value
+    return root if is_http_address(root) else None
 
 
 def _key_of(entry: Mapping[str, Any], keys: Mapping[str, str], single: str | None, label: str, findings: list[str]) -> str | None:

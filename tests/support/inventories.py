@@ -93,3 +93,119 @@ def inventory(in_play: Any = None, **hosts: Any) -> dict[str, Any]:
 def one(*services: Any, hardware: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
     """One node that is its own gateway."""
     return inventory(node1=host("inference_nodes", "gateways", hardware=hardware or dgpu(), **variables(*services, **changes)))
+
+
+def everything() -> dict[str, Any]:
+    """One host that is node, gateway and client, with a value for most of what can be said."""
+    return inventory(
+        node1=host(
+            "inference_nodes",
+            "gateways",
+            "inference_clients",
+            hardware=dgpu(),
+            **variables(
+                service(memory="8GiB", order=1, weight=2, mounts=[{"source": "/srv"}], container_extra_arguments=["--init"]),
+                service("embedding", 8071, memory="4GiB", gpus=[0], kv_cache_memory="1GiB", shm_size="2GiB", max_model_len=512),
+                service("small", 11434, memory="4GiB", env={"A": 1}, networks=["inference"]),
+                inference_models={
+                    "chat": {
+                        "source": "Qwen/Qwen3-8B",
+                        "engine": "vllm",
+                        "modalities": ["text", "image"],
+                        "aliases": ["LLM"],
+                        "request_defaults": {"temperature": 0.2, "max_tokens": 4},
+                        "max_images": 3,
+                        "max_model_len": 4096,
+                        "fallbacks": ["small"],
+                        "timeout": 5,
+                        "engine_args": {"max-num-seqs": 4, "hf-overrides": {"a": 1}},
+                        "on_platform": {"jetson": {"engine": "ollama", "source": "qwen3:4b"}},
+                    },
+                    "embedding": {"source": "a/e", "capability": "embedding", "modalities": ["text", "image"], "dimension": 8},
+                    "small": {"source": "qwen3:4b", "engine": "ollama", "digest": "0123456789ab"},
+                },
+                inference_model_aliases={"X": "chat"},
+                inference_gpu_reserve={"0": "1GiB"},
+                inference_network={"name": "inference", "subnet": "10.89.16.0/24"},
+                inference_proxy={"http": "http://proxy:3128", "no_proxy": ["localhost"]},
+                inference_gateway={
+                    "port": 8401,
+                    "bind": "0.0.0.0",
+                    "public_url": "https://llm.example",
+                    "redis": {"host": "redis", "port": 6380, "db": 2, "username": "u", "password": True, "ssl": True},
+                    "client_keys": {"app": None},
+                    "settings": {
+                        "litellm_settings": {"num_retries": 1},
+                        "router_settings": {"model_group_alias": {"Z": "chat", "Y": {"model": "chat", "hidden": True}}},
+                        "general_settings": {"alerting": ["slack"]},
+                        "model_list": [{"model_name": "own", "litellm_params": {"model": "openai/own"}}],
+                    },
+                    "default_fallbacks": ["chat"],
+                    "cache": {"ttl": 3},
+                    "media": {"allow_data": False, "allowed_domains": ["example.com"]},
+                    "health_check_interval": 30,
+                    "passthrough": [
+                        {"path": "/a/b", "model": "chat", "target_path": "/q", "methods": ["POST"], "timeout": 4, "key_variable": "A"},
+                        {"path": "/c/d", "target": "http://x/y"},
+                    ],
+                },
+                inference_external_endpoints=[
+                    {
+                        "name": "lab",
+                        "base_url": "http://lab:8000/v1/",
+                        "engine": "openai",
+                        "api_key": True,
+                        "required": True,
+                        "models": ["big", {"name": "e5", "model": "o/e5", "capability": "embedding", "order": 1, "aliases": ["E"]}],
+                    }
+                ],
+                inference_clients_config=[
+                    {
+                        "type": "crawl4ai",
+                        "path": "/a",
+                        "key": "app",
+                        "owner": "root",
+                        "mode": "0600",
+                        "location": "host",
+                        "base_url": "http://gw:8401/v1",
+                        "network": True,
+                        "model": "chat",
+                        "temperature": 0.1,
+                        "provider": "openai",
+                        "api_token": True,
+                        "variables": {"A": True},
+                        "key_names": ["B"],
+                        "container": {
+                            "image": "own:1",
+                            "pull": "missing",
+                            "bind": "127.0.0.1",
+                            "port": 3,
+                            "shm_size": "1g",
+                            "networks": ["inference"],
+                            "arguments": ["--init"],
+                            "start_timeout": 4,
+                        },
+                    },
+                    {
+                        "type": "chat_studio",
+                        "path": "/b",
+                        "connections": [{"model": "chat", "id": "x", "name": "y", "timeout": 4, "temperature": 0.1, "max_tokens": 5}],
+                    },
+                    {
+                        "type": "metis",
+                        "path": "/c",
+                        "model": "chat",
+                        "embedding_model": "embedding",
+                        "temperature": 0.1,
+                        "max_tokens": 10,
+                        "embed_dim": 3,
+                        "doc_chunk_size": 100,
+                        "doc_chunk_overlap": 10,
+                        "settings": {"query": {"a": 1}},
+                    },
+                    {"type": "openai", "path": "/d"},
+                    {"type": "litellm_sdk", "path": "~/e"},
+                ],
+            ),
+        )
+    )

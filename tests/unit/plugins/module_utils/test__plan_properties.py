@@ -6,20 +6,28 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
-from support.inventories import cpu, dgpu, gpu, jetson, spark
+from support.inventories import cpu, dgpu, everything, gpu, jetson, spark
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _ollama
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._litellm import build_config
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._litellm import (
+    build_config,
+    build_endpoints,
+    build_policy,
+    container_unit,
+)
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan import Finding, PlanError, build_plan
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_model import VARIABLES
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._vllm import engine_config
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._client_render import plan_findings
 
 # The default is quick; PLAN_EXAMPLES=5000 tries thousands.
 EXAMPLES = int(os.environ.get("PLAN_EXAMPLES", "200"))
@@ -211,3 +219,41 @@ def test_any_values_inside_models_and_services(model: Any, service: Any) -> None
     variables = {"inference_models": {"chat": model}, "inference_services": [service]}
     host = {"groups": ["inference_nodes", "gateways"], "vars": variables, "hardware": dgpu(), "known_hardware": None}
     assert attempt({"hosts": {"node1": host}, "in_play": ["node1"]})
+
+
+def places(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The path of every value inside a nested one."""
+    for key in range(len(node)) if isinstance(node, list) else node if isinstance(node, dict) else ():
+        yield (*path, key)
+        yield from places(node[key], (*path, key))
+
+
+PLACES = list(places(everything()["hosts"]["node1"]["vars"]))
+ODD = ["http://[", "http://a:b", "http://x:99999", "it's", "a\nb", "-1", " ", "chat", "LLM", 10**30, [None], [[]], [{}], {"a": {}}]
+
+
+def test_the_inventory_with_everything_is_a_plan() -> None:
+    assert plan_findings(build_plan(everything())) == []
+
+
+@quick
+@given(st.sampled_from(PLACES), st.sampled_from(ODD) | json_values)
+def test_one_wrong_value_anywhere_is_found_by_the_plan(path: tuple[Any, ...], value: Any) -> None:
+    """What the plan lets through must serve all that is made from it: a role that fails later has changed hosts already."""
+    inventory = everything()
+    node: Any = inventory["hosts"]["node1"]["vars"]
+    for key in path[:-1]:
+        node = node[key]
+    node[path[-1]] = copy.deepcopy(value)
+    plan = attempt(inventory)
+    if not isinstance(plan, dict) or plan_findings(plan):
+        event("findings")
+        return
+    event("plan")
+    gateway = plan["gateway"]
+    build_endpoints(gateway, "node1")
+    config, policy = build_config(gateway, "node1"), build_policy(gateway)
+    container_unit(config, policy, image=gateway["image"], master_key="x", bind=gateway["bind"], port=gateway["port"])
+    for instance in plan["hosts"]["node1"]["vllm"]:
+        engine_config(instance)
+    _ollama.read_instances(plan["hosts"]["node1"]["ollama"])
