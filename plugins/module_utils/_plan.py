@@ -72,6 +72,7 @@ def build_plan(inventory: Mapping[str, Any]) -> dict[str, Any]:
     gateways = gateway_part.gateway_hosts(hosts)
     clients = [host.name for host in hosts.values() if host.is_client]
     gateway_part.check_addresses(hosts, serving, report)
+    gateway_part.check_clients(hosts, gateway, report)
     if clients and not gateways:
         report.add("gateways", [], f"the group is empty, but the clients {', '.join(clients[:3])} need a gateway; put a host into it")
     elif entries and not gateways:

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -135,7 +135,23 @@ def collect(hosts: Mapping[str, Host], backends: Sequence[Backend], externals: S
     for external in externals:
         for external_model in external.models:
             _add_external(entries, external, external_model, report)
+    _check_identities(entries.values(), report)
     return entries
+
+
+def _check_identities(entries: Iterable[Entry], report: Report) -> None:
+    """The gateway names the backend in each reply: C(x) on C(y-z) and C(x-y) on C(z) would both be C(x-y-z)."""
+    known: set[str] = set()
+    for entry in entries:
+        for backend in entry.backends:
+            if backend["id"] in known:
+                report.add(
+                    entry.path,
+                    None,
+                    f"two servers would both be called {backend['id']} (service and host, or model and external endpoint); "
+                    "give one of the services or endpoints another name",
+                )
+            known.add(backend["id"])
 
 
 def _add_external(entries: dict[str, Entry], external: External, model: ExternalModel, report: Report) -> None:
@@ -145,14 +161,13 @@ def _add_external(entries: dict[str, Entry], external: External, model: External
     elif entry.capability != model.capability:
         report.add(f"{model.path}.capability", model.capability, f"{entry.path} has the same name and the capability {entry.capability}")
         return
-    identity = f"{model.name}-{external.name}"
-    if any(backend["id"] == identity for backend in entry.backends):
+    if any(backend.get("external") == external.name for backend in entry.backends):
         report.add(f"{model.path}.name", model.name, f"is listed twice for the external endpoint {external.name}")
         return
     entry.aliases.extend((alias, f"{model.path}.aliases") for alias in model.aliases if alias not in dict(entry.aliases))
     entry.backends.append(
         {
-            "id": identity,
+            "id": f"{model.name}-{external.name}",
             "host": None,
             "engine": external.engine,
             "model": model.model,
@@ -339,11 +354,32 @@ def check_addresses(hosts: Mapping[str, Host], serving: Sequence[str], report: R
                 [name],
             )
     keys: dict[str, str] = {}
+    addresses: dict[str, str] = {}
     for name in serving:
+        other = addresses.setdefault(hosts[name].address, name)
+        if gateways and other != name:
+            report.add(
+                "inference_address",
+                hosts[name].address,
+                f"is the address of {other} too, and requests for one of them would reach the other; set inference_address of each",
+                [name],
+            )
         variable = variable_for("ENGINE_KEY", name)
         other = keys.setdefault(variable, name)
         if other != name:
             report.add("inventory_hostname", name, f"gives the same variable {variable} as the host {other}; rename one of them")
+
+
+def check_clients(hosts: Mapping[str, Host], gateway: Gateway, report: Report) -> None:
+    """Programs on other hosts must be able to reach the gateway."""
+    others = [host.name for host in hosts.values() if host.is_client and not host.is_gateway]
+    if others and gateway.public_url is None and _LOOPBACK.fullmatch(gateway.bind):
+        report.add(
+            "inference_gateway.bind",
+            gateway.bind,
+            f"the clients on {', '.join(others[:3])} cannot reach the gateway there; bind an address of its network, "
+            "or give the address of a proxy in front of it as public_url",
+        )
 
 
 def build(entries: Mapping[str, Entry], aliases: Mapping[str, str], fallbacks: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _plan_gateway as gateway_part
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._ollama import normalise_tag
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_engine import (
     Choice,
     choose_engine,
@@ -118,6 +119,11 @@ class HostPlan:
             self.report.warn(
                 f"L4T {release} is not known to this release of the collection; images are chosen as for the nearest one", [self.host.name]
             )
+        if hardware is not None and hardware.devices:
+            for key in self.host.settings.gpu_reserve:
+                if key and key not in hardware.sliced and find_device(key, hardware.devices) is None:
+                    shown = ", ".join(f"{device.index} ({device.name})" for device in hardware.devices)
+                    self._judge(f"inference_gpu_reserve.{key}", None, f"the host has no such GPU; it has {shown}")
         tasks = [
             task for task in (self._task(position, service) for position, service in enumerate(self.host.services)) if task is not None
         ]
@@ -366,6 +372,12 @@ class HostPlan:
                 ("gpus", list(task.pins), list(other.pins)),
                 ("image", task.image, other.image),
                 ("env", dict(task.env), dict(other.env)),
+                ("pull", task.service.pull, other.service.pull),
+                (
+                    "container_extra_arguments",
+                    list(task.service.container_extra_arguments),
+                    list(other.service.container_extra_arguments),
+                ),
             )
             if mine != theirs
         ]
@@ -417,7 +429,7 @@ class HostPlan:
         first: dict[int, int] = {}
         joined: list[Ask] = []
         owner: list[int] = []
-        for position, (task, ask) in enumerate(zip(tasks, asks)):
+        for task, ask in zip(tasks, asks):
             if task.engine == "ollama" and task.port in first:
                 target = first[task.port]
                 joined[target] = _join(joined[target], ask)
@@ -429,7 +441,6 @@ class HostPlan:
             joined.append(ask)
             if task.engine == "ollama" and ask.size is None and task.device == "gpu":
                 self.report.warn(f"{task.service.path} gives no memory, so the ledger does not know what Ollama takes", [self.host.name])
-            del position
         ledger = settle(joined, hardware, self.host.settings.gpu_reserve)
         for position, problem in ledger.problems:
             culprit = tasks[owner.index(position)]
@@ -529,7 +540,7 @@ class HostPlan:
         services = [member.service for member, _grant in members]
         models: dict[str, dict[str, Any]] = {}
         for member, _grant in members:
-            source = _ollama_tag(str(member.variant.source))
+            source = normalise_tag(str(member.variant.source))
             models.setdefault(
                 source.lower(),
                 {
@@ -570,7 +581,7 @@ class HostPlan:
                 member.service.name,
                 member,
                 f"ollama@{name}.service",
-                _ollama_tag(str(member.variant.source)),
+                normalise_tag(str(member.variant.source)),
                 "/",
                 f"ollama/{member.service.name}",
             )
@@ -606,7 +617,7 @@ class HostPlan:
                 host=self.host.name,
                 service=task.service.name,
                 engine=task.engine,
-                served_name=_ollama_tag(source) if ollama else task.model.name,
+                served_name=normalise_tag(source) if ollama else task.model.name,
                 container=f"ollama-{task.port}" if ollama else f"vllm-{task.service.name}",
                 container_port=OLLAMA_CONTAINER_PORT if ollama else VLLM_CONTAINER_PORT,
                 port=task.port,
@@ -733,8 +744,3 @@ def _sum_mib(services: Sequence[Service]) -> int | None:
 
 def _other_parallel(arguments: Mapping[str, Any]) -> bool:
     return any(isinstance(arguments.get(name), int) and arguments[name] > 1 for name in ("pipeline-parallel-size", "data-parallel-size"))
-
-
-def _ollama_tag(source: str) -> str:
-    """Ollama lists models with their tag: a name without one means C(latest)."""
-    return source if ":" in source.rsplit("/", 1)[-1] else f"{source}:latest"

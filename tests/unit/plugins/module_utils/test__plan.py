@@ -657,6 +657,39 @@ MISTAKES: list[Any] = [
         "the capability chat",
     ),
     (one(service(), inference_gateway="x"), "inference_gateway", "must be a mapping"),
+    (
+        one(service(), inference_gateway={"settings": {"general_settings": {"custom_auth": None}}}),
+        "inference_gateway.settings.general_settings.custom_auth",
+        "anybody could use the gateway",
+    ),
+    (one(service(), inference_gateway={"settings": {"router_settings": 3}}), "inference_gateway.settings.router_settings", "a mapping"),
+    (
+        one(service(), inference_gateway={"settings": {"router_settings": {"model_group_alias": {"x": []}}}}),
+        "inference_gateway.settings.router_settings.model_group_alias.x",
+        "hidden: true",
+    ),
+    (
+        one(service(), inference_gateway={"settings": {"model_list": [{}]}}),
+        "inference_gateway.settings.model_list[0].model_name",
+        "required",
+    ),
+    (
+        one(service(), inference_gateway={"passthrough": [{"path": "/x", "model": "chat", "methods": "POST"}]}),
+        "inference_gateway.passthrough[0].methods",
+        "must be a list",
+    ),
+    (
+        one(service(), inference_gateway={"passthrough": [{"path": "/x", "target": "http://h", "timeout": "long"}]}),
+        "inference_gateway.passthrough[0].timeout",
+        "a number of seconds",
+    ),
+    (one(service(), inference_gateway={"public_url": "http://h:99999"}), "inference_gateway.public_url", "https://llm.example"),
+    (
+        one(service(), inference_models=models(request_defaults={"temperature": "warm"})),
+        "inference_models.chat.request_defaults.temperature",
+        "number",
+    ),
+    (one(service(), inference_gpu_reserve={"7": "1GiB"}), "inference_gpu_reserve.7 (host node1)", "no such GPU; it has 0"),
 ]
 
 
@@ -770,6 +803,7 @@ def test_fallbacks_by_alias_and_of_what_is_not_served() -> None:
     [
         ([{"model": "small"}, {"model": "small", "name": "two", "device": "cpu"}], "share an Ollama instance"),
         ([{"model": "small", "env": {"A": 1}}, {"model": "small", "name": "two"}], "share an Ollama instance"),
+        ([{"model": "small"}, {"model": "small", "name": "two", "pull": "always"}], "share an Ollama instance"),
         ([{"model": "small"}, service("chat", 11434)], "is the port of inference_services[0] (small) too"),
         ([{"model": "small", "tensor_parallel_size": 2}], "engine setting of vLLM"),
         ([{"model": "small", "engine_args": {"max-num-seqs": 2}}], "Ollama takes no engine arguments"),
@@ -851,6 +885,50 @@ def test_nodes_without_a_gateway_only_warn() -> None:
 def test_loopback_addresses_are_no_use_to_a_gateway_elsewhere() -> None:
     node = host(hardware=cpu(), **variables(service(), ansible_host="127.0.0.1"))
     assert "inference_address (host node1)" in findings(inventory(node1=node, gw=host("gateways")))[0]
+
+
+def test_two_hosts_have_two_addresses() -> None:
+    node = host(hardware=cpu(), **variables(service(), ansible_host="10.0.0.1"))
+    (finding,) = findings(inventory(node1=node, node2=node, gw=host("gateways")))
+    assert finding.startswith('inference_address (host node2) = "10.0.0.1": is the address of node1 too')
+    assert build_plan(inventory(node1=node, node2=node))["table"]
+
+
+@pytest.mark.parametrize(("gateway", "reachable"), [({}, False), ({"public_url": "https://llm.example"}, True)])
+def test_clients_elsewhere_do_not_reach_a_gateway_on_loopback(gateway: dict[str, Any], reachable: bool) -> None:
+    node = host("inference_nodes", "gateways", hardware=cpu(), **variables(service(), inference_gateway={"bind": "127.0.0.1", **gateway}))
+    inv = inventory(node1=node, laptop=host("inference_clients"))
+    assert reachable or findings(inv)[0].startswith('inference_gateway.bind = "127.0.0.1": the clients on laptop cannot reach')
+    assert not reachable or build_plan(inv)["gateway"]["bind"] == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    "inv",
+    [
+        pytest.param(
+            inventory(
+                c=host("inference_nodes", "gateways", hardware=cpu(), **variables(service(name="a-b"))),
+                **{"b-c": host(hardware=cpu(), **variables(service(name="a")))},
+            ),
+            id="two hosts",
+        ),
+        pytest.param(
+            one(service(name="x-lab"), inference_external_endpoints=[{"name": "lab-node1", "base_url": "http://h", "models": ["x"]}]),
+            id="a host and an external endpoint",
+        ),
+    ],
+)
+def test_no_two_servers_are_called_the_same(inv: dict[str, Any]) -> None:
+    (finding,) = findings(inv)
+    assert "two servers would both be called" in finding
+
+
+def test_a_model_of_ollama_is_one_however_its_name_is_written() -> None:
+    entries = {"a": {"source": "qwen3:4b", "engine": "ollama"}, "b": {"source": "registry.ollama.ai/library/qwen3:4b", "engine": "ollama"}}
+    plan = build_plan(one({"model": "a"}, {"model": "b"}, inference_models=entries))
+    (server,) = plan["hosts"]["node1"]["ollama"]
+    assert [item["tag"] for item in server["models"]] == ["qwen3:4b"]
+    assert {backend["model"] for name in "ab" for backend in model(plan, name)["backends"]} == {"qwen3:4b"}
 
 
 def test_capability_must_agree_over_hosts() -> None:
