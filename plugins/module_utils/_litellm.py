@@ -23,6 +23,8 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._plain import
 CONFIG_DIR = "/etc/litellm"
 CONTAINER_PORT = 4000
 MASTER_KEY_VARIABLE = "LITELLM_MASTER_KEY"
+ENGINE_KEY = "ENGINE_KEY"
+EXTERNAL_KEY = "EXTERNAL_KEY"
 REDIS_PASSWORD_VARIABLE = "REDIS_PASSWORD"  # noqa: S105 -- a name, not a password
 CUSTOM_AUTH = "gateway_auth.user_api_key_auth"
 HOOKS = "gateway_hooks.proxy_handler_instance"
@@ -316,25 +318,17 @@ def _deployment(model: Model, backend: Backend, gateway_host: str, group_has_ord
     return {"model_name": model.name, "litellm_params": params, "model_info": info}
 
 
-def _redis(redis: t.Any) -> dict[str, t.Any] | None:
-    """``redis`` as a URL or as a mapping; the password stays in the environment."""
+def _redis(redis: t.Mapping[str, t.Any] | None) -> dict[str, t.Any] | None:
+    """The password stays in the environment."""
     if not redis:
         return None
-    if isinstance(redis, str):
-        match = re.fullmatch(r"(?P<scheme>rediss?)://(?P<host>[^/@:]+)(?::(?P<port>\d+))?(?:/(?P<db>\d+))?/?", redis)
-        if match is None:
-            raise GatewayError([f"redis must look like redis://host:6379/0, without user and password (set those apart), not {redis!r}"])
-        redis = {"host": match["host"], "port": match["port"], "db": match["db"], "ssl": match["scheme"] == "rediss"}
-    if not redis.get("host"):
-        raise GatewayError(["redis needs a host"])
     result: dict[str, t.Any] = {"host": str(redis["host"]), "port": int(redis.get("port") or 6379)}
     if redis.get("db"):
         result["db"] = int(redis["db"])
     if redis.get("username"):
         result["username"] = str(redis["username"])
-    variable = redis.get("password_variable") or (REDIS_PASSWORD_VARIABLE if redis.get("password") else None)
-    if variable:
-        result["password"] = f"os.environ/{variable}"
+    if redis.get("password_variable"):
+        result["password"] = f"os.environ/{redis['password_variable']}"
     if redis.get("ssl"):
         result["ssl"] = True
     return result
@@ -623,9 +617,9 @@ def key_problems(master_key: str | None, client_keys: t.Mapping[str, str] | None
     return problems
 
 
-def variable_name(prefix: str, name: str) -> str:
+def key_variable(prefix: str, name: str) -> str:
     """The environment variable that holds somebody's key: ``ENGINE_KEY_GPU_1`` for ``gpu-1``."""
-    return prefix + re.sub(r"[^A-Z0-9]", "_", name.upper())
+    return f"{prefix}_{re.sub(r'[^A-Z0-9]', '_', name.upper())}"
 
 
 def secret_environment(secrets: t.Mapping[str, t.Any]) -> dict[str, str]:
@@ -633,9 +627,9 @@ def secret_environment(secrets: t.Mapping[str, t.Any]) -> dict[str, str]:
     environment: dict[str, str] = {}
     owners: dict[str, str] = {}
     problems: list[str] = []
-    for section, prefix in (("engine_keys", "ENGINE_KEY_"), ("external_keys", "EXTERNAL_KEY_")):
+    for section, prefix in (("engine_keys", ENGINE_KEY), ("external_keys", EXTERNAL_KEY)):
         for name, key in (secrets.get(section) or {}).items():
-            variable = variable_name(prefix, str(name))
+            variable = key_variable(prefix, str(name))
             if owners.setdefault(variable, str(name)) != str(name):
                 problems.append(f"{section}: {owners[variable]!r} and {name!r} would share the variable {variable}; rename one")
             if key:
@@ -756,10 +750,14 @@ def container_unit(
     }
 
 
-def gateway_url(bind: str, port: int) -> str:
-    """The gateway as its own host reaches it."""
-    address = "127.0.0.1" if bind in ("", "0.0.0.0", "::", "[::]", "localhost") else bind  # noqa: S104
-    return f"http://[{address}]:{int(port)}" if ":" in address and not address.startswith("[") else f"http://{address}:{int(port)}"
+def server_url(address: str, port: int) -> str:
+    bare = address.strip("[]")
+    return f"http://[{bare}]:{int(port)}" if ":" in bare else f"http://{bare}:{int(port)}"
+
+
+def gateway_url(bind: str, port: int, address: str = "127.0.0.1") -> str:
+    """The gateway as its own host reaches it, or at its C(address) as others do."""
+    return server_url(address if bind.strip("[]") in ("", "0.0.0.0", "::", "localhost") else bind, port)  # noqa: S104
 
 
 def with_keys(endpoints: t.Iterable[t.Mapping[str, t.Any]], secrets: t.Mapping[str, str]) -> list[dict[str, t.Any]]:

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _plan_gateway as gateway_part
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._litellm import EXTERNAL_KEY, gateway_url, key_variable
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_findings import Finding, PlanError, Report, hint
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_host import HostPlan
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_images import (
@@ -162,7 +163,7 @@ def _read_shared(hosts: Mapping[str, Host], raw: Mapping[str, Any], report: Repo
         reader.finish(report)
     variables_by: dict[str, str] = {}
     for external in externals.values():
-        variable = gateway_part.variable_for("EXTERNAL_KEY", external.name)
+        variable = key_variable(EXTERNAL_KEY, external.name)
         other = variables_by.setdefault(variable, external.name)
         if other != external.name:
             report.add(f"{external.path}.name", external.name, f"gives the same variable {variable} as {other}; rename one of them")
@@ -202,7 +203,7 @@ def _external_endpoint(external: External) -> dict[str, Any]:
             {"name": model.name, "model": model.model, "capability": model.capability, "modalities": list(model.modalities)}
             for model in external.models
         ],
-        "key_variable": gateway_part.variable_for("EXTERNAL_KEY", external.name) if external.has_key else None,
+        "key_variable": key_variable(EXTERNAL_KEY, external.name) if external.has_key else None,
         "required": external.required,
     }
 
@@ -231,7 +232,9 @@ def _gateway(
         "hosts": list(gateways),
         "port": gateway.port,
         "bind": gateway.bind,
-        "public_url": gateway.public_url,
+        # As clients reach it, and as its own host does.
+        "url": gateway.public_url or gateway_url(gateway.bind, gateway.port, hosts[gateways[0]].address),
+        "local_url": gateway_url(gateway.bind, gateway.port),
         "image": image,
         "models": gateway_part.build(entries, aliases, fallbacks),
         "passthrough": gateway_part.passthroughs(list(entries.values()), gateway, aliases, report),

@@ -12,22 +12,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._litellm import ENGINE_KEY, EXTERNAL_KEY, key_variable, server_url
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_findings import Report, hint
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_model import External, ExternalModel, Gateway, Host, Model
 
 #: Where seed clients send embeddings of images: LiteLLM's own route refuses requests without "input".
 DEFAULT_PASSTHROUGH = "/embeddings/v1/embeddings"
 _LOOPBACK = re.compile(r"localhost|127\.\d+\.\d+\.\d+|::1|\[::1\]")
-
-
-def variable_for(prefix: str, name: str) -> str:
-    """The name of an environment variable that holds the key of C(name)."""
-    return f"{prefix}_{re.sub(r'[^A-Z0-9]', '_', name.upper())}"
-
-
-def host_url(address: str, port: int) -> str:
-    bare = address.strip("[]")
-    return f"http://[{bare}]:{port}/v1" if ":" in bare else f"http://{bare}:{port}/v1"
 
 
 @dataclass(frozen=True)
@@ -119,8 +110,8 @@ def collect(hosts: Mapping[str, Host], backends: Sequence[Backend], externals: S
                 "model": backend.served_name,
                 "container": backend.container,
                 "container_port": backend.container_port,
-                "url": host_url(backend.address, backend.port),
-                "key_variable": variable_for("ENGINE_KEY", backend.host),
+                "url": f"{server_url(backend.address, backend.port)}/v1",
+                "key_variable": key_variable(ENGINE_KEY, backend.host),
                 "order": backend.order,
                 "weight": backend.weight,
                 "health": True,
@@ -174,7 +165,7 @@ def _add_external(entries: dict[str, Entry], external: External, model: External
             "container": None,
             "container_port": None,
             "url": external.base_url,
-            "key_variable": variable_for("EXTERNAL_KEY", external.name) if external.has_key else None,
+            "key_variable": key_variable(EXTERNAL_KEY, external.name) if external.has_key else None,
             "order": model.order,
             "weight": model.weight,
             "health": external.required,
@@ -364,7 +355,7 @@ def check_addresses(hosts: Mapping[str, Host], serving: Sequence[str], report: R
                 f"is the address of {other} too, and requests for one of them would reach the other; set inference_address of each",
                 [name],
             )
-        variable = variable_for("ENGINE_KEY", name)
+        variable = key_variable(ENGINE_KEY, name)
         other = keys.setdefault(variable, name)
         if other != name:
             report.add("inventory_hostname", name, f"gives the same variable {variable} as the host {other}; rename one of them")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _plan_gateway as gateway_part
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._litellm import ENGINE_KEY, key_variable
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._ollama import normalise_tag
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_engine import (
     Choice,
@@ -601,7 +602,7 @@ class HostPlan:
                 "required": True,
                 "engine": task.engine,
                 "service": name,
-                "key_variable": gateway_part.variable_for("ENGINE_KEY", self.host.name) if task.engine == "vllm" else None,
+                "key_variable": key_variable(ENGINE_KEY, self.host.name) if task.engine == "vllm" else None,
             }
         )
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Callable, Generic, TypeVar
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._litellm import ROUTING_KEYS
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._litellm import REDIS_PASSWORD_VARIABLE, ROUTING_KEYS
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_findings import (
     SIZE_HINT,
     Fields,
@@ -836,7 +836,7 @@ def _redis(fields: Fields) -> dict[str, Any] | None:
         redis["username"] = inner.text("username")
     if inner.has("password") or inner.has("password_variable"):
         redis["password_variable"] = inner.text(
-            "password_variable", "REDIS_PASSWORD", pattern=VARIABLE, expected="the name of an environment variable"
+            "password_variable", REDIS_PASSWORD_VARIABLE, pattern=VARIABLE, expected="the name of an environment variable"
         )
     return redis if host else None
 

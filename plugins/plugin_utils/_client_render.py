@@ -481,7 +481,7 @@ def plan_findings(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
         try:
             rendered = render_client_files(
                 entries,
-                gateway_url=gateway.get("public_url") or f"http://gateway.invalid:{gateway['port']}",
+                gateway_url=gateway["url"],
                 models=gateway["models"],
                 api_keys=keys,
                 network_url="http://litellm-gateway:4000" if host in gateway["hosts"] else None,

@@ -894,6 +894,21 @@ def test_two_hosts_have_two_addresses() -> None:
     assert build_plan(inventory(node1=node, node2=node))["table"]
 
 
+@pytest.mark.parametrize(
+    ("gateway", "address", "url", "local_url"),
+    [
+        ({}, "10.0.0.1", "http://10.0.0.1:8400", "http://127.0.0.1:8400"),
+        ({}, "fd00::1", "http://[fd00::1]:8400", "http://127.0.0.1:8400"),
+        ({"bind": "::", "port": 80}, "[fd00::1]", "http://[fd00::1]:80", "http://127.0.0.1:80"),
+        ({"bind": "fd00::2"}, "fd00::1", "http://[fd00::2]:8400", "http://[fd00::2]:8400"),
+        ({"bind": "10.0.0.2", "public_url": "https://llm.example"}, "10.0.0.1", "https://llm.example", "http://10.0.0.2:8400"),
+    ],
+)
+def test_where_the_gateway_is(gateway: dict[str, Any], address: str, url: str, local_url: str) -> None:
+    found = build_plan(one(service(), inference_gateway=gateway, inference_address=address))["gateway"]
+    assert (found["url"], found["local_url"]) == (url, local_url)
+
+
 @pytest.mark.parametrize(("gateway", "reachable"), [({}, False), ({"public_url": "https://llm.example"}, True)])
 def test_clients_elsewhere_do_not_reach_a_gateway_on_loopback(gateway: dict[str, Any], reachable: bool) -> None:
     node = host("inference_nodes", "gateways", hardware=cpu(), **variables(service(), inference_gateway={"bind": "127.0.0.1", **gateway}))

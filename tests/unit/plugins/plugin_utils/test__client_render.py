@@ -438,7 +438,7 @@ def test_check_mode_needs_no_measurement() -> None:
 )
 def test_a_plan_is_checked_before_there_are_keys_or_measurements(entries: list[dict[str, Any]], expected: list[tuple[str, str]]) -> None:
     models = [MODELS[0], {**MODELS[2], "dimension": None}]
-    gateway = {"client_names": ["k"], "port": 8400, "public_url": None, "models": models, "hosts": ["node"]}
+    gateway = {"client_names": ["k"], "url": "http://192.0.2.10:8400", "models": models, "hosts": ["node"]}
     assert plan_findings({"gateway": gateway, "clients": {"node": entries}}) == expected
     assert plan_findings({"gateway": None, "clients": {"node": entries}}) == []
 
