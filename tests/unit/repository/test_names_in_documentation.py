@@ -59,3 +59,9 @@ def test_roles_claim_the_platforms_that_the_page_on_support_lists() -> None:
         assert {version for platform in claimed for version in platform["versions"]} == {
             version for versions, cell in columns.items() if cell != "no" for version in versions.split()
         }, role
+
+
+def test_every_scenario_is_on_the_page_on_support() -> None:
+    section = (ROOT / "docs" / "support.md").read_text(encoding="utf-8").split("\n## Scenarios")[1].split("\n## ")[0]
+    scenarios = {path.parent.name for path in (ROOT / "molecule").glob("*/molecule.yml")}
+    assert sorted(scenarios - set(re.findall(r"^\| `([a-z-]+)` \|", section, re.M))) == []
