@@ -34,7 +34,11 @@ def parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("images", help="build what is missing or outdated")
     command.add_argument(
-        "names", nargs="*", default=["all"], metavar="NAME", help="node, node-trixie, vllm, litellm, registry, models, demo, all (default)"
+        "names",
+        nargs="*",
+        default=["all"],
+        metavar="NAME",
+        help="node, node-trixie, vllm, litellm, ollama, crawl4ai, registry, models, demo, all (default)",
     )
 
     command = commands.add_parser("model", help="make one more tiny model, below /srv/models on every node")

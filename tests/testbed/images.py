@@ -97,6 +97,14 @@ RECIPES: dict[str, Recipe] = {
             ),
         ),
         Recipe(
+            "crawl4ai",
+            "crawl4ai",
+            settings.CRAWL4AI_TAG,
+            "crawl4ai",
+            base="python",
+            changes=(f"ENV {_PYTHON_PATH}", "EXPOSE 11235/tcp", 'CMD ["/app/server.py"]'),
+        ),
+        Recipe(
             "registry",
             "registry",
             "debian",
@@ -110,7 +118,7 @@ RECIPES: dict[str, Recipe] = {
 GROUPS: dict[str, tuple[str, ...]] = {
     "node": ("node-trixie", "node-bookworm"),
     "demo": ("node-trixie", "vllm", "litellm", "registry"),
-    "all": ("node-trixie", "vllm", "litellm", "ollama", "registry", "node-bookworm"),
+    "all": ("node-trixie", "vllm", "litellm", "ollama", "crawl4ai", "registry", "node-bookworm"),
 }
 
 

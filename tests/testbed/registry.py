@@ -44,6 +44,7 @@ PUBLISHED = (
     Published("litellm", "berriai/litellm", settings.LITELLM_TAG),
     Published("vllm", "vllm/vllm-openai", settings.VLLM_TAG),
     Published("ollama", "ollama/ollama", settings.OLLAMA_TAG),
+    Published("crawl4ai", "unclecode/crawl4ai", settings.CRAWL4AI_TAG),
 )
 
 

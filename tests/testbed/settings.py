@@ -32,6 +32,7 @@ IMAGE_PREFIX = "gpu-inference-testbed"
 VLLM_TAG = "v0.32.0-cpu"
 LITELLM_TAG = "v1.106.9"
 OLLAMA_TAG = "0.32.15"
+CRAWL4AI_TAG = "0.9.5"
 
 MIRROR = os.environ.get("GPU_INFERENCE_TESTBED_MIRROR", "http://deb.debian.org/debian")
 

@@ -65,7 +65,7 @@ def test_expand(names: list[str], expected: list[str]) -> None:
 
 @pytest.mark.parametrize("name", ["vlm", "python"])
 def test_expand_names_what_is_known(name: str) -> None:
-    with pytest.raises(BedError, match=rf"Unknown image '{name}'. Known: all, demo, litellm,"):
+    with pytest.raises(BedError, match=rf"Unknown image '{name}'. Known: all, crawl4ai, demo, litellm,"):
         images.expand([name])
 
 
