@@ -37,6 +37,9 @@ DEFAULT_CACHE_TTL = 600
 DEFAULT_HEALTH_CHECK_INTERVAL = 60
 #: Attempts after the first to reach a server: 1 + 2 + 4 seconds in all.
 CONNECT_RETRIES = 2
+#: Seconds for one try at the Redis. Its client tries eleven times, and some of LiteLLM's calls hold up everything else meanwhile: with
+#: LiteLLM's own 5 s each, a Redis that hangs took the gateway down. The network around a shared Redis answers in milliseconds.
+REDIS_TIMEOUT = 0.5
 #: How long a failed backend is left out when others serve the same model.
 COOLDOWN_TIME = 30
 #: A client's own 404 would otherwise take the only backend of a model out for everybody.
@@ -322,7 +325,12 @@ def _redis(redis: t.Mapping[str, t.Any] | None) -> dict[str, t.Any] | None:
     """The password stays in the environment."""
     if not redis:
         return None
-    result: dict[str, t.Any] = {"host": str(redis["host"]), "port": int(redis.get("port") or 6379)}
+    result: dict[str, t.Any] = {
+        "host": str(redis["host"]),
+        "port": int(redis.get("port") or 6379),
+        "socket_timeout": REDIS_TIMEOUT,
+        "socket_connect_timeout": REDIS_TIMEOUT,
+    }
     if redis.get("db"):
         result["db"] = int(redis["db"])
     if redis.get("username"):
@@ -430,10 +438,8 @@ def build_config(gateway: t.Mapping[str, t.Any], host: str) -> dict[str, t.Any]:
     if redis is not None:
         # Cooldowns and health become common knowledge of all gateways that share the Redis.
         router.update({f"redis_{key}": value for key, value in redis.items() if key in ("host", "port", "password")})
-        rest = {key: value for key, value in redis.items() if key not in ("host", "port", "password")}
-        if rest:
-            # The router has no arguments for these (redis_db is deprecated), and would use database 0 without TLS.
-            router["cache_kwargs"] = rest
+        # The router has no arguments for these (redis_db is deprecated), and would use database 0 without TLS.
+        router["cache_kwargs"] = {key: value for key, value in redis.items() if key not in ("host", "port", "password")}
 
     settings: dict[str, t.Any] = {
         "drop_params": True,

@@ -199,7 +199,8 @@ def test_cache(redis: Any, expected: dict[str, Any]) -> None:
     found = dict(config["litellm_settings"]["cache_params"])
     assert ("namespace" in found) == (redis is not None)
     found.pop("namespace", None)
-    assert found == {**expected, **common}
+    limits = {"socket_timeout": 0.5, "socket_connect_timeout": 0.5} if redis else {}
+    assert found == {**expected, **limits, **common}
 
 
 def test_vectors_in_a_redis_do_not_outlive_their_model() -> None:
@@ -216,7 +217,7 @@ def test_the_router_uses_the_same_redis_as_the_cache() -> None:
     redis = {"host": "r", "port": 7000, "db": 2, "ssl": True, "username": "u", "password_variable": "REDIS_PASSWORD"}
     router = _litellm.build_config(gateway(redis=redis), "n1")["router_settings"]
     assert (router["redis_host"], router["redis_port"], router["redis_password"]) == ("r", 7000, "os.environ/REDIS_PASSWORD")
-    assert router["cache_kwargs"] == {"db": 2, "username": "u", "ssl": True}
+    assert router["cache_kwargs"] == {"db": 2, "username": "u", "ssl": True, "socket_timeout": 0.5, "socket_connect_timeout": 0.5}
 
 
 def test_chat_is_never_cached() -> None:
