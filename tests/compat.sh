@@ -3,14 +3,15 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# compat.sh [VERSION...]: the collection with other versions of ansible-core, each in a virtual environment that is thrown away.
+# compat.sh [VERSION...]: the collection with other versions of ansible-core, and what runs on nodes with their oldest Python, each in a
+# virtual environment that is thrown away.
 #
 # Each version runs on the newest Python of VERSIONS that the machine has. A version that this machine cannot install is skipped and named.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
 root=$PWD
-# Version of ansible-core, and the Pythons that its controller runs on.
-VERSIONS="2.17:3.11,3.12 2.18:3.11,3.12,3.13 2.19:3.11,3.12,3.13 2.20:3.12,3.13"
+# Version of ansible-core with the Pythons that its controller runs on; nodes with the oldest Python of their modules.
+VERSIONS="nodes:3.9 2.17:3.11,3.12 2.18:3.11,3.12,3.13 2.19:3.11,3.12,3.13 2.20:3.12,3.13"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -26,7 +27,23 @@ python_of() {
     return 1
 }
 
+# On a node there are the standard library, requests, and the part of ansible-core that comes with each module.
+check_nodes() { # python
+    local venv=$work/nodes
+    "$1" -m venv "$venv" || return 1
+    "$venv/bin/pip" install --quiet --quiet --disable-pip-version-check hypothesis pytest PyYAML requests || return 75
+    mkdir "$venv/modules"
+    ln -s "$(echo "$root"/.venv/lib/python3.*/site-packages/ansible)" "$venv/modules/ansible"
+    echo "=== nodes, $("$venv/bin/python" --version)"
+    PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$venv/modules "$venv/bin/python" -m pytest -m "not slow" \
+        tests/unit/plugins/module_utils tests/unit/plugins/modules
+}
+
 check() { # version python
+    if [ "$1" = nodes ]; then
+        check_nodes "$2"
+        return
+    fi
     local venv=$work/$1-${2##*/} core
     "$2" -m venv "$venv" || return 1
     "$venv/bin/pip" install --quiet --quiet --disable-pip-version-check "ansible-core==$1.*" hypothesis pytest PyYAML requests || return 75
@@ -65,7 +82,7 @@ for entry in $VERSIONS; do
         esac
         break
     done
-    summary+=$(printf 'ansible-core %-6s %s' "$version" "$result")$'\n'
+    summary+=$(printf '%-18s %s' "${version/#2/ansible-core 2}" "$result")$'\n'
 done
 printf '\n%s' "$summary"
 exit "$failed"

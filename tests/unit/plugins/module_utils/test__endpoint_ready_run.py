@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import sys
 import threading
@@ -302,7 +303,7 @@ def test_slices_share_one_deadline(host: Host) -> None:
     result = in_slices(arguments, call, Progress(None, lambda line: None))
     assert 2.8 < time.monotonic() - began < PROMPT
     assert result["failed"]
-    assert "after 3 s" in result["msg"]
+    assert re.search(r"after [3-9] s", result["msg"])  # all slices, not the last one alone
 
 
 def test_a_refusal_ends_the_slices() -> None:
