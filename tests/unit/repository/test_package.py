@@ -41,16 +41,19 @@ def load(name: str) -> Any:
     return yaml.safe_load((ROOT / name).read_text(encoding="utf-8"))
 
 
-def test_dependencies_are_the_same_everywhere() -> None:
-    wanted = load("galaxy.yml")["dependencies"]
-    assert {entry["name"]: entry["version"] for entry in load("meta/ee-requirements.yml")["collections"]} == wanted
-    environment = load("meta/execution-environment.yml")["dependencies"]
-    assert all((ROOT / environment[kind]).is_file() for kind in ("galaxy", "python"))
+def test_an_execution_environment_gets_all_that_is_needed() -> None:
+    """ansible-builder reads the dependencies of a collection from galaxy.yml and meta/execution-environment.yml."""
+    (collection,) = load("execution-environment.yml")["dependencies"]["galaxy"]["collections"]
+    galaxy = load("galaxy.yml")
+    assert collection["name"] == f"{galaxy['namespace']}.{galaxy['name']}"
+    python = ROOT / load("meta/execution-environment.yml")["dependencies"]["python"]
+    assert {re.split(r"[=<>]", line)[0] for line in python.read_text(encoding="utf-8").splitlines()} == {"PyYAML", "requests"}
 
 
 def test_the_oldest_ansible_is_the_same_everywhere() -> None:
     oldest = re.fullmatch(r">=(\d+\.\d+)\.0", load("meta/runtime.yml")["requires_ansible"])
     assert oldest
+    assert load("execution-environment.yml")["dependencies"]["ansible_core"]["package_pip"] == f"ansible-core>={oldest[1]}.0"
     assert f"ansible-core {oldest[1]} or newer" in (ROOT / "README.md").read_text(encoding="utf-8")
     assert re.search(rf"^VERSIONS=.*\b{re.escape(oldest[1])}\b", (ROOT / "tests" / "compat.sh").read_text(encoding="utf-8"), re.M)
 
@@ -64,6 +67,13 @@ def test_the_workflow_runs_what_a_build_server_runs() -> None:
     steps = [step["run"] for job in load(".github/workflows/ci.yml")["jobs"].values() for step in job["steps"] if "run" in step]
     assert len(steps) == 1
     assert steps[0].endswith("bash .ci/run")
+
+
+def test_a_commit_runs_the_targets_of_make_check() -> None:
+    recipe = re.search(r"^check: .*\n(?:\t.*)--output-sync=target (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
+    assert recipe
+    hooks = [hook["entry"] for repository in load(".pre-commit-config.yaml")["repos"] for hook in repository["hooks"]]
+    assert sorted(hooks) == sorted(f"make {target}" for target in recipe[1].split())
 
 
 def run(*argv: str, cwd: Path, collections: Path | None = None) -> subprocess.CompletedProcess[str]:
