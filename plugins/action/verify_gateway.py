@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 SAMPLES = Path(__file__).resolve().parents[2] / "playbooks" / "files" / "samples"
-MODEL_KEYS = ("name", "capability", "modalities", "aliases", "dimension")
+MODEL_KEYS = ("name", "capability", "modalities", "aliases", "dimension", "required")
 PASSTHROUGH_KEYS = ("path", "model", "upstream_model")
 MODULE_OPTIONS = ("base_url", "api_key", "models", "passthrough", "parallel", "timeout", "container")
 
@@ -32,6 +33,10 @@ class ActionModule(ActionBase):
         if isinstance(arguments.get("passthrough"), list):
             arguments["passthrough"] = [
                 {"upstream_model": names.get(entry.get("model")), **entry} for entry in arguments["passthrough"] if entry.get("model")
+            ]
+        if isinstance(arguments.get("models"), list):
+            arguments["models"] = [
+                {"required": _is_required(model), **model} if isinstance(model, dict) else model for model in arguments["models"]
             ]
         # The plan says more about a model and a path than the requests need.
         for option, keys in (("models", MODEL_KEYS), ("passthrough", PASSTHROUGH_KEYS)):
@@ -63,6 +68,12 @@ class ActionModule(ActionBase):
             return base64.b64encode(source.read_bytes()).decode()
         except OSError as error:
             raise AnsibleActionFail(f"{option}: {source} cannot be read on the controller: {error.strerror}") from error
+
+
+def _is_required(model: Mapping[str, Any]) -> bool:
+    """Whether somebody who must be there serves it: one of our engines, or an external server that is `required`."""
+    backends = model.get("backends") or []
+    return not backends or any(backend.get("health", True) for backend in backends)
 
 
 def _upstream_names(models: Any) -> dict[str, str]:

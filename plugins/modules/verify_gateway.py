@@ -52,6 +52,12 @@ options:
       dimension:
         description: Expected length of its vectors.
         type: int
+      required:
+        description:
+          - Whether the summary counts a missing answer as failed, or only as down. Filled in on the controller from C(health) of the plan's
+            C(backends), which is false for an external server that is not required.
+        type: bool
+        default: true
   passthrough:
     description: Paths that the gateway forwards unchanged, for multimodal embeddings.
     type: list
@@ -188,13 +194,16 @@ rows:
     recognised:
       description: Whether the answer repeats what the shipped sample shows or says. Small models need not.
       type: bool
+    required:
+      description: Whether it counts as failed where it did not pass.
+      type: bool
 failures:
-  description: The entries of RV(rows) that failed.
+  description: The entries of RV(rows) that did not pass, required or not.
   type: list
   elements: dict
   returned: success
 summary:
-  description: Counts of checks, failed checks and models, and the names of the failed models.
+  description: Counts of checks, of those that failed, of optional servers found C(down), and of models; names of the failed models.
   type: dict
   returned: success
 table:
@@ -273,6 +282,7 @@ def main() -> None:
                     "modalities": {"type": "list", "elements": "str", "default": ["text"]},
                     "aliases": {"type": "list", "elements": "str", "default": []},
                     "dimension": {"type": "int"},
+                    "required": {"type": "bool", "default": True},
                 },
             },
             "passthrough": {

@@ -12,7 +12,7 @@ import sys
 import threading
 import wave
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -222,7 +222,22 @@ def test_table_and_summary() -> None:
         "ok      chat         text   0.50     Ready | now",
         "FAILED  chat   LLM   image           refused: nothing listens",
     ]
-    assert summary(ROWS) == {"checks": 2, "failed": 1, "models": 1, "failed_models": ["chat"]}
+    assert summary(ROWS) == {"checks": 2, "failed": 1, "down": 0, "models": 1, "failed_models": ["chat"]}
+
+
+def test_a_server_that_is_not_required_is_told_and_fails_nothing() -> None:
+    optional = replace(TEXT_CHAT, required=False)
+    rows = rows_of(optional, chat=(200, TransportError("refused", "nothing listens")))
+    # What comes back without a key is up to the gateway.
+    assert {kind: row.required for (_name, kind), row in rows.items()} == {"text": False, "stream": False, "key": True}
+    shown = [asdict(rows["small", "text"])]
+    assert table(shown)[1].startswith("down")
+    assert summary(shown)["failed"] == 0
+    report = assemble(ROOT, "", {"here": {"rows": [ROWS[0], *shown]}})
+    assert (report["checks"], report["failed"], report["down"], report["failures"]) == (2, 0, 1, [])
+    text = markdown(report)
+    assert "1 of 2 checks passed. 1 found a server down that is not required." in text
+    assert "| down | small |" in text
 
 
 def test_the_report_says_what_runs_where_and_what_answers() -> None:
