@@ -33,6 +33,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import 
     OWNER,
     SERVICE_FILE,
     FileLock,
+    Instance,
     Paths,
     container_name,
     holder_of,
@@ -42,9 +43,9 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import 
 )
 
 HIDDEN = "<hidden>"
-_NAME = re.compile(r"^[a-z0-9][a-z0-9_.-]*$")
-_FILE = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")
-_VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
+_FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _STAGED = re.compile(r"^\..*\.new$")
 CHECKS_AT_ONCE = 2  # each imports an engine: half a minute of a core, and a gigabyte
 _CHECK_ARGUMENTS = ("-v", "--volume", "--mount", "-e", "--env")
@@ -89,11 +90,9 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Wanted(Instance):
     """An instance with the files that belong into its folder."""
 
-    kind: str
-    name: str
     image: str
     pull: str
     config_hash: str
@@ -104,18 +103,6 @@ class Wanted:
     secret_names: frozenset[str] = frozenset()
     secrets: tuple[str, ...] = field(default=(), repr=False)
     check: Check | None = field(default=None, repr=False)
-
-    @property
-    def instance(self) -> str:
-        return f"{self.kind}/{self.name}"
-
-    @property
-    def unit(self) -> str:
-        return unit_name(self.kind, self.name)
-
-    @property
-    def container(self) -> str:
-        return container_name(self.kind, self.name)
 
 
 def _digest(value: t.Any) -> str:
@@ -139,13 +126,13 @@ def _check(parameters: Mapping[str, t.Any], environment: Mapping[str, str]) -> l
     errors = [
         f"instance {where}: {key} '{parameters[key]}' may consist of lower-case letters, digits, '-', '_' and '.' only"
         for key in ("kind", "name")
-        if not _NAME.match(parameters[key])
+        if not _NAME.fullmatch(parameters[key])
     ]
     for file in parameters.get("files") or {}:
-        if not _FILE.match(file) or file in (SERVICE_FILE, ENV_FILE):
+        if not _FILE.fullmatch(file) or file in (SERVICE_FILE, ENV_FILE):
             errors.append(f"instance {where}: files: '{file}' is no plain file name, or one that is used already")
     for name, value in environment.items():
-        if not _VARIABLE.match(name):
+        if not _VARIABLE.fullmatch(name):
             errors.append(f"instance {where}: environment: '{name}' is no name of an environment variable")
         if "\n" in value or "\r" in value or "\0" in value:
             errors.append(f"instance {where}: environment: {name} has a line break, which Docker's env files cannot hold")
@@ -350,7 +337,7 @@ def read_folder(path: Path) -> Folder:
         modes_right = modes_right and (file.stat().st_mode & 0o7777) == file_mode(entry)
     # A run that was killed while it put a new folder's files in place has left its service.json, the last one, under its first name.
     document = read_json(path / (SERVICE_FILE if SERVICE_FILE in texts else staged_name(SERVICE_FILE)))
-    listed = tuple(str(name) for name in (document or {}).get("files") or () if _FILE.match(str(name)))
+    listed = tuple(str(name) for name in (document or {}).get("files") or () if _FILE.fullmatch(str(name)))
     return Folder(path, True, is_ours(document), texts, modes_right, listed, staged)
 
 
@@ -547,20 +534,10 @@ class Report:
 
 
 @dataclass(frozen=True)
-class Stray:
+class Stray(Instance):
     """Something of ours that nobody wants any more."""
 
-    kind: str
-    name: str
     folder: Folder
-
-    @property
-    def instance(self) -> str:
-        return f"{self.kind}/{self.name}"
-
-    @property
-    def unit(self) -> str:
-        return unit_name(self.kind, self.name)
 
 
 class Reconciler:
@@ -647,7 +624,7 @@ class Reconciler:
             report.removed.append(stray.instance)
             report.units[stray.instance] = {
                 "unit": stray.unit,
-                "container": container_name(stray.kind, stray.name),
+                "container": stray.container,
                 "config_hash": "",
                 "action": "remove",
                 "reason": "left the list of instances",
@@ -705,14 +682,14 @@ class Reconciler:
             except (FileNotFoundError, NotADirectoryError):
                 continue
             for name in entries:
-                if f"{kind}/{name}" in names or not _NAME.match(name):
+                if f"{kind}/{name}" in names or not _NAME.fullmatch(name):
                     continue
                 folder = read_folder(self.paths.folder(kind, name))
                 if folder.owned:
                     strays[f"{kind}/{name}"] = Stray(kind, name, folder)
         for container in containers.values():
             kind, _slash, name = container.instance.partition("/")
-            if not container.owned or kind not in self.settings.kinds or not _NAME.match(name):
+            if not container.owned or kind not in self.settings.kinds or not _NAME.fullmatch(name):
                 continue
             if container.instance not in names and container.instance not in strays and container.name == container_name(kind, name):
                 strays[container.instance] = Stray(kind, name, Folder(self.paths.folder(kind, name)))
@@ -911,7 +888,7 @@ class Reconciler:
             (self.settings.wants_dir / stray.unit).unlink()
         if unit.active == "failed":
             self._run([self.settings.systemctl, "reset-failed", "--", stray.unit], 60)
-        container = containers.get(container_name(stray.kind, stray.name))
+        container = containers.get(stray.container)
         if container is not None and container.owned and container.instance == stray.instance:
             ran = self._run([self.paths.docker, "rm", "--force", container.name], 120)
             if ran.rc != 0 and "No such container" not in ran.err:

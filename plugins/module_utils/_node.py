@@ -37,6 +37,26 @@ def safe_name(text: str) -> str:
 
 
 @dataclass(frozen=True)
+class Instance:
+    """What an instance is called: in our own words, by systemd, and by Docker."""
+
+    kind: str
+    name: str
+
+    @property
+    def instance(self) -> str:
+        return f"{self.kind}/{self.name}"
+
+    @property
+    def unit(self) -> str:
+        return unit_name(self.kind, self.name)
+
+    @property
+    def container(self) -> str:
+        return container_name(self.kind, self.name)
+
+
+@dataclass(frozen=True)
 class Paths:
     """Where things lie on a node. Tests choose other places."""
 

@@ -101,6 +101,7 @@ def test_secrets_are_in_the_env_file_only() -> None:
     [
         ([instance(name="Chat")], ["name 'Chat'"]),
         ([instance(name="../x")], ["name '../x'"]),
+        ([instance(name="chat\n")], ["name 'chat\n' may consist of"]),
         ([instance(files={"../x": ""})], ["'../x' is no plain file name"]),
         ([instance(files={"env": ""})], ["'env'"]),
         ([instance(check={"input": "other"})], ["check.input: 'other' is not among files"]),
