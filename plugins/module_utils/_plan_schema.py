@@ -167,7 +167,7 @@ RESERVED_ENV: Mapping[str, str] = {
     "OLLAMA_HOST": "the port is the service's: inference_services[].port",
     "OLLAMA_MODELS": "models are kept below inference_data_dir",
 }
-_SECRET_SETTING = re.compile(r"(^|_)(api_key|master_key|password|token|secret|secret_key)$")
+_SECRET_SETTING = re.compile(r"(.*_)?(api_key|master_key|access_key|secret_key|secret|password|token|authorization)", re.IGNORECASE)
 
 
 class Shared(Generic[Parsed]):
@@ -845,7 +845,7 @@ def _refuse_secrets(node: Any, path: str, fields: Fields) -> None:
     if isinstance(node, Mapping):
         for key, value in node.items():
             inner = f"{path}.{key}"
-            if isinstance(value, str) and _SECRET_SETTING.search(str(key)) and not value.startswith("os.environ/"):
+            if isinstance(value, str) and _SECRET_SETTING.fullmatch(str(key)) and "os.environ/" not in value:
                 fields.add(
                     inner,
                     None,

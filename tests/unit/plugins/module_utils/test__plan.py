@@ -630,6 +630,16 @@ MISTAKES: list[Any] = [
         "inference_gateway.settings.general_settings.master_key",
         "os.environ/NAME",
     ),
+    (
+        one(service(), inference_gateway={"settings": {"litellm_settings": {"s3_callback_params": {"s3_aws_secret_access_key": "x"}}}}),
+        "inference_gateway.settings.litellm_settings.s3_callback_params.s3_aws_secret_access_key",
+        "os.environ/NAME",
+    ),
+    (
+        one(service(), inference_gateway={"settings": {"general_settings": {"headers": {"Authorization": "Bearer x"}}}}),
+        "inference_gateway.settings.general_settings.headers.Authorization",
+        "os.environ/NAME",
+    ),
     (one(service(), inference_gateway={"redis": "redis://:pw@r:6379"}), "inference_gateway.redis", "redis://host:6379/0"),
     (one(service(), inference_gateway={"default_fallbacks": ["caht"]}), "inference_gateway.default_fallbacks[0]", "Did you mean 'chat'?"),
     (
