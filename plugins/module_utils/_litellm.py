@@ -18,6 +18,7 @@ import re
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._keys import weakness
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plain import plain, yaml_text
 
 CONFIG_DIR = "/etc/litellm"
@@ -587,35 +588,18 @@ def build_endpoints(gateway: t.Mapping[str, t.Any], host: str, away: t.Collectio
     return {"gateway": through, "engines": engines}
 
 
-_MINIMUM_KEY_LENGTH = 16
-
-
-def _key_weakness(key: str) -> str | None:
-    if not key.strip():
-        return "is missing or empty"
-    if key.strip() == "sk-1234":
-        return "is the example of LiteLLM's documentation, which everybody knows and LiteLLM itself refuses"
-    if len(key) < _MINIMUM_KEY_LENGTH:
-        return f"has {len(key)} characters, fewer than {_MINIMUM_KEY_LENGTH}"
-    if any(not "!" <= character <= "~" for character in key):
-        return "holds blanks, line breaks or characters that cannot stand in an HTTP header"
-    if len(set(key)) < 6:
-        return "is made of too few different characters"
-    return None
-
-
 def key_problems(master_key: str | None, client_keys: t.Mapping[str, str] | None = None) -> list[str]:
     """Why these keys will not do. The keys themselves are never part of a message."""
     clients = dict(client_keys or {})
     problems: list[str] = []
-    weakness = _key_weakness(str(master_key or ""))
-    if weakness:
-        problems.append(f"litellm_master_key {weakness}")
+    trouble = weakness(str(master_key or ""))
+    if trouble:
+        problems.append(f"litellm_master_key {trouble}")
     owners: dict[str, str] = {}
     for name, key in clients.items():
-        weakness = _key_weakness(str(key or ""))
-        if weakness:
-            problems.append(f"litellm_client_keys[{name}] {weakness}")
+        trouble = weakness(str(key or ""))
+        if trouble:
+            problems.append(f"litellm_client_keys[{name}] {trouble}")
         elif key == master_key:
             problems.append(f"litellm_client_keys[{name}] is the master key, which no client may hold")
         elif owners.setdefault(key, name) != name:

@@ -14,10 +14,7 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-# LiteLLM refuses an unset, blank or documented example key (proxy/auth/master_key_boot_check.py); vLLM takes an empty key
-# as "no key". Anything shorter than this is guessed, not known.
-MINIMUM_LENGTH = 16
-PLACEHOLDERS = frozenset({"sk-1234", "token-abc123", "changeme", "your-api-key"})
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._keys import weakness
 
 
 class SecretError(Exception):
@@ -26,15 +23,10 @@ class SecretError(Exception):
 
 def check_strength(variable: str, value: str) -> None:
     """Refuse what is no secret."""
-    if value != value.strip() or not value.isprintable() or any(character.isspace() for character in value):
-        raise SecretError(f"{variable}: contains blanks or control characters. Remove them, env files can't carry them.")
-    if value.lower() in PLACEHOLDERS:
-        raise SecretError(f"{variable}: is the example key of a documentation. Use a random text, for example from `openssl rand -hex 24`.")
-    if len(value) < MINIMUM_LENGTH:
-        raise SecretError(
-            f"{variable}: has {len(value)} characters, at least {MINIMUM_LENGTH} are needed. "
-            "Use a random text, for example from `openssl rand -hex 24`, or leave the variable out to have one generated."
-        )
+    trouble = weakness(value)
+    if trouble:
+        remedy = "Use a random text, for example from `openssl rand -hex 24`, or leave the variable out to have one generated."
+        raise SecretError(f"{variable}: {trouble}. {remedy}")
 
 
 class SecretStore:

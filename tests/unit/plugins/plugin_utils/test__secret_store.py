@@ -15,13 +15,15 @@ from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._secret_store
 @pytest.mark.parametrize(
     ("value", "part_of_the_message"),
     [
-        pytest.param("", "0 characters", id="empty"),
+        pytest.param("", "is missing or empty", id="empty"),
         pytest.param("short", "5 characters", id="short"),
         pytest.param("sk-1234", "example key", id="the-example-that-litellm-refuses"),
         pytest.param("token-abc123", "example key", id="example-of-a-guide"),
         pytest.param("a" * 20 + " ", "blanks", id="trailing-blank"),
         pytest.param("a" * 20 + "\n", "blanks", id="newline"),
         pytest.param("a" * 10 + " " + "b" * 10, "blanks", id="inner-blank"),
+        pytest.param("sch\u00f6ner-langer-schl\u00fcssel", "other characters", id="not-for-a-header"),
+        pytest.param("a" * 20, "too few different", id="monotonous"),
     ],
 )
 def test_weak_keys_are_refused(value: str, part_of_the_message: str) -> None:
@@ -52,9 +54,9 @@ def test_files_are_private_and_ignored_by_git(tmp_path: Path) -> None:
 
 def test_a_file_that_others_may_read_is_closed(tmp_path: Path) -> None:
     file = tmp_path / "master_key"
-    file.write_text("k" * 32 + "\n")
+    file.write_text("0123456789abcdef" + "\n")
     file.chmod(0o644)
-    assert SecretStore(tmp_path).get("inference_master_key", "master_key") == "k" * 32
+    assert SecretStore(tmp_path).get("inference_master_key", "master_key") == "0123456789abcdef"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
@@ -91,7 +93,7 @@ def test_a_second_run_at_the_same_time_wins_or_loses_but_both_agree(tmp_path: Pa
 
     def generate_after_the_other() -> str:
         other.get("inference_master_key", "master_key")
-        return "m" * 32
+        return "0123456789abcdef" * 2
 
     mine = SecretStore(tmp_path, generate=generate_after_the_other).get("inference_master_key", "master_key")
     assert mine == other.get("inference_master_key", "master_key")
