@@ -46,6 +46,14 @@ def test_variables_carry_the_prefix_of_their_role(role: str) -> None:
 
 
 @pytest.mark.parametrize("role", ROLES)
+def test_every_variable_has_an_effect(role: str) -> None:
+    readers = [path for part in ("tasks", "handlers", "templates", "vars") for path in (ROOT / "roles" / role / part).rglob("*.*")]
+    # The engines' units are made from the variables of two roles, by the role engines.
+    text = "\n".join(path.read_text(encoding="utf-8") for path in [*readers, ROOT / "playbooks" / "site.yml"])
+    assert [name for name in options(role) if not re.search(rf"\b{name}\b", text)] == []
+
+
+@pytest.mark.parametrize("role", ROLES)
 def test_every_variable_is_described(role: str) -> None:
     undescribed = [name for name, option in options(role).items() if not option.get("description") or not option.get("type")]
     assert undescribed == []
