@@ -141,7 +141,8 @@ def plan_checks(targets: t.Sequence[Target], passthroughs: t.Sequence[Passthroug
         checks += [Check(target, alias, main) for alias in target.aliases if alias != target.name]
     by_name = {target.name: target for target in targets}
     for passthrough in passthroughs:
-        if passthrough.model in by_name:
+        # What another capability takes on a path of its own is not known here.
+        if passthrough.model in by_name and by_name[passthrough.model].capability == "embedding":
             checks.append(Check(by_name[passthrough.model], passthrough.upstream_model, "passthrough", passthrough.path))
     if targets:
         checks.append(Check(targets[0], targets[0].name, "key"))

@@ -335,5 +335,10 @@ def test_against_a_real_server(server: str, run: Callable[[dict[str, Any]], Any]
     assert all(row["latency"] > 0 for row in rows)
 
 
+def test_only_raw_routes_of_embeddings_are_tried() -> None:
+    checks = plan_checks([RERANK, EMBEDDING], [Passthrough("/rr", "rank", "up"), Passthrough("/mm", "embedding", "up")])
+    assert [check.path for check in checks if check.kind == "passthrough"] == ["/mm"]
+
+
 def test_plain_passthrough_entries() -> None:
     assert Passthrough.from_mapping({"path": "/p", "model": "m"}) == Passthrough("/p", "m", "m")
