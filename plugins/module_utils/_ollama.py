@@ -83,7 +83,7 @@ class Model:
 class Mount:
     source: str
     target: str
-    read_only: bool = False
+    read_only: bool = True
 
 
 @dataclass(frozen=True)
@@ -203,7 +203,7 @@ def read_model(data: t.Mapping[str, t.Any], where: str) -> Model:
 
 def read_mount(data: t.Mapping[str, t.Any], where: str) -> Mount:
     reader = _Reader(data, where, _fields(Mount))
-    return Mount(reader.required("source"), reader.required("target"), reader.boolean("read_only", False))
+    return Mount(reader.required("source"), reader.required("target"), reader.boolean("read_only", Mount.read_only))
 
 
 def read_instance(data: t.Mapping[str, t.Any], where: str = "ollama instance") -> Instance:
