@@ -102,9 +102,6 @@ class Report:
     def warnings(self) -> list[str]:
         return [message + host_suffix(hosts) for message, hosts in self._warnings.items()]
 
-    def __len__(self) -> int:
-        return len(self._findings)
-
 
 def host_suffix(hosts: Sequence[str]) -> str:
     if not hosts:

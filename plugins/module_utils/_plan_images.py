@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_findings import Report
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_platform import Hardware, version_tuple
@@ -46,14 +45,6 @@ _NGC_VLLM: Mapping[str, str] = {
 }
 _FLOATING = re.compile(r"(^|[-_.])(latest|main|master|nightly|edge|dev|main-stable|stable)($|[-_.])")
 _COMMIT = re.compile(r"-[0-9a-f]{7,40}$")
-
-
-@dataclass(frozen=True)
-class Image:
-    name: str
-    engine_version: str | None
-    has_entrypoint: bool
-    is_default: bool  # chosen by the plan, or one of the publisher's own
 
 
 def repository(image: str) -> str:

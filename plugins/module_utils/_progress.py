@@ -29,21 +29,6 @@ STOPPING = "stopping"
 STOPPED = "stopped"
 FAILED = "failed"
 
-PHASES = (
-    PULLING,
-    DOWNLOADING,
-    WAITING_FOR_GPU,
-    STARTING,
-    LOADING_WEIGHTS,
-    COMPILING,
-    CAPTURING_GRAPHS,
-    WARMING_UP,
-    READY,
-    STOPPING,
-    STOPPED,
-    FAILED,
-)
-
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _VLLM_PREFIX = re.compile(r"^(?:\([A-Za-z_0-9]+ pid=\d+\)\s*)+")
 _VLLM_LOGGER = re.compile(r"^(?:DEBUG|INFO|WARNING|ERROR)\s+\d\d-\d\d \d\d:\d\d:\d\d\s+\[[^\]]*\]\s*")
