@@ -11,6 +11,7 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from typing import Any, Callable, Generic, TypeVar
+from urllib.parse import urlsplit
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._litellm import REDIS_PASSWORD_VARIABLE, ROUTING_KEYS
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_findings import (
@@ -667,7 +668,8 @@ def parse_externals(raw: Any, report: Report) -> tuple[External, ...]:
                 External(
                     name=name,
                     path=path,
-                    base_url=base_url if base_url.endswith("/v1") else f"{base_url}/v1",
+                    # Some servers have their API under a version of another name, such as /v1beta/openai or /api/paas/v4.
+                    base_url=base_url if re.search(r"/v[0-9]", urlsplit(base_url).path) else f"{base_url}/v1",
                     engine=fields.choice("engine", ("vllm", "ollama", "openai"), "openai"),
                     models=tuple(models),
                     has_key=bool(fields.data.get("api_key")),

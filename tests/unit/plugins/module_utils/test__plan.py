@@ -137,6 +137,21 @@ def test_external_endpoints_are_backends_without_their_keys() -> None:
     assert plan["gateway"]["key_variables"] == ["ENGINE_KEY_NODE1", "EXTERNAL_KEY_LAB"]
 
 
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ("http://lab:8000", "http://lab:8000/v1"),
+        ("http://lab:8000/v1/", "http://lab:8000/v1"),
+        ("https://lab/vllm", "https://lab/vllm/v1"),
+        ("https://lab/v1beta/openai/", "https://lab/v1beta/openai"),
+        ("https://lab/api/paas/v4", "https://lab/api/paas/v4"),
+    ],
+)
+def test_the_api_of_an_external_endpoint(given: str, url: str) -> None:
+    external = {"name": "lab", "base_url": given, "models": ["big"]}
+    assert model(build_plan(one(service(), inference_external_endpoints=[external])), "big")["backends"][0]["url"] == url
+
+
 def test_both_alias_layers_and_chains() -> None:
     models = {"chat": {"source": "Qwen/Qwen3-8B", "aliases": ["LLM", "Chat"]}, "unused": {"source": "a/b", "aliases": ["X"]}}
     plan = build_plan(
