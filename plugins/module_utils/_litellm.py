@@ -575,7 +575,8 @@ def build_endpoints(gateway: t.Mapping[str, t.Any], host: str, away: t.Collectio
             endpoint: dict[str, t.Any] = {
                 "name": backend.id,
                 "base_url": backend.openai_base(host),
-                "health_path": "/" if backend.engine == "ollama" else "/health",
+                # Of any other server it is not known where it tells of its health.
+                "health_path": {"vllm": "/health", "ollama": "/"}.get(backend.engine, ""),
                 "level": "model",
                 "capability": model.capability,
                 "modalities": list(model.modalities),

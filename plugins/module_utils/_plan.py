@@ -78,9 +78,7 @@ def build_plan(inventory: Mapping[str, Any]) -> dict[str, Any]:
         report.add("gateways", [], f"the group is empty, but the clients {', '.join(clients[:3])} need a gateway; put a host into it")
     elif entries and not gateways:
         report.warn("no host is in the group gateways: the models can only be reached on the hosts that serve them")
-    gateway_plan = (
-        _gateway(hosts, gateways, gateway, platforms[gateways[0]], entries, aliases, fallbacks, externals, report) if gateways else None
-    )
+    gateway_plan = _gateway(hosts, gateways, gateway, platforms[gateways[0]], entries, aliases, fallbacks, report) if gateways else None
     client_entries = {name: _client_entries(name, raw_hosts[name].get("vars") or {}, gateway, report) for name in clients}
     findings = report.findings
     if findings:
@@ -90,7 +88,6 @@ def build_plan(inventory: Mapping[str, Any]) -> dict[str, Any]:
         "table": [row for result in results.values() for row in result.table],
         "hosts": {name: result.output(hosts) for name, result in results.items()},
         "gateway": gateway_plan,
-        "external_endpoints": [_external_endpoint(external) for external in externals],
         "clients": client_entries,
     }
 
@@ -188,26 +185,6 @@ def _client_entries(host: str, variables: Mapping[str, Any], gateway: Gateway, r
     return [dict(entry) for entry in entries if isinstance(entry, Mapping)]
 
 
-def _external_endpoint(external: External) -> dict[str, Any]:
-    first = external.models[0]
-    return {
-        "name": external.name,
-        "base_url": external.base_url,
-        "engine": external.engine,
-        "health_path": {"vllm": "/health", "ollama": "/", "openai": None}[external.engine],
-        "level": "answer",
-        "capability": first.capability,
-        "modalities": list(first.modalities),
-        "model": first.model,
-        "models": [
-            {"name": model.name, "model": model.model, "capability": model.capability, "modalities": list(model.modalities)}
-            for model in external.models
-        ],
-        "key_variable": key_variable(EXTERNAL_KEY, external.name) if external.has_key else None,
-        "required": external.required,
-    }
-
-
 def _gateway(
     hosts: Mapping[str, Host],
     gateways: Sequence[str],
@@ -216,7 +193,6 @@ def _gateway(
     entries: Mapping[str, gateway_part.Entry],
     aliases: Mapping[str, str],
     fallbacks: Mapping[str, Sequence[str]],
-    externals: Sequence[External],
     report: Report,
 ) -> dict[str, Any]:
     for position, fallback in enumerate(gateway.default_fallbacks):
@@ -246,9 +222,5 @@ def _gateway(
         "health_check_interval": gateway.health_check_interval,
         "client_names": list(gateway.client_names),
         "aliases": dict(aliases),
-        "key_variables": sorted(
-            {backend["key_variable"] for entry in entries.values() for backend in entry.backends if backend["key_variable"]}
-        ),
         "networks": [settings.network.name, settings.engines_network.name],
-        "external": [external.name for external in externals],
     }

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _plan_gateway as gateway_part
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._litellm import ENGINE_KEY, key_variable
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._ollama import normalise_tag
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_engine import (
     Choice,
@@ -88,7 +87,6 @@ class HostPlan:
         self.report = report
         self.vllm: list[dict[str, Any]] = []
         self.ollama: list[dict[str, Any]] = []
-        self.endpoints: list[dict[str, Any]] = []
         self.table: list[dict[str, Any]] = []
         self.backends: list[gateway_part.Backend] = []
         self.proxied: list[dict[str, Any]] = []
@@ -495,7 +493,6 @@ class HostPlan:
             packages = (f"vllm[audio]=={task.engine_version}",)
         factor = max(1, task.count)
         parallel = service.tensor_parallel_size or (factor if service.gpus is not None and not _other_parallel(task.engine_args) else 1)
-        unit = f"vllm@{service.name}.service"
         served = list(dict.fromkeys((model.name, source)))
         self.vllm.append(
             {
@@ -533,7 +530,6 @@ class HostPlan:
                 "dimension": model.dimension,
             }
         )
-        self._endpoint(service.name, task, unit, model.name, "/health", f"vllm/{service.name}")
 
     def _ollama_instance(self, port: int, members: Sequence[tuple[Task, Grant | None]]) -> None:
         task, grant = members[0]
@@ -575,34 +571,6 @@ class HostPlan:
                 "ready_timeout": max(service.ready_timeout or DEFAULT_READY_TIMEOUT for service in services),
                 "stop_timeout": max(service.stop_timeout or DEFAULT_STOP_TIMEOUT for service in services),
                 "memory_mib": int(amount) if amount is not None else _sum_mib(services),
-            }
-        )
-        for member, _grant in members:
-            self._endpoint(
-                member.service.name,
-                member,
-                f"ollama@{name}.service",
-                normalise_tag(str(member.variant.source)),
-                "/",
-                f"ollama/{member.service.name}",
-            )
-
-    def _endpoint(self, name: str, task: Task, unit: str, model: str, health_path: str, title: str) -> None:
-        self.endpoints.append(
-            {
-                "name": title,
-                "base_url": f"http://127.0.0.1:{task.port}/v1",
-                "health_path": health_path,
-                "level": "answer",
-                "capability": task.model.capability,
-                "modalities": list(task.model.modalities),
-                "model": model,
-                "unit": unit,
-                "dimension": task.model.dimension,
-                "required": True,
-                "engine": task.engine,
-                "service": name,
-                "key_variable": key_variable(ENGINE_KEY, self.host.name) if task.engine == "vllm" else None,
             }
         )
 
@@ -692,7 +660,6 @@ class HostPlan:
             "vllm": self.vllm,
             "ollama": self.ollama,
             "proxy": [{**item, "allowed_addresses": [other.address for other in others]} for item in self.proxied] if others else [],
-            "endpoints": self.endpoints,
         }
 
     def _all_networks(self) -> list[dict[str, Any]]:

@@ -96,15 +96,11 @@ ansible_facts:
               platform: dgpu
               device: gpu
         hosts:
-          description: Per host its platform, address, roles, networks, engine instances, proxied ports and endpoints to verify.
+          description: Per host its platform, address, roles, networks, engine instances and proxied ports.
           type: dict
         gateway:
           description: The models, aliases and settings of the gateway, or null where no host is in the group C(gateways).
           type: dict
-        external_endpoints:
-          description: Servers that are not ours, in the form that M(llmops.gpu_inference.endpoint_ready) takes.
-          type: list
-          elements: dict
         clients:
           description: Per client host the client files that are wanted.
           type: dict

@@ -98,10 +98,10 @@ def test_crawl4ai() -> None:
 def test_chat_studio() -> None:
     plan = plan_of("chat-studio")
     assert plan["hosts"]["gateway01"]["vllm"] == plan["hosts"]["gateway01"]["ollama"] == []
-    external = {endpoint["name"]: endpoint for endpoint in plan["external_endpoints"]}
-    assert external["vllm-external"]["base_url"] == "http://192.0.2.20:8000/v1"
-    assert external["local-ollama"]["base_url"] == "http://192.0.2.21:11434/v1"
-    assert not any(endpoint["required"] for endpoint in external.values())
+    external = {backend["external"]: backend for model in plan["gateway"]["models"] for backend in model["backends"]}
+    assert external["vllm-external"]["url"] == "http://192.0.2.20:8000/v1"
+    assert external["local-ollama"]["url"] == "http://192.0.2.21:11434/v1"
+    assert not any(backend["health"] for backend in external.values())
     assert "meta-llama/Llama-2-7b-chat-hf" in offered(plan)["llama-2-7b-chat"]
     entry = plan["clients"]["gateway01"][0]
     assert entry["connections"][0]["id"] == "vllm-external"

@@ -100,7 +100,8 @@ def test_plan_of_real_variables(project: Project) -> None:
     assert plan["hosts"]["n1"]["vllm"][0]["model"] == "Qwen/Qwen3-8B"
     # Neither --limit nor a host that was never contacted takes a route away.
     assert [backend["host"] for backend in plan["gateway"]["models"][0]["backends"]] == ["n1", "n2"]
-    assert plan["gateway"]["key_variables"] == ["ENGINE_KEY_N1", "ENGINE_KEY_N2", "EXTERNAL_KEY_LAB"]
+    keys = {backend["key_variable"] for model in plan["gateway"]["models"] for backend in model["backends"]}
+    assert keys == {"ENGINE_KEY_N1", "ENGINE_KEY_N2", "EXTERNAL_KEY_LAB"}
     assert list(json.loads(project.known.read_text(encoding="utf-8"))) == ["n1"]
     assert stat.S_IMODE(project.known.stat().st_mode) == 0o600
 
