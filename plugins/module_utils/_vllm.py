@@ -17,6 +17,7 @@ from typing import Any
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._gpu_access import gpu_arguments, gpu_environment
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plain import plain, yaml_text
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_platform import version_tuple
 
 CONTAINER_PORT = 8000
 CONFIG_PATH = "/etc/vllm/config.yaml"
@@ -114,24 +115,8 @@ except HFValidationError as error:
 _TRUE = ("1", "on", "true", "yes")
 
 
-def parse_version(text: str | None) -> tuple[int, ...] | None:
-    """C(v0.32.0) or C(0.17.1+cu129) as numbers; None where the version isn't known, which means: assume a current one."""
-    numbers = []
-    for part in (text or "").lstrip("v").split("."):
-        digits = ""
-        for character in part:
-            if not character.isdigit():
-                break
-            digits += character
-        if not digits:
-            break
-        numbers.append(int(digits))
-        if digits != part:
-            break
-    return tuple(numbers) or None
-
-
 def has_flag(flag: str, version: tuple[int, ...] | None) -> bool:
+    """A version that is not known is taken for a current one."""
     return version is None or version >= OWN_FLAGS_SINCE[flag]
 
 
@@ -141,7 +126,7 @@ def config_key(name: str) -> str:
 
 def engine_config(instance: Mapping[str, Any]) -> dict[str, Any]:
     """The content of the engine's C(--config) file: our own settings, then the user's C(engine_args) on top."""
-    version = parse_version(instance.get("engine_version"))
+    version = version_tuple(instance.get("engine_version"))
     capability = instance.get("capability") or "chat"
     config: dict[str, Any] = {
         "model": instance["model"],

@@ -16,7 +16,6 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._vllm import 
     engine_config,
     image_layers,
     layered_image,
-    parse_version,
 )
 
 
@@ -36,14 +35,6 @@ def instance(**changes: Any) -> dict[str, Any]:
         "gpu_memory_utilization": 0.38,
         **changes,
     }
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [("v0.32.0", (0, 32, 0)), ("0.17.1+cu129", (0, 17, 1)), ("0.32", (0, 32)), ("0.10rc1", (0, 10)), ("latest", None), (None, None)],
-)
-def test_parse_version(text: str | None, expected: tuple[int, ...] | None) -> None:
-    assert parse_version(text) == expected
 
 
 @pytest.mark.parametrize(
