@@ -5,9 +5,9 @@
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 """The plan: from the variables and the hardware of all hosts to what each role is to do, or to every mistake at once.
 
-Pure: mappings in, a mapping of plain values out, no Ansible. The order is: read (C(_plan_schema)), platform and hardware
-(C(_plan_platform)), per host (C(_plan_host)) engine (C(_plan_engine)), image (C(_plan_images)) and memory (C(_plan_memory)) of
-each service, gateway (C(_plan_gateway)). No secrets go in or out: whether a key is set matters, never which.
+Pure: mappings in, a mapping of plain values out, no Ansible. The order is: read (C(_plan_schema), C(_plan_schema_gateway)),
+platform and hardware (C(_plan_platform)), per host (C(_plan_host)) engine (C(_plan_engine)), image (C(_plan_images)) and memory
+(C(_plan_memory)) of each service, gateway (C(_plan_gateway)). No secrets go in or out: whether a key is set matters, never which.
 """
 
 from __future__ import annotations
@@ -35,12 +35,11 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_platfor
     choose_hardware,
     resolve_platform,
 )
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_schema import (
-    Shared,
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_schema import Shared, read_hosts
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_schema_gateway import (
     parse_aliases,
     parse_externals,
     parse_gateway,
-    read_hosts,
 )
 
 __all__ = ["Finding", "PlanError", "build_plan"]

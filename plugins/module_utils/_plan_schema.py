@@ -11,9 +11,8 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from typing import Any, Callable, Generic, TypeVar
-from urllib.parse import urlsplit
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._litellm import REDIS_PASSWORD_VARIABLE, ROUTING_KEYS
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._litellm import ROUTING_KEYS
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_findings import (
     SIZE_HINT,
     Fields,
@@ -24,18 +23,13 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_finding
 )
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_model import (
     CAPABILITIES,
-    DEFAULT_GATEWAY_PORT,
     ENGINES,
-    ENGINES_NETWORK,
     FACTS,
     INVALID_PORT,
     MODALITIES,
     PLATFORMS,
     PULL,
     VARIABLES,
-    External,
-    ExternalModel,
-    Gateway,
     Host,
     Model,
     Mount,
@@ -56,7 +50,6 @@ UNIT_NAME_EXPECTED = "lower-case letters, digits and . _ - (63 at most, beginnin
 NETWORK_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}"
 IMAGE = r"[A-Za-z0-9][A-Za-z0-9._:/@-]*"
 PATH = r"/[A-Za-z0-9._~/-]+"
-VARIABLE = r"[A-Z_][A-Z0-9_]*"
 DURATION = "a number of seconds"
 NO_CONTROL = r"[^\x00-\x1f\x7f]+"
 
@@ -110,35 +103,6 @@ _SERVICE_KEYS = (
     "pull",
     "drop_page_cache",
 )
-_EXTERNAL_MODEL_KEYS = (
-    "name",
-    "model",
-    "capability",
-    "modalities",
-    "aliases",
-    "request_defaults",
-    "max_images",
-    "max_model_len",
-    "timeout",
-    "stream_timeout",
-    "fallbacks",
-    "order",
-    "weight",
-)
-_GATEWAY_KEYS = (
-    "port",
-    "bind",
-    "public_url",
-    "redis",
-    "client_keys",
-    "settings",
-    "default_fallbacks",
-    "cache",
-    "media",
-    "health_check_interval",
-    "passthrough",
-)
-
 #: Engine arguments that the plan sets itself, and where the user says the same thing instead.
 RESERVED_ENGINE_ARGS: Mapping[str, str] = {
     "host": "the engine always listens in its container; remove it",
@@ -168,7 +132,6 @@ RESERVED_ENV: Mapping[str, str] = {
     "OLLAMA_HOST": "the port is the service's: inference_services[].port",
     "OLLAMA_MODELS": "models are kept below inference_data_dir",
 }
-_SECRET_SETTING = re.compile(r"(.*_)?(api_key|master_key|access_key|secret_key|secret|password|token|authorization)", re.IGNORECASE)
 
 
 class Shared(Generic[Parsed]):
@@ -408,10 +371,10 @@ def _model(name: str, raw: Any, path: str, report: Report) -> Model:
         base=base,
         on_platform=on_platform,
         capability=capability,
-        modalities=_modalities(fields, capability),
-        aliases=_aliases(fields),
+        modalities=read_modalities(fields, capability),
+        aliases=read_aliases(fields),
         max_images=fields.integer("max_images", 0, 10000),
-        request_defaults=_request_defaults(fields),
+        request_defaults=read_request_defaults(fields),
         timeout=fields.integer("timeout", 1, 86400, what=DURATION),
         stream_timeout=fields.integer("stream_timeout", 1, 86400, what=DURATION),
         fallbacks=fields.texts("fallbacks", expected="the name of a model"),
@@ -420,14 +383,14 @@ def _model(name: str, raw: Any, path: str, report: Report) -> Model:
     )
 
 
-def _modalities(fields: Fields, capability: str) -> tuple[str, ...]:
+def read_modalities(fields: Fields, capability: str) -> tuple[str, ...]:
     found = fields.texts("modalities", choices=MODALITIES, expected="a modality")
     if found:
         return tuple(dict.fromkeys(found))
     return ("audio",) if capability == "transcription" else ("text",)
 
 
-def _aliases(fields: Fields) -> tuple[str, ...]:
+def read_aliases(fields: Fields) -> tuple[str, ...]:
     found: list[str] = []
     for position, alias in enumerate(fields.texts("aliases", pattern=MODEL_NAME, expected=MODEL_NAME_EXPECTED)):
         if alias in found:
@@ -437,7 +400,7 @@ def _aliases(fields: Fields) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _request_defaults(fields: Fields) -> dict[str, Any]:
+def read_request_defaults(fields: Fields) -> dict[str, Any]:
     defaults = fields.mapping("request_defaults")
     for key in list(defaults):
         if key in ROUTING_KEYS:
@@ -480,7 +443,7 @@ def _variant(fields: Fields, *, required: bool = False) -> Variant:
         revision=fields.maybe_text("revision", pattern=r"[A-Za-z0-9._/-]+", expected="a branch, tag or commit"),
         digest=fields.maybe_text("digest", pattern=r"(sha256:)?[0-9a-f]{12,64}", expected="the digest of an Ollama model (hexadecimal)"),
         engine=fields.choice("engine", ENGINES, "") or None,
-        max_model_len=_max_model_len(fields),
+        max_model_len=read_max_model_len(fields),
         engine_args=_engine_args(fields) if fields.data.get("engine_args") is not None else None,
         env=_env(fields) if fields.data.get("env") is not None else None,
         image=fields.maybe_text("image", pattern=IMAGE, expected="an image such as vllm/vllm-openai:v0.32.0"),
@@ -492,7 +455,7 @@ def _variant(fields: Fields, *, required: bool = False) -> Variant:
     )
 
 
-def _max_model_len(fields: Fields) -> int | None:
+def read_max_model_len(fields: Fields) -> int | None:
     return fields.integer("max_model_len", 1, 100_000_000, what="a number of tokens")
 
 
@@ -586,7 +549,7 @@ def _service(raw: Any, path: str, report: Report) -> Service:
         container_extra_arguments=arguments,
         engine_args=_engine_args(fields),
         env=_env(fields),
-        max_model_len=_max_model_len(fields),
+        max_model_len=read_max_model_len(fields),
         mounts=_mounts(fields),
         pull=fields.choice("pull", PULL, "missing"),
         drop_page_cache=fields.boolean("drop_page_cache", False) if fields.has("drop_page_cache") else None,
@@ -633,230 +596,3 @@ def _mounts(fields: Fields) -> tuple[Mount, ...]:
         if source and target:
             found.append(Mount(source, target, inner.boolean("read_only", True)))
     return tuple(found)
-
-
-# --- external endpoints, aliases, gateway ------------------------------------------------------------------------
-
-
-def parse_externals(raw: Any, report: Report) -> tuple[External, ...]:
-    if isinstance(raw, (str, bytes, Mapping)) or not isinstance(raw, (list, tuple)):
-        report.add(
-            "inference_external_endpoints", raw, "must be a list of servers such as {name: x, base_url: 'http://host:8000/v1', models: [y]}"
-        )
-        return ()
-    found: list[External] = []
-    names: set[str] = set()
-    for position, item in enumerate(raw):
-        path = f"inference_external_endpoints[{position}]"
-        fields = Fields(item, path, report, ("name", "base_url", "engine", "models", "api_key", "required"))
-        name = fields.text("name", required=True, pattern=UNIT_NAME, expected=UNIT_NAME_EXPECTED)
-        base_url = fields.address("base_url", required=True, expected="an address such as http://host:8000/v1, without a user or password")
-        if name in names:
-            fields.add("name", name, "is given twice")
-            continue
-        names.add(name)
-        if fields.has("api_key") and not isinstance(fields.data["api_key"], (str, bool)):
-            fields.add("api_key", None, "must be a text")
-        models: list[ExternalModel] = []
-        for number, entry in enumerate(fields.items("models")):
-            models.extend(_external_model(entry, f"{path}.models[{number}]", report))
-        if not models and fields.valid:
-            fields.add("models", fields.data.get("models"), "is required: the models of this server that the gateway is to offer")
-        if name and base_url:
-            base_url = base_url.rstrip("/")
-            found.append(
-                External(
-                    name=name,
-                    path=path,
-                    # Some servers have their API under a version of another name, such as /v1beta/openai or /api/paas/v4.
-                    base_url=base_url if re.search(r"/v[0-9]", urlsplit(base_url).path) else f"{base_url}/v1",
-                    engine=fields.choice("engine", ("vllm", "ollama", "openai"), "openai"),
-                    models=tuple(models),
-                    has_key=bool(fields.data.get("api_key")),
-                    required=fields.boolean("required", False),
-                )
-            )
-    return tuple(found)
-
-
-def _external_model(raw: Any, path: str, report: Report) -> list[ExternalModel]:
-    if isinstance(raw, str):
-        raw = {"name": raw}
-    fields = Fields(raw, path, report, _EXTERNAL_MODEL_KEYS)
-    name = fields.text("name", required=True, pattern=MODEL_NAME, expected=MODEL_NAME_EXPECTED)
-    if not name:
-        return []
-    capability = fields.choice("capability", CAPABILITIES, "chat")
-    return [
-        ExternalModel(
-            name=name,
-            path=path,
-            model=fields.text("model", name, pattern=r"\S+", expected="the model's name on that server"),
-            capability=capability,
-            modalities=_modalities(fields, capability),
-            aliases=_aliases(fields),
-            request_defaults=_request_defaults(fields),
-            max_images=fields.integer("max_images", 0, 10000),
-            max_model_len=_max_model_len(fields),
-            timeout=fields.integer("timeout", 1, 86400, what=DURATION),
-            stream_timeout=fields.integer("stream_timeout", 1, 86400, what=DURATION),
-            fallbacks=fields.texts("fallbacks", expected="the name of a model"),
-            order=fields.integer("order", 1, 1000),
-            weight=fields.integer("weight", 1, 1_000_000),
-        )
-    ]
-
-
-def parse_aliases(raw: Any, report: Report) -> dict[str, str]:
-    if not isinstance(raw, Mapping):
-        report.add("inference_model_aliases", raw, "must be a mapping of aliases to models")
-        return {}
-    found: dict[str, str] = {}
-    for key, target in raw.items():
-        alias = str(key)
-        if not re.fullmatch(MODEL_NAME, alias):
-            report.add(f"inference_model_aliases.{alias}", target, f"an alias must be {MODEL_NAME_EXPECTED}")
-        elif not isinstance(target, str) or not target:
-            report.add(f"inference_model_aliases.{alias}", target, "must be the name of a model")
-        else:
-            found[alias] = target
-    return found
-
-
-def parse_gateway(raw: Any, report: Report) -> Gateway:
-    fields = Fields(raw, "inference_gateway", report, _GATEWAY_KEYS)
-    settings = _settings(fields)
-    client_names = []
-    for name, key in fields.mapping("client_keys").items():
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", name):
-            fields.add(f"client_keys.{name}", None, "the name of a client must be letters, digits and . _ -")
-        elif not isinstance(key, (str, bool, type(None))):
-            fields.add(f"client_keys.{name}", None, "must be a key, or null to have one generated")
-        else:
-            client_names.append(name)
-    cache = fields.data.get("cache")
-    if not isinstance(cache, (bool, type(None), Mapping)):
-        fields.add("cache", cache, "must be true, false or {ttl: seconds}")
-        cache = None
-    elif isinstance(cache, Mapping):
-        inner = Fields(cache, "inference_gateway.cache", report, ("ttl",))
-        cache = {"ttl": inner.integer("ttl", 1, what=DURATION) or 600}
-    media: dict[str, Any] = {}
-    if fields.has("media"):
-        inner = Fields(fields.data["media"], "inference_gateway.media", report, ("allow_data", "allowed_domains"))
-        media = {
-            "allow_data": inner.boolean("allow_data", True),
-            "allowed_domains": list(inner.texts("allowed_domains", expected="a domain")),
-        }
-    return Gateway(
-        port=fields.integer("port", 1, 65535, what="a port number") or DEFAULT_GATEWAY_PORT,
-        bind=fields.text("bind", "0.0.0.0", pattern=r"[0-9A-Fa-f.:]+|localhost", expected="an IP address of the gateway's host"),  # noqa: S104
-        public_url=fields.address("public_url", expected="an address such as https://llm.example, without a user or password"),
-        redis=_redis(fields),
-        client_names=tuple(sorted(client_names)),
-        settings=settings,
-        default_fallbacks=fields.texts("default_fallbacks", expected="the name of a model"),
-        cache=cache,
-        media=media,
-        health_check_interval=fields.integer("health_check_interval", 1, 86400, what=DURATION),
-        passthrough=_passthroughs(fields),
-    )
-
-
-def _settings(fields: Fields) -> dict[str, Any]:
-    """LiteLLM's own keys. Only what we read ourselves is looked at, and what would let anybody in."""
-    settings = fields.mapping("settings")
-    _refuse_secrets(settings, "settings", fields)
-    inner = Fields(settings, fields.where("settings"), fields.report, tuple(settings))
-    sections = {name: inner.mapping(name) for name in ("litellm_settings", "router_settings", "general_settings")}
-    for key in ("master_key", "custom_auth"):
-        if key in sections["general_settings"] and not sections["general_settings"][key]:
-            inner.add(f"general_settings.{key}", None, "may not be empty: without it anybody could use the gateway; leave it out")
-    for position, item in enumerate(inner.items("model_list")):
-        model = Fields(item, inner.where(f"model_list[{position}]"), fields.report, tuple(item) if isinstance(item, Mapping) else ())
-        model.text("model_name", required=True, pattern=r"\S+", expected="the name of a model at the gateway")
-    router = Fields(sections["router_settings"], inner.where("router_settings"), fields.report, tuple(sections["router_settings"]))
-    for alias, target in router.mapping("model_group_alias").items():
-        model_name = target.get("model") if isinstance(target, Mapping) else target
-        if not isinstance(model_name, str) or not model_name:
-            router.add(f"model_group_alias.{alias}", target, "must be the name of a model, or {model: name, hidden: true}")
-    # Null takes a key out that the collection sets; for a whole section that is never meant.
-    return {name: value for name, value in settings.items() if value is not None}
-
-
-def _passthroughs(fields: Fields) -> tuple[Mapping[str, Any], ...]:
-    found = []
-    for position, item in enumerate(fields.items("passthrough")):
-        inner = Fields(
-            item,
-            f"inference_gateway.passthrough[{position}]",
-            fields.report,
-            ("path", "model", "target", "target_path", "key_variable", "timeout", "methods"),
-        )
-        path = inner.text("path", required=True, pattern=PATH, expected="a path such as /embeddings/v1/embeddings")
-        entry = {
-            "path": path,
-            "model": inner.maybe_text("model"),
-            "target": inner.address("target", expected="an address such as http://host:8000/v1/embeddings"),
-            "target_path": inner.maybe_text("target_path", pattern=PATH, expected="a path such as /embeddings"),
-            "key_variable": inner.maybe_text("key_variable", pattern=VARIABLE, expected="the name of an environment variable"),
-            "timeout": inner.integer("timeout", 1, 86400, what=DURATION),
-            "methods": list(inner.texts("methods", choices=("GET", "POST", "PUT", "PATCH", "DELETE"), expected="a method of HTTP")),
-        }
-        if inner.valid and not inner.has("model") and not inner.has("target"):
-            inner.add("", item, "needs model (one of ours) or target (an address)")
-        elif path:
-            found.append({key: value for key, value in entry.items() if value})
-    return tuple(found)
-
-
-def _redis(fields: Fields) -> dict[str, Any] | None:
-    raw = fields.data.get("redis")
-    if raw is None:
-        return None
-    if isinstance(raw, str):
-        match = re.fullmatch(r"(rediss?)://([^/@:\s]+)(?::([0-9]{1,5}))?(?:/([0-9]+))?/?", raw)
-        if match is None:
-            fields.add(
-                "redis",
-                None,
-                "must look like redis://host:6379/0; a user and password go into the mapping form {host, port, username, password}",
-            )
-            return None
-        return {"host": match[2], "port": int(match[3] or 6379), "db": int(match[4] or 0), "ssl": match[1] == "rediss"}
-    inner = Fields(raw, fields.where("redis"), fields.report, ("host", "port", "db", "username", "password", "password_variable", "ssl"))
-    host = inner.text("host", required=True, pattern=r"[^\s/@]+", expected="a host name or address")
-    if inner.has("password") and not isinstance(inner.data["password"], (str, bool)):
-        inner.add("password", None, "must be a text")
-    redis: dict[str, Any] = {
-        "host": host,
-        "port": inner.integer("port", 1, 65535) or 6379,
-        "db": inner.integer("db", 0, 1023) or 0,
-        "ssl": inner.boolean("ssl", False),
-    }
-    if inner.has("username"):
-        redis["username"] = inner.text("username")
-    if inner.has("password") or inner.has("password_variable"):
-        redis["password_variable"] = inner.text(
-            "password_variable", REDIS_PASSWORD_VARIABLE, pattern=VARIABLE, expected="the name of an environment variable"
-        )
-    return redis if host else None
-
-
-def _refuse_secrets(node: Any, path: str, fields: Fields) -> None:
-    if isinstance(node, Mapping):
-        for key, value in node.items():
-            inner = f"{path}.{key}"
-            if isinstance(value, str) and _SECRET_SETTING.fullmatch(str(key)) and "os.environ/" not in value:
-                fields.add(
-                    inner,
-                    None,
-                    "is a secret and would end up in the gateway's config file; write os.environ/NAME, or use the variable made for it",
-                )
-            _refuse_secrets(value, inner, fields)
-    elif isinstance(node, (list, tuple)):
-        for position, value in enumerate(node):
-            _refuse_secrets(value, f"{path}[{position}]", fields)
-
-
-__all__ = ["ENGINES_NETWORK", "Shared", "parse_aliases", "parse_externals", "parse_gateway", "read_hosts", "unit_name"]
