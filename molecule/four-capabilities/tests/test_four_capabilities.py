@@ -2,14 +2,18 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Four capabilities through one port, by every name, with what the client programs' own files say."""
+"""All capabilities through one port, by every name, with what the client programs' own files say."""
 
 from __future__ import annotations
 
 import base64
+import http.client
 import json
 import os
+import re
 import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +24,8 @@ import yaml
 PROJECT = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"])
 EPHEMERAL = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"])
 SAMPLES = PROJECT / "playbooks" / "files" / "samples"
+RAW_ROUTE = "/embeddings/v1/embeddings"
+MULTIMODAL = "/srv/models/tiny-vision/."
 FILES = ("sdk.env", "openai.env", ".llm.env", "metis.yaml", "llm_connections.json")
 
 
@@ -50,26 +56,127 @@ def master() -> dict[str, str]:
     return {"Authorization": f"Bearer {(EPHEMERAL / 'secrets' / 'master_key').read_text().strip()}"}
 
 
-def chat(url: str, headers: dict[str, str], model: str, content: Any) -> dict[str, Any]:
-    body = {"model": model, "messages": [{"role": "user", "content": content}], "max_tokens": 16}
-    reply = requests.post(f"{url}/v1/chat/completions", headers=headers, json=body, timeout=120)
+def post(url: str, path: str, headers: dict[str, str], body: dict[str, Any]) -> dict[str, Any]:
+    reply = requests.post(f"{url}{path}", headers=headers, json=body, timeout=120)
     assert reply.status_code == 200, reply.text
     answer: dict[str, Any] = reply.json()
     return answer
 
 
-@pytest.mark.parametrize("model", ["chat", "/srv/models/tiny-chat"])
+def chat(url: str, headers: dict[str, str], model: str, content: Any, **more: Any) -> dict[str, Any]:
+    body = {"model": model, "messages": [{"role": "user", "content": content}], "max_tokens": 16, **more}
+    return post(url, "/v1/chat/completions", headers, body)
+
+
+def picture() -> dict[str, Any]:
+    image = base64.b64encode((SAMPLES / "text.png").read_bytes()).decode()
+    return {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{image}"}}
+
+
+# --- chat
+
+
+@pytest.mark.parametrize("model", ["chat", "/srv/models/tiny-chat", "LLM", "LLM_SMALL", "LLM_DEFAULT"])
 def test_chat(url: str, client: dict[str, str], model: str) -> None:
     assert chat(url, client, model, "Hello")["choices"][0]["message"]["content"].strip() == "Hello from tiny-chat."
 
 
-@pytest.mark.parametrize("model", ["ocr", "/srv/models/tiny-vision"])
+def test_what_the_request_leaves_open_the_inventory_says(url: str, client: dict[str, str]) -> None:
+    body = {"model": "LLM", "messages": [{"role": "user", "content": "Hello"}]}
+    choice = post(url, "/v1/chat/completions", client, body)["choices"][0]
+    assert (choice["message"]["content"], choice["finish_reason"]) == ("Hello from", "length")
+
+
+def test_a_stream_comes_in_pieces(url: str, client: dict[str, str]) -> None:
+    body = {"model": "chat", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 16, "stream": True}
+    with requests.post(f"{url}/v1/chat/completions", headers=client, json=body, timeout=120, stream=True) as reply:
+        assert reply.headers["Content-Type"].startswith("text/event-stream")
+        found = [line.removeprefix("data: ") for line in reply.iter_lines(decode_unicode=True) if line]
+    assert found[-1] == "[DONE]"
+    pieces = [json.loads(event)["choices"][0]["delta"].get("content") for event in found[:-1]]
+    assert "".join(filter(None, pieces)).strip() == "Hello from tiny-chat."
+    assert len(list(filter(None, pieces))) > 1
+
+
+WEATHER = {
+    "type": "function",
+    "function": {"name": "weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}},
+}
+
+
+def test_tools_may_be_offered(url: str, client: dict[str, str]) -> None:
+    message = chat(url, client, "chat", "Hello", tools=[WEATHER])["choices"][0]["message"]
+    assert message["content"].strip() == "Hello from tiny-chat."
+
+
+def test_a_tool_is_called(url: str, client: dict[str, str]) -> None:
+    """Asked for one by name, vLLM leaves the model no choice but to call it. What it then says is noise, and sometimes no end is found."""
+    choice = {"type": "function", "function": {"name": "weather"}}
+    for seed in range(10):
+        answer = chat(url, client, "chat", "Hello", tools=[WEATHER], tool_choice=choice, max_tokens=200, seed=seed)
+        for call in answer["choices"][0]["message"].get("tool_calls") or []:
+            assert call["function"]["name"] == "weather"
+            json.loads(call["function"]["arguments"])
+            return
+    pytest.fail("no tool call in ten answers")
+
+
+def metric(host: Any, name: str) -> float:
+    """A counter of the chat engine's own, summed over its labels."""
+    program = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8070/metrics').read().decode())"
+    text = host.check_output("python3 -c %s", program)
+    return sum(float(value) for value in re.findall(rf"^vllm:{name}\{{.*\}} (\S+)$", text, re.MULTILINE))
+
+
+def wait_until(condition: Callable[[], bool], seconds: float) -> None:
+    ends = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < ends
+        time.sleep(0.2)
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+def test_a_generation_ends_when_its_client_leaves(host: Any, url: str, client: dict[str, str], stream: bool) -> None:
+    length = 1900
+    body = {"model": "chat", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": length, "ignore_eos": True, "stream": stream}
+    before = metric(host, "generation_tokens_total")
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=60)
+    connection.request("POST", "/v1/chat/completions", json.dumps(body), {**client, "Content-Type": "application/json"})
+    wait_until(lambda: metric(host, "num_requests_running") == 1, 30)
+    connection.close()
+    wait_until(lambda: metric(host, "num_requests_running") == 0, 30)
+    assert 0 < metric(host, "generation_tokens_total") - before < length
+
+
+# --- images
+
+
+@pytest.mark.parametrize("model", ["ocr", "/srv/models/tiny-vision", "VLM"])
 def test_the_image_arrives(url: str, client: dict[str, str], model: str) -> None:
-    image = "data:image/png;base64," + base64.b64encode((SAMPLES / "text.png").read_bytes()).decode()
     plain = chat(url, client, model, "Read it.")
-    seen = chat(url, client, model, [{"type": "text", "text": "Read it."}, {"type": "image_url", "image_url": {"url": image}}])
+    seen = chat(url, client, model, [{"type": "text", "text": "Read it."}, picture()])
     assert seen["choices"][0]["message"]["content"].strip() == "Text seen by tiny-vision."
     assert seen["usage"]["prompt_tokens"] > plain["usage"]["prompt_tokens"]
+
+
+@pytest.mark.parametrize("model", ["ocr", "VLM"])
+def test_the_latest_image_is_kept(url: str, client: dict[str, str], model: str) -> None:
+    one = chat(url, client, model, [{"type": "text", "text": "Read it."}, picture()])
+    three = chat(url, client, model, [picture(), {"type": "text", "text": "Read it."}, picture(), picture()])
+    assert three["usage"]["prompt_tokens"] == one["usage"]["prompt_tokens"]
+
+
+@pytest.mark.parametrize("address", ["http://169.254.169.254/latest", "https://picsum.photos/512", "file:///etc/passwd"])
+def test_an_engine_is_not_sent_to_fetch_images(url: str, client: dict[str, str], address: str) -> None:
+    content = [{"type": "image_url", "image_url": {"url": address}}]
+    body = {"model": "ocr", "messages": [{"role": "user", "content": content}]}
+    for path in ("/v1/chat/completions", "/embeddings/v1/embeddings"):
+        reply = requests.post(f"{url}{path}", headers=client, json=body, timeout=60)
+        assert reply.status_code == 400, reply.text
+        assert "data:" in reply.text  # what to do instead
+
+
+# --- speech, vectors, rerank
 
 
 @pytest.mark.parametrize("model", ["asr", "/srv/models/tiny-asr"])
@@ -80,11 +187,50 @@ def test_speech(url: str, client: dict[str, str], model: str) -> None:
     assert reply.json()["text"].strip() == "Words heard by tiny-asr."
 
 
-@pytest.mark.parametrize("model", ["embedding", "/srv/models/tiny-embed"])
+@pytest.mark.parametrize("model", ["embedding", MULTIMODAL, "Embedding", "Embbeding"])
 def test_embeddings(url: str, client: dict[str, str], model: str) -> None:
-    reply = requests.post(f"{url}/v1/embeddings", headers=client, json={"model": model, "input": ["one", "two"]}, timeout=120)
-    assert reply.status_code == 200, reply.text
-    assert [len(entry["embedding"]) for entry in reply.json()["data"]] == [64, 64]
+    answer = post(url, "/v1/embeddings", client, {"model": model, "input": ["one", "two"]})
+    assert [len(entry["embedding"]) for entry in answer["data"]] == [64, 64]
+
+
+@pytest.mark.parametrize("model", ["embedding", MULTIMODAL])
+def test_images_are_embedded_on_the_raw_route(url: str, client: dict[str, str], model: str) -> None:
+    def vector(*content: dict[str, Any]) -> tuple[list[float], int]:
+        body = {"model": model, "messages": [{"role": "user", "content": list(content)}]}
+        answer = post(url, RAW_ROUTE, client, body)
+        return answer["data"][0]["embedding"], answer["usage"]["prompt_tokens"]
+
+    text = {"type": "text", "text": "What is it?"}
+    plain, plain_tokens = vector(text)
+    seen, seen_tokens = vector(text, picture())
+    assert len(seen) == len(plain) == 64
+    assert seen != plain
+    assert seen_tokens > plain_tokens
+
+
+def test_texts_are_embedded_on_the_raw_route_too(url: str, client: dict[str, str]) -> None:
+    raw = post(url, RAW_ROUTE, client, {"model": "embedding", "input": ["one", "two"]})
+    usual = post(url, "/v1/embeddings", client, {"model": "embedding", "input": ["one", "two"], "encoding_format": "float"})
+    assert [entry["embedding"] for entry in raw["data"]] == [entry["embedding"] for entry in usual["data"]]
+
+
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong-key-wrong-key"}], ids=["no key", "wrong key"])
+def test_the_raw_route_wants_a_key(url: str, headers: dict[str, str]) -> None:
+    reply = requests.post(f"{url}{RAW_ROUTE}", headers=headers, json={"model": "embedding", "input": "one"}, timeout=30)
+    assert reply.status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/v1/rerank", "/rerank", "/v2/rerank"])
+def test_rerank(url: str, client: dict[str, str], path: str) -> None:
+    documents = ["The sea is blue.", "A GPU computes with many cores at once.", "Bread is baked."]
+    body = {"model": "rerank", "query": "What is a GPU?", "documents": documents, "top_n": 2}
+    results = post(url, path, client, body)["results"]
+    assert len(results) == 2
+    assert results[0]["relevance_score"] >= results[1]["relevance_score"]
+    assert {result["index"] for result in results} < {0, 1, 2}
+
+
+# --- who may what
 
 
 def test_health_and_model_list(url: str, client: dict[str, str], master: dict[str, str]) -> None:
@@ -92,17 +238,19 @@ def test_health_and_model_list(url: str, client: dict[str, str], master: dict[st
     assert requests.get(f"{url}/health/readiness", timeout=30).status_code == 200
     health = requests.get(f"{url}/health", headers=master, timeout=120).json()
     assert health["unhealthy_count"] == 0
+    for headers in ({}, client):
+        assert requests.get(f"{url}/health", headers=headers, timeout=30).json() == {"status": "ok"}
     names = {entry["id"] for entry in requests.get(f"{url}/v1/models", headers=client, timeout=30).json()["data"]}
-    assert {"chat", "ocr", "embedding", "asr"} <= names
+    assert {"chat", "ocr", "embedding", "asr", "rerank", "LLM_DEFAULT", "Embbeding"} <= names
 
 
-@pytest.mark.parametrize("path", ["/v1/models", "/health", "/v1/chat/completions"])
+@pytest.mark.parametrize("path", ["/v1/models", "/health/services", "/v1/chat/completions"])
 def test_nothing_is_served_without_a_key(url: str, path: str) -> None:
     assert requests.get(f"{url}{path}", timeout=30).status_code == 401
 
 
 def test_a_client_may_not_administer(url: str, client: dict[str, str]) -> None:
-    assert requests.get(f"{url}/health", headers=client, timeout=30).status_code == 403
+    assert requests.get(f"{url}/model/info", headers=client, timeout=30).status_code == 403
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -176,6 +324,7 @@ def test_verify_asks_for_all_of_it_from_both_sides(tmp_path: Path) -> None:
     for view in report["views"]:
         checks = {(row["name"], row["check"]) for row in view["rows"]}
         assert {("chat", "stream"), ("ocr", "image"), ("asr", "transcription"), ("embedding", "embedding"), ("chat", "key")} <= checks
+        assert {("rerank", "rerank"), ("embedding", "passthrough"), ("LLM_DEFAULT", "text")} <= checks
         assert ("/srv/models/tiny-vision", "image") in checks
     assert {unit["unit"] for unit in report["units"]} >= {"vllm@chat.service", "litellm@gateway.service"}
     assert "## Running" in (tmp_path / "report.md").read_text()

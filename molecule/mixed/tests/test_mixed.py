@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""One chat model on two engine hosts behind a gateway elsewhere: what a client sees when hosts go, and what a stranger may not.
+"""One chat model on two engine hosts behind two gateways: what a client sees when hosts go, and what a stranger may not.
 
 The tests run in the order in which they stand: the last ones take hosts away and bring them back.
 """
@@ -31,6 +31,7 @@ SERVER, BOARD, GATEWAY = PLATFORMS
 ON_SERVER, ON_BOARD = f"chat-{SERVER}", f"chat-{BOARD}"
 REPLIES = {ON_SERVER: "Hello from tiny-chat.", ON_BOARD: "Hello from qwen3:4b-instruct."}
 URL = f"http://{PLATFORMS[GATEWAY]}:8400"
+SECOND_URL = f"http://{PLATFORMS[SERVER]}:8400"
 ENGINES = {SERVER: f"http://{PLATFORMS[SERVER]}:8070", BOARD: f"http://{PLATFORMS[BOARD]}:11434"}
 REQUESTS = 40
 
@@ -56,9 +57,13 @@ def client() -> dict[str, str]:
     return {"Authorization": f"Bearer {found['OPENAI_API_KEY']}"}
 
 
-def chat(headers: dict[str, str], model: str = "chat", **more: Any) -> requests.Response:
-    body = {"model": model, "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 16, **more}
-    return requests.post(f"{URL}/v1/chat/completions", headers=headers, json=body, timeout=120)
+def chat(headers: dict[str, str], model: str = "chat", *, url: str = URL) -> requests.Response:
+    body = {"model": model, "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 16}
+    return requests.post(f"{url}/v1/chat/completions", headers=headers, json=body, timeout=120)
+
+
+def embed(headers: dict[str, str], *texts: str, url: str = URL) -> requests.Response:
+    return requests.post(f"{url}/v1/embeddings", headers=headers, json={"model": "embedding", "input": list(texts)}, timeout=60)
 
 
 @dataclass
@@ -69,10 +74,10 @@ class Tally:
     failed: list[str] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
 
-    def ask(self, headers: dict[str, str]) -> None:
+    def ask(self, headers: dict[str, str], url: str = URL) -> None:
         began = time.monotonic()
         try:
-            reply = chat(headers)
+            reply = chat(headers, url=url)
             backend = reply.headers.get("x-litellm-model-id", "")
             if reply.status_code != 200:
                 self.failed.append(f"{reply.status_code} {reply.text[:200]}")
@@ -135,7 +140,7 @@ def test_chat_is_served_by_the_first_in_order(client: dict[str, str], model: str
 
 
 def test_embeddings_come_from_the_board(client: dict[str, str]) -> None:
-    reply = requests.post(f"{URL}/v1/embeddings", headers=client, json={"model": "embedding", "input": ["one", "two"]}, timeout=60)
+    reply = embed(client, "one", "two")
     assert reply.status_code == 200, reply.text
     assert reply.headers["x-litellm-model-id"] == f"embedding-{BOARD}"
     assert [len(entry["embedding"]) for entry in reply.json()["data"]] == [64, 64]
@@ -144,6 +149,12 @@ def test_embeddings_come_from_the_board(client: dict[str, str]) -> None:
 def test_both_models_of_the_board_share_one_ollama() -> None:
     assert board.check_output("docker ps --format '{{.Names}}'").split() == ["ollama-11434"]
     assert gateway.check_output("docker ps --format '{{.Names}}'").split() == ["litellm-gateway"]
+    assert set(server.check_output("docker ps --format '{{.Names}}'").split()) == {"litellm-gateway", "vllm-chat"}
+
+
+def test_containers_ask_the_name_servers_of_their_host() -> None:
+    assert "192.0.2.53" in gateway.check_output("docker exec litellm-gateway cat /etc/resolv.conf")
+    assert "192.0.2.53" not in server.check_output("docker exec litellm-gateway cat /etc/resolv.conf")
 
 
 # --- what a stranger may not
@@ -156,7 +167,8 @@ def test_engines_answer_the_gateway_with_its_key_and_nobody_else(host: str) -> N
     assert through(gateway, url, key) == 200
     assert through(gateway, url, {}) == 401
     assert through(gateway, url, {"Authorization": "Bearer wrong-key-wrong-key"}) == 401
-    assert through(board if host == SERVER else server, url, key) == 403
+    if host == SERVER:  # on the board's list of gateways the server stands
+        assert through(board, url, key) == 403
     assert requests.get(url, headers=key, timeout=20).status_code == 403
 
 
@@ -241,6 +253,96 @@ def recap(done: subprocess.CompletedProcess[str], host: str) -> str:
     return found[0]
 
 
+# --- two gateways, one Redis
+
+
+@pytest.fixture
+def _redis_back() -> Iterator[None]:
+    yield
+    server.check_output("systemctl start gpu-inference-proxy.service")
+    gateway.run("systemctl kill -s CONT redis-server.service")
+    gateway.check_output("systemctl start redis-server.service")
+
+
+def asked_of_the_board() -> int:
+    """Requests for embeddings that got as far as the engine."""
+    return board.check_output("docker logs ollama-11434 2>&1").count('"/v1/embeddings"')
+
+
+def test_a_client_has_one_key_for_both_gateways(client: dict[str, str]) -> None:
+    for url in (URL, SECOND_URL):
+        reply = chat(client, url=url)
+        assert (reply.status_code, reply.headers.get("x-litellm-model-id")) == (200, ON_SERVER), reply.text
+        assert chat({"Authorization": "Bearer wrong-key-wrong-key"}, url=url).status_code == 401
+
+
+def test_what_one_gateway_was_told_the_other_knows(client: dict[str, str]) -> None:
+    words = f"said at {time.time()}"
+    first = embed(client, words)
+    asked = asked_of_the_board()
+    second = embed(client, words, url=SECOND_URL)
+    assert second.json()["data"][0]["embedding"] == first.json()["data"][0]["embedding"]
+    assert asked_of_the_board() == asked
+    assert embed(client, words + " and more", url=SECOND_URL).status_code == 200
+    assert asked_of_the_board() == asked + 1
+
+
+def test_a_backend_that_one_gateway_gave_up_is_spared_by_the_other(client: dict[str, str]) -> None:
+    """The second gateway needs no proxy to get to the engine of its own host, so only the Redis can tell it."""
+    server.check_output("systemctl stop gpu-inference-proxy.service")
+    try:
+        assert chat(client, url=SECOND_URL).headers["x-litellm-model-id"] == ON_SERVER
+        assert chat(client).headers["x-litellm-model-id"] == ON_BOARD
+        time.sleep(2)  # LiteLLM looks into the Redis once a second
+        assert chat(client, url=SECOND_URL).headers["x-litellm-model-id"] == ON_BOARD
+    finally:
+        server.check_output("systemctl start gpu-inference-proxy.service")
+    for url in (URL, SECOND_URL):
+        wait_until("the first in order serves again", lambda: chat(client, url=url).headers["x-litellm-model-id"] == ON_SERVER)  # noqa: B023
+
+
+@pytest.mark.parametrize("node", [gateway, server], ids=["gateway", "server"])
+def test_the_password_of_redis_lies_in_one_closed_file(node: Any) -> None:
+    password = (EPHEMERAL / "redis_password").read_text().split()[0]
+    folders = "/etc/gpu-inference /etc/systemd /usr/lib/systemd/system /usr/local/lib /run/gpu-inference"
+    found = node.run(f"grep -rlF {password} {folders}").stdout.split()
+    assert found == ["/etc/gpu-inference/instances/litellm/gateway/env"]
+    assert node.file(found[0]).mode == 0o600
+    assert password not in node.check_output("ps -e -o args")
+    assert password not in node.check_output("journalctl --no-pager --output cat")
+
+
+@pytest.mark.usefixtures("_redis_back")
+def test_gateways_serve_without_their_redis(client: dict[str, str]) -> None:
+    gateway.check_output("systemctl stop redis-server.service")
+    for url in (URL, SECOND_URL):
+        seconds = []
+        for number in range(10):
+            began = time.monotonic()
+            assert chat(client, url=url).status_code == 200
+            assert embed(client, f"without Redis, {number} of {url}", url=url).status_code == 200
+            seconds.append(time.monotonic() - began)
+        print(f"\n{url} without Redis: slowest {max(seconds):.2f} s, last {seconds[-1]:.2f} s for two requests")
+    # Nor does it need one to start.
+    server.check_output("systemctl restart litellm@gateway.service")
+    assert chat(client, url=SECOND_URL).status_code == 200
+
+
+@pytest.mark.usefixtures("_redis_back")
+def test_gateways_serve_while_their_redis_hangs(client: dict[str, str]) -> None:
+    gateway.check_output("systemctl kill -s STOP redis-server.service")
+    server.check_output("systemctl stop gpu-inference-proxy.service")  # what it costs to give up a backend now
+    tally = Tally()
+    for url in (URL, SECOND_URL) * 10:
+        tally.ask(client, url)
+    tally.say("Redis hangs")
+    assert tally.failed == []
+    assert max(tally.seconds) < 40
+    server.check_output("systemctl restart litellm@gateway.service")
+    assert chat(client, url=SECOND_URL).status_code == 200
+    assert gateway.check_output("systemctl show --property NRestarts --value litellm@gateway.service") == "0"
+
+
 # --- routes stay
 
 
@@ -281,23 +383,47 @@ def test_chat_goes_on_without_the_second_engine(client: dict[str, str]) -> None:
 
 
 @pytest.mark.usefixtures("_all_back")
+def test_chat_takes_no_notice_of_a_second_host_that_hangs(client: dict[str, str]) -> None:
+    tally = loop("the second host hangs", client, lambda: docker("pause", BOARD))
+    assert tally.served == {ON_SERVER: REQUESTS}
+    assert max(tally.seconds) < 10
+
+
+@pytest.mark.usefixtures("_all_back")
 def test_chat_goes_on_while_a_host_hangs(client: dict[str, str]) -> None:
     tally = loop("the first host hangs", client, lambda: docker("pause", SERVER))
     assert tally.served[ON_BOARD] >= REQUESTS - REQUESTS // 4
 
 
-@pytest.mark.usefixtures("_all_back")
-def test_a_host_that_is_off_keeps_its_route_and_stops_nobody(client: dict[str, str]) -> None:
+def stops_nobody(off: str, *arguments: str) -> None:
+    """A run with one host off: it is named, the others are as they were, and so are all routes."""
     before = deployed()
-    tally = loop("the first host is off", client, lambda: docker("stop", "--time", "5", SERVER))
-    assert tally.served[ON_BOARD] >= REQUESTS - REQUESTS // 4
-    done = site("--tags", "litellm")
+    done = site(*arguments)
     # The connection to a container that is off counts as failed, one by SSH as unreachable.
-    assert "unreachable=1" in recap(done, SERVER) or "failed=1" in recap(done, SERVER), recap(done, SERVER)
-    for host in (BOARD, GATEWAY):
+    assert done.returncode != 0
+    assert "unreachable=1" in recap(done, off) or "failed=1" in recap(done, off), recap(done, off)
+    for host in set(PLATFORMS) - {off}:
         assert "changed=0" in recap(done, host), recap(done, host)
         assert "failed=0" in recap(done, host), done.stdout[-4000:]
     assert deployed() == before
+
+
+@pytest.mark.usefixtures("_all_back")
+def test_a_run_without_the_second_host_leaves_all_the_rest_in_place(client: dict[str, str]) -> None:
+    tally = loop("the second host is off", client, lambda: docker("stop", "--time", "5", BOARD))
+    assert tally.served == {ON_SERVER: REQUESTS}
+    began = time.monotonic()
+    assert embed(client, "of nobody else").status_code >= 500
+    print(f"\na model of a host that is off fails after {time.monotonic() - began:.0f} s")
+    stops_nobody(BOARD)
+
+
+@pytest.mark.usefixtures("_all_back")
+def test_a_run_without_the_first_host_leaves_all_the_rest_in_place(client: dict[str, str]) -> None:
+    """It takes one of the two gateways with it."""
+    tally = loop("the first host is off", client, lambda: docker("stop", "--time", "5", SERVER))
+    assert tally.served[ON_BOARD] >= REQUESTS - REQUESTS // 4
+    stops_nobody(SERVER, "--tags", "litellm")
 
 
 def test_nobody_gets_around_the_proxy_of_a_host_that_was_booted_again() -> None:
