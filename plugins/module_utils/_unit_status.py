@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -73,11 +74,14 @@ def parse_containers(text: str) -> dict[str, tuple[str, str]]:
 
 
 def parse_digests(text: str) -> dict[str, str]:
-    """Digest by image id. An image that was built here has none from a registry: then its own id says what it is."""
+    """Digest by image id, from C(docker image inspect --format '{{.Id}}\\t{{json .RepoDigests}}').
+
+    An image that was built here has none from a registry: then its own id says what it is.
+    """
     found = {}
     for line in text.splitlines():
         identity, _tab, digests = line.partition("\t")
-        first = digests.split(",")[0]
+        first = (json.loads(digests or "null") or [""])[0]
         found[identity] = first.partition("@")[2] or identity
     return found
 

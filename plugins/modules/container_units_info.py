@@ -121,7 +121,7 @@ def main() -> None:
         except OSError:
             continue
     shown = look("systemctl", "show", "--no-pager", "--property=Id,ActiveState,NRestarts", "--", at=services)
-    digests = look("docker", "image", "inspect", "--format", '{{.Id}}\t{{join .RepoDigests ","}}', at=images)
+    digests = look("docker", "image", "inspect", "--format", "{{.Id}}\t{{json .RepoDigests}}", at=images)
     memory = look("docker", "stats", "--no-stream", "--format", "{{.Name}}\t{{.MemUsage}}", at=containers)
     rows = status.assemble(
         instances,

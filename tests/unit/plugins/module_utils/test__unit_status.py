@@ -26,8 +26,8 @@ def test_memory_by_container() -> None:
 
 
 def test_digest_of_a_pulled_and_of_a_built_image() -> None:
-    text = "sha256:aa\tregistry.example/vllm@sha256:bb,other@sha256:cc\nsha256:dd\t\n"
-    assert status.parse_digests(text) == {"sha256:aa": "sha256:bb", "sha256:dd": "sha256:dd"}
+    text = 'sha256:aa\t["registry.example/vllm@sha256:bb","other@sha256:cc"]\nsha256:dd\t[]\nsha256:ee\tnull\n'
+    assert status.parse_digests(text) == {"sha256:aa": "sha256:bb", "sha256:dd": "sha256:dd", "sha256:ee": "sha256:ee"}
 
 
 @pytest.mark.parametrize(
