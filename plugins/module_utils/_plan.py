@@ -75,6 +75,9 @@ def build_plan(inventory: Mapping[str, Any]) -> dict[str, Any]:
     gateway_part.check_clients(hosts, gateway, report)
     if clients and not gateways:
         report.add("gateways", [], f"the group is empty, but the clients {', '.join(clients[:3])} need a gateway; put a host into it")
+    elif gateways and not entries and not gateway.settings.get("model_list") and not report.findings:
+        remedy = "enable a service, name an external endpoint, or take the gateways out of the group"
+        report.add("gateways", gateways, f"the gateway would have no model to serve; {remedy}")
     elif entries and not gateways:
         report.warn("no host is in the group gateways: the models can only be reached on the hosts that serve them")
     gateway_plan = _gateway(hosts, gateways, gateway, platforms[gateways[0]], entries, aliases, fallbacks, report) if gateways else None

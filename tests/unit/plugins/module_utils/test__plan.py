@@ -777,7 +777,7 @@ EMBEDDING = {"source": "a/b", "capability": "embedding", "modalities": ["text", 
         pytest.param([{**EMBEDDING, "passthrough": False}], {}, [], id="none"),
         pytest.param([{**EMBEDDING, "modalities": ["text"]}], {}, [], id="text only"),
         pytest.param([EMBEDDING], {"passthrough": [{"path": "/mine", "model": "m0"}]}, ["/mine"], id="of the gateway"),
-        pytest.param([], {"passthrough": [{"path": "/mine", "target": "http://x/y"}]}, ["/mine"], id="to somewhere else"),
+        pytest.param([{"source": "a/b"}], {"passthrough": [{"path": "/mine", "target": "http://x/y"}]}, ["/mine"], id="to somewhere else"),
         pytest.param([{"source": "a/b", "capability": "rerank", "passthrough": "/rr"}], {}, ["/rr"], id="another capability"),
     ],
 )
@@ -882,6 +882,13 @@ def test_each_backend_keeps_its_own_context_length() -> None:
 def test_clients_without_a_gateway() -> None:
     inv = inventory(node1=host(hardware=dgpu(), **variables(service())), c1=host("inference_clients"))
     assert findings(inv)[0].startswith("gateways")
+
+
+def test_a_gateway_without_a_model() -> None:
+    (finding,) = findings(one(service(enabled=False)))
+    assert finding.startswith('gateways = ["node1"]: the gateway would have no model to serve')
+    own = {"settings": {"model_list": [{"model_name": "own", "litellm_params": {"model": "openai/own"}}]}}
+    assert build_plan(one(inference_gateway=own))["gateway"]["models"] == []
 
 
 def test_nodes_without_a_gateway_only_warn() -> None:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from support.inventories import dgpu, gpu, one, service
+from support.inventories import dgpu, gpu, host, inventory, one, service
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan import build_plan
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan_table import render
@@ -39,4 +39,4 @@ def test_warnings_come_last() -> None:
 
 
 def test_nothing_to_run() -> None:
-    assert render(build_plan(one())) == "No service is enabled on any host."
+    assert render(build_plan(inventory(node1=host(hardware=dgpu())))) == "No service is enabled on any host."
