@@ -18,8 +18,6 @@ from typing import Any
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_findings import Finding
 
 GROUPS = ("inference_nodes", "gateways", "inference_clients")
-#: What a host of these groups is expected to be when its facts are not at hand, unless its own variable says so.
-PLATFORM_GROUPS = ("dgpu", "jetson")
 PREFIX = "inference_"
 #: Variables that the plan need not know: not even read, so a missing vault password is no matter here.
 SECRETS = frozenset(
@@ -114,9 +112,6 @@ def collect_inventory(task_vars: Mapping[str, Any], known: Mapping[str, Any]) ->
             with contextlib.suppress(Exception):
                 if source.get(key) is not None:
                     variables[key] = plain(source[key])
-        for platform in PLATFORM_GROUPS:
-            if name in (groups.get(platform) or ()):
-                variables.setdefault("inference_platform_expected", platform)
         facts: Any = None
         with contextlib.suppress(Exception):
             facts = plain((source.get("ansible_facts") or {}).get("gpu_inference"))

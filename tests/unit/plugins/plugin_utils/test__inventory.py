@@ -53,13 +53,6 @@ def task_vars(**hosts: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def test_groups_say_what_a_host_is_expected_to_be() -> None:
-    variables = task_vars(n1={}, n2={"inference_platform_expected": "cpu"}, n3={})
-    variables["groups"].update(dgpu=["n1"], jetson=["n2"])
-    hosts = collect_inventory(variables, {})[0]["hosts"]
-    assert [hosts[name]["vars"].get("inference_platform_expected") for name in ("n1", "n2", "n3")] == ["dgpu", "cpu", None]
-
-
 def test_inventory_has_only_what_the_plan_reads() -> None:
     variables = task_vars(
         n1={"inference_engine": "vllm", "other": 1, "ansible_host": "10.0.0.1", "ansible_facts": {"gpu_inference": dgpu()}},
