@@ -94,12 +94,13 @@ except ImportError as error:
     print("not downloaded beforehand:", error)
     sys.exit(0)
 class Lines(tqdm):
-    shown = None
+    shown = (0, 0)
     def display(self, *arguments, **options):
-        percent = int(100 * self.n / self.total) if self.total else 0
-        if self.n and percent != self.shown:
-            self.shown = percent
-            print("Downloading %s: %d%%|" % (sys.argv[1], percent), flush=True)
+        # Several bars take turns: bytes received, bytes written, files. The total grows while files are found.
+        now = (self.total or 0, int(100 * self.n / self.total) if self.total else 0)
+        if self.unit == "B" and self.n and now > Lines.shown:
+            Lines.shown = now
+            print("Downloading %s: %d%%|" % (sys.argv[1], now[1]), flush=True)
 try:
     snapshot_download(
         sys.argv[1],

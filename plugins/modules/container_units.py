@@ -195,6 +195,13 @@ options:
     description: Whether to stop and remove instances of O(kinds) that are not in O(instances).
     type: bool
     default: true
+  prefetch:
+    description:
+      - Only pull the images of O(instances) and run their downloads, so that the next call need not wait for them. Whatever runs
+        goes on; no file is written, nothing is started, stopped or removed.
+      - In check mode missing images are named; what is missing of a model only its hub knows.
+    type: bool
+    default: false
   restart:
     description:
       - Whether to start and restart what differs. Otherwise files are written only, and RV(pending) names what waits for a restart.
@@ -323,6 +330,18 @@ pending:
   type: list
   elements: str
   sample: []
+images:
+  description: Images that were pulled.
+  returned: with O(prefetch=true)
+  type: list
+  elements: str
+  sample: ["vllm/vllm-openai:v0.32.0"]
+models:
+  description: Instances for which something was downloaded.
+  returned: with O(prefetch=true)
+  type: list
+  elements: str
+  sample: [vllm/chat]
 units:
   description: Unit, container, configuration hash, action and its reason, for each instance.
   returned: success
@@ -355,6 +374,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._container_un
     want_all,
 )
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import Paths
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._prefetch import prefetch
 
 PROBE = {
     "base_url": {"type": "str", "required": True},
@@ -402,6 +422,7 @@ ARGUMENTS = {
     "instances": {"type": "list", "elements": "dict", "required": True, "options": INSTANCE},
     "kinds": {"type": "list", "elements": "str", "required": True},
     "purge": {"type": "bool", "default": True},
+    "prefetch": {"type": "bool", "default": False},
     "restart": {"type": "bool", "default": True},
     "lock_timeout": {"type": "float", "default": 600},
     "gpu_lock_timeout": {"type": "float", "default": 900},
@@ -431,6 +452,12 @@ def main() -> None:
     )
     try:
         wanted = want_all(parameters["instances"], settings.kinds)
+        if parameters["prefetch"]:
+            fetched = prefetch(wanted, settings.paths.docker, check_mode=module.check_mode)
+            result = {"changed": fetched.changed, "images": fetched.images, "models": fetched.models}
+            if fetched.failures:
+                module.fail_json(msg="\n".join(fetched.failures), **result)
+            module.exit_json(**result)
         report = Reconciler(settings).apply(wanted, who=run.get("by") or os.environ.get("SUDO_USER") or getpass.getuser())
     except LockHeldError as error:
         module.fail_json(msg=str(error), held_by=error.holder)
