@@ -29,15 +29,16 @@ def engine_units(tmp_path: Path, **own: Any) -> list[dict[str, Any]]:
     given = {"inference_models": models, **{key: value for key, value in own.items() if key.startswith("inference_")}}
     plan = build_plan(inventory(localhost=host(hardware=dgpu(), **variables(*services, **given))))
     (play,) = [play for play in yaml.safe_load((REPOSITORY / "playbooks/site.yml").read_text()) if play["name"] == "Run the engines"]
+    files = [str(REPOSITORY / "playbooks" / name) for name in play["vars_files"]]
     imports = [{**task, "when": False} for task in play["tasks"] if task["name"] in ("The vLLM engine", "The Ollama engine")]
-    (engines,) = [task for task in play["tasks"] if task["name"] == "Engine instances"]
     out = tmp_path / "units.json"
     shown = {
         "ansible.builtin.copy": {"content": "{{ engines_units | to_json }}", "dest": str(out), "mode": "0600"},
-        "vars": engines["vars"],
     }
     playbook = tmp_path / "play.yml"
-    playbook.write_text(yaml.safe_dump([{**play, "hosts": "localhost", "connection": "local", "tasks": [*imports, shown]}]))
+    playbook.write_text(
+        yaml.safe_dump([{**play, "vars_files": files, "hosts": "localhost", "connection": "local", "tasks": [*imports, shown]}])
+    )
     secrets = {"engine_keys": {"localhost": "k" * 20}, "huggingface_token": None}
     inventory_file = tmp_path / "inventory.yml"
     inventory_file.write_text(
