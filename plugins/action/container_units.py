@@ -20,8 +20,9 @@ from ansible.utils.display import Display
 display = Display()
 
 _MODULE = "llmops.gpu_inference.container_units"
-#: Seconds that the module waits for another run: at first, before the terminal shows whom it waits for, and then at a time.
-_PATIENCE = (2.0, 10.0)
+#: Seconds that the module itself waits for another run; endpoint_ready looks at the lock and so holds it for a moment.
+_PATIENCE = 1.0
+_PAUSE = 2.0
 
 
 def this_run() -> str:
@@ -53,15 +54,16 @@ class ActionModule(ActionBase):
         if self._task.async_val:
             result.update(call())
             return result
-        # The wait is made of short calls: a run that is killed meanwhile must not leave a module behind that goes to work later.
+        # The waiting is done here: a run that is killed meanwhile must not leave a module behind that goes to work later.
         try:
             deadline = time.monotonic() + float(self._task.args.get("lock_timeout", 600))
         except (TypeError, ValueError):
             deadline = 0.0  # the module says what is wrong with it
-        done = call(patience=_PATIENCE[0])
+        done = call(patience=_PATIENCE)
         if "held_by" in done:
             display.display(f"{(task_vars or {}).get('inventory_hostname')}: waits for {done['held_by']}")
         while "held_by" in done and time.monotonic() < deadline:
-            done = call(patience=min(_PATIENCE[1], deadline - time.monotonic()))
+            time.sleep(_PAUSE)
+            done = call(patience=_PATIENCE)
         result.update(done)
         return result

@@ -484,10 +484,11 @@ def test_a_run_that_waits_for_another_says_so_and_does_nothing_once_killed() -> 
         told = read_until(process, "waits for")
         kill(process)
         assert f"{NODE}: waits for ansible-playbook of alice, since yesterday, process 4711 on this host" in told
-        time.sleep(11)  # the module may still wait on the node, but not for long
+        time.sleep(10)  # a module that was just started on the node ends
     finally:
         sh("systemctl stop played-run")
     time.sleep(2)
+    assert "alice" in sh("cat /run/gpu-inference/reconcile.lock"), "another run has held it since"
     assert (container("vllm-embedding"), sh(f"cat {INSTANCES}/vllm/embedding/service.json")) == before
 
 
