@@ -25,14 +25,14 @@ _PATIENCE = 1.0
 _PAUSE = 2.0
 
 
-def this_run() -> str:
+def this_run(process: int) -> str:
     """For others who run into it. Options are left out: extra variables may be secret."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container may run as a user without a name
         user = f"user {os.getuid()}"
     words = [os.path.basename(sys.argv[0]), *(os.path.basename(word) for word in context.CLIARGS.get("args") or ())]
-    return f"{' '.join(words)} of {user} on {socket.gethostname()} (process {os.getppid()} there)"
+    return f"{' '.join(words)} of {user} on {socket.gethostname()} (process {process} there)"
 
 
 class ActionModule(ActionBase):
@@ -43,8 +43,11 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         result: dict[str, t.Any] = super().run(tmp, task_vars)
 
+        parent = os.getppid()
+        by = this_run(parent)
+
         def call(**run: t.Any) -> dict[str, t.Any]:
-            arguments = {**self._task.args, "_run": {"by": this_run(), **run}}
+            arguments = {**self._task.args, "_run": {"by": by, **run}}
             done = dict(
                 self._execute_module(module_name=_MODULE, module_args=arguments, task_vars=task_vars, wrap_async=bool(self._task.async_val))
             )
@@ -54,7 +57,8 @@ class ActionModule(ActionBase):
         if self._task.async_val:
             result.update(call())
             return result
-        # The waiting is done here: a run that is killed meanwhile must not leave a module behind that goes to work later.
+        # The waiting is done here, and ends with ansible-playbook: of a run that is killed meanwhile nothing may go to work later,
+        # neither a module on the node nor this process, which is in a session of its own.
         try:
             deadline = time.monotonic() + float(self._task.args.get("lock_timeout", 600))
         except (TypeError, ValueError):
@@ -64,6 +68,8 @@ class ActionModule(ActionBase):
             display.display(f"{(task_vars or {}).get('inventory_hostname')}: waits for {done['held_by']}")
         while "held_by" in done and time.monotonic() < deadline:
             time.sleep(_PAUSE)
+            if os.getppid() != parent:
+                break
             done = call(patience=_PATIENCE)
         result.update(done)
         return result

@@ -12,6 +12,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 import typing as t
 from pathlib import Path
 
@@ -70,6 +71,18 @@ def test_it_says_whom_it_waits_for_and_then_works(tmp_path: Path, other: FileLoc
     holder = json.loads(other.path.read_text())
     assert f"play.yml of {getpass.getuser()} on {socket.gethostname()} (process {process.pid} there)" in holder["by"]
     assert "hidden-key" not in holder["by"]
+
+
+def test_once_killed_it_does_nothing_any_more(tmp_path: Path, other: FileLock) -> None:
+    process = play(tmp_path)
+    assert process.stdout is not None
+    assert any("waits for" in line for line in process.stdout)
+    process.kill()
+    process.wait()
+    time.sleep(3)  # a module that was just started ends
+    other.release()
+    time.sleep(5)
+    assert "alice" in other.path.read_text(), "another run has held it since"
 
 
 def test_it_names_the_holder_when_the_time_is_up(tmp_path: Path, other: FileLock) -> None:
