@@ -241,7 +241,8 @@ def site(*arguments: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "ANSIBLE_CONFIG": str(EPHEMERAL / "ansible.cfg")},
+        # molecule asks for colours, which the recap's lines would begin with.
+        env={**os.environ, "ANSIBLE_CONFIG": str(EPHEMERAL / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"},
     )
     print(f"\nsite.yml {' '.join(arguments)} ended with {done.returncode} after {time.monotonic() - began:.0f} s")
     return done
@@ -337,7 +338,8 @@ def test_gateways_serve_while_their_redis_hangs(client: dict[str, str]) -> None:
         tally.ask(client, url)
     tally.say("Redis hangs")
     assert tally.failed == []
-    assert max(tally.seconds) < 40
+    # Ten to twenty seconds on a machine with nothing else to do. What must not happen is a wait without end, or a restart.
+    assert max(tally.seconds) < 120
     server.check_output("systemctl restart litellm@gateway.service")
     assert chat(client, url=SECOND_URL).status_code == 200
     assert gateway.check_output("systemctl show --property NRestarts --value litellm@gateway.service") == "0"
@@ -360,6 +362,7 @@ def test_a_run_for_one_host_keeps_the_routes_of_the_others() -> None:
 @pytest.fixture
 def _all_back(client: dict[str, str]) -> Iterator[None]:
     yield
+    was_off = docker("container", "inspect", "--format", "{{.State.Running}}", BOARD).strip() == "false"
     for name in (SERVER, BOARD):
         subprocess.run(["docker", "unpause", name], capture_output=True, check=False)
         docker("start", name)
@@ -367,6 +370,10 @@ def _all_back(client: dict[str, str]) -> Iterator[None]:
     wait_until(f"{SERVER} is ready", lambda: server.run("systemctl start vllm@chat.service").rc == 0)
     wait_until(f"{BOARD} is ready", lambda: board.run("systemctl is-active --quiet ollama@11434.service").rc == 0)
     wait_until("the first in order serves again", lambda: chat(client).headers.get("x-litellm-model-id") == ON_SERVER)
+    if was_off:
+        # Nobody asks the second in order while the first serves: the gateway's next health check finds it again.
+        interval = gateway.check_output("grep -o 'health_check_interval: .*' /etc/gpu-inference/instances/litellm/gateway/config.yaml")
+        time.sleep(int(interval.split()[1]) + 15)
 
 
 @pytest.mark.usefixtures("_all_back")
