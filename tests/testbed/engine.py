@@ -16,6 +16,7 @@ from testbed import settings
 from testbed.shell import BedError, capture, run, say, succeeds, tail
 
 _FOLDER = settings.STATE / "engine"
+_DATA = _FOLDER / "data"
 _PIDFILE = _FOLDER / "dockerd.pid"
 _LOG = _FOLDER / "dockerd.log"
 _STOP_MARK = _FOLDER / "stop-command"
@@ -45,7 +46,7 @@ def version() -> str:
 
 def start_arguments() -> list[str]:
     """An engine with a data folder of its own, so that removing the bed's folder removes all of it."""
-    return ["dockerd", "--data-root", str(_FOLDER / "data"), "--pidfile", str(_PIDFILE), "--log-level", "warn"]
+    return ["dockerd", "--data-root", str(_DATA), "--pidfile", str(_PIDFILE), "--log-level", "warn"]
 
 
 def missing_programs() -> list[str]:
@@ -152,6 +153,9 @@ def stop() -> None:
             if time.monotonic() > deadline:
                 raise BedError(f"dockerd (process {pid}) did not stop within {_STOP_SECONDS} s; see {_LOG}")
             time.sleep(0.2)
+    if not answers():
+        # dockerd mounts its data onto itself, and leaves that where something was in use when it ended. Mostly there is nothing to do.
+        capture(["umount", "--lazy", str(_DATA)], check=False)
     if _STOP_MARK.exists():
         command = _STOP_MARK.read_text()
         say(f"clean: {command} (it runs because of the bed)")
