@@ -26,7 +26,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import Cause, classify_log, diagnosis, redact
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import Cause, Diagnosis, classify_log, diagnosis, redact
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import (
     ENV_FILE,
     LABEL,
@@ -500,6 +500,23 @@ def run_command(argv: Sequence[str], timeout: float, text: str = "") -> Ran:
     return Ran(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
 
 
+def image_id(run: Run, docker: str, image: str) -> str | None:
+    """Nothing where the image is not on this host."""
+    ran = run([docker, "image", "inspect", "--format", "{{.Id}}", image], 60)
+    return ran.out.strip() if ran.rc == 0 else None
+
+
+def pull_image(run: Run, docker: str, image: str, timeout: float) -> str:
+    """What went wrong; empty when the image is here."""
+    ran = run([docker, "pull", "--quiet", image], timeout)
+    return "" if ran.rc == 0 else ran.err.strip() or f"docker pull ended with {ran.rc}"
+
+
+def with_remedy(subject: str, found: Diagnosis) -> str:
+    """A failure as a person reads it: what it is, what to do, and the log lines that show it."""
+    return "\n".join([subject, f"  Remedy: {found.remedy}", "  Log:", *(f"    {line}" for line in found.log_lines)])
+
+
 @dataclass(frozen=True)
 class Settings:
     paths: Paths
@@ -759,15 +776,14 @@ class Reconciler:
             if actions[item.instance] == RESTART and container is not None and container.running:
                 waiting.setdefault(item.image, []).append(item)
         for image, items in waiting.items():
-            if self._run([self.paths.docker, "image", "inspect", "--format", "{{.Id}}", image], 60).rc == 0:
+            if image_id(self._run, self.paths.docker, image) is not None:
                 continue
             if any(item.pull == "never" for item in items):
                 problem = "it is not on this host, and pull is 'never'"
             else:
-                ran = self._run([self.paths.docker, "pull", "--quiet", image], self.settings.pull_timeout)
-                if ran.rc == 0:
+                problem = pull_image(self._run, self.paths.docker, image, self.settings.pull_timeout)
+                if not problem:
                     continue
-                problem = ran.err.strip() or f"docker pull ended with {ran.rc}"
             for item in items:
                 self._refuse(item, actions, report, f"image {image}: {problem}")
                 report.failures.append(f"{item.instance}: cannot get image {image}: {problem}. The old container still serves.")
@@ -810,13 +826,8 @@ class Reconciler:
             container = containers.get(item.container)
             kept = "The old container still serves." if container is not None and container.running else "Nothing was started."
             self._refuse(item, actions, report, f"{found.cause}: {found.message}")
-            report.failures.append(
-                "\n".join(
-                    [f"{item.instance}: {found.cause}: {item.image} refuses the new configuration: {found.message}. {kept}"]
-                    + [f"  Remedy: {found.remedy}", "  Log:"]
-                    + [f"    {line}" for line in found.log_lines]
-                )
-            )
+            subject = f"{item.instance}: {found.cause}: {item.image} refuses the new configuration: {found.message}. {kept}"
+            report.failures.append(with_remedy(subject, found))
 
     def _wants_check(self, item: Wanted, folder: Folder, actions: Mapping[str, str], containers: Mapping[str, Container]) -> bool:
         if item.check is None or actions[item.instance] not in (START, RESTART):
@@ -829,7 +840,7 @@ class Reconciler:
         if known and (container is None or not container.running or container.config_hash == item.config_hash):
             return False
         # Where the image is still to be pulled, the launcher will see: nothing serves that could be lost.
-        return self._run([self.paths.docker, "image", "inspect", "--format", "{{.Id}}", item.image], 60).rc == 0
+        return image_id(self._run, self.paths.docker, item.image) is not None
 
     def _run_check(self, item: Wanted) -> Ran:
         check = t.cast(Check, item.check)

@@ -592,16 +592,6 @@ def progress_text(view: UnitView | None, seen: Observation | None) -> str:
     }.get(seen.cause or "", "not ready yet")
 
 
-def progress_line(outcome: Outcome, host: str | None = None) -> str:
-    """For the terminal: `node1 chat: loading weights 43 % (1 m 12 s)`."""
-    subject = f"{host} {outcome.name}" if host else outcome.name
-    if outcome.ready:
-        return f"{subject}: ready ({duration(outcome.waited)})"
-    if outcome.cause:
-        return f"{subject}: {outcome.cause} ({duration(outcome.waited)})"
-    return f"{subject}: {outcome.message} ({duration(outcome.waited)})"
-
-
 def failure_message(outcomes: t.Sequence[Outcome], where: str | None = None, ready_before: t.Sequence[str] = ()) -> str:
     """What a person reads when the task fails: per endpoint what was tried, what came back, the remedy, the log."""
     bad = [one for one in outcomes if not one.ready and one.required]

@@ -40,11 +40,10 @@ try:
         OWNER,
         SERVICE_FILE,
         FileLock,
+        Instance,
         Paths,
-        container_name,
         is_ours,
         read_json,
-        unit_name,
         write_atomically,
     )
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._probe import Endpoint, Observation, probe
@@ -57,11 +56,10 @@ except ImportError:  # on the node the files lie side by side
         OWNER,
         SERVICE_FILE,
         FileLock,
+        Instance,
         Paths,
-        container_name,
         is_ours,
         read_json,
-        unit_name,
         write_atomically,
     )
     from _probe import Endpoint, Observation, probe  # type: ignore[import-not-found,no-redef]
@@ -102,11 +100,9 @@ class ProbeSpec:
 
 
 @dataclass(frozen=True)
-class Spec:
+class Spec(Instance):
     """An instance, as the reconciler wrote it into service.json."""
 
-    kind: str
-    name: str
     image: str
     config_hash: str
     spec_hash: str = ""
@@ -126,18 +122,6 @@ class Spec:
     download_entrypoint: str | None = None
     secret_names: tuple[str, ...] = ()
     restart_limit: int = 5
-
-    @property
-    def instance(self) -> str:
-        return f"{self.kind}/{self.name}"
-
-    @property
-    def unit(self) -> str:
-        return unit_name(self.kind, self.name)
-
-    @property
-    def container(self) -> str:
-        return container_name(self.kind, self.name)
 
 
 def _strings(document: Mapping[str, Any], key: str) -> tuple[str, ...]:

@@ -16,7 +16,15 @@ from dataclasses import dataclass, field
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _progress as progress
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import Cause, classify_log, diagnosis, redact
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._container_units import Run, Wanted, check_arguments, run_command
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._container_units import (
+    Run,
+    Wanted,
+    check_arguments,
+    image_id,
+    pull_image,
+    run_command,
+    with_remedy,
+)
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import ENV_FILE, LABEL, OWNER, SERVICE_FILE
 
 TIMEOUT = 6 * 3600.0
@@ -41,20 +49,20 @@ def prefetch(wanted: Sequence[Wanted], docker: str, *, check_mode: bool = False,
     fetched = Fetched()
     absent = set()
     for image, policy in dict.fromkeys((item.image, item.pull) for item in wanted):
-        present = run([docker, "image", "inspect", "--format", "{{.Id}}", image], 60)
-        if present.rc == 0 and (policy != "always" or check_mode):
+        present = image_id(run, docker, image)
+        if present is not None and (policy != "always" or check_mode):
             continue
         if policy == "never":
             absent.add(image)
             fetched.failures.append(f"image {image} is not on this host, and pull is 'never'")
             continue
         if not check_mode:
-            pulled = run([docker, "pull", "--quiet", image], TIMEOUT)
-            if pulled.rc != 0:
+            problem = pull_image(run, docker, image, TIMEOUT)
+            if problem:
                 absent.add(image)
-                fetched.failures.append(f"cannot pull {image}: {pulled.err.strip() or pulled.rc}")
+                fetched.failures.append(f"cannot pull {image}: {problem}")
                 continue
-            if run([docker, "image", "inspect", "--format", "{{.Id}}", image], 60).out == present.out:
+            if image_id(run, docker, image) == present:
                 continue
         fetched.images.append(image)
     if check_mode:
@@ -95,8 +103,7 @@ def _download(item: Wanted, docker: str, run: Run, fetched: Fetched) -> None:
         found = classify_log(item.kind, lines, exit_code=ran.rc)
         if found.cause is Cause.UNKNOWN:
             found = diagnosis(Cause.DOWNLOAD_FAILED, found.message, found.log_lines)
-        told = [f"{item.instance}: {found.cause}: {found.message}", f"  Remedy: {found.remedy}", "  Log:"]
-        fetched.failures.append("\n".join(told + [f"    {line}" for line in found.log_lines]))
+        fetched.failures.append(with_remedy(f"{item.instance}: {found.cause}: {found.message}", found))
         return
     seen = (progress.parse_line(item.kind, line) for line in lines)
     if any(one is not None and one.phase == progress.DOWNLOADING for one in seen):
