@@ -20,12 +20,6 @@ SCRIPTED_REPLY = "Hello from tiny-chat."
 
 
 @pytest.fixture(scope="module")
-def address(host: Any) -> str:
-    # The address of the way out: `hostname -I` may name one of the node's own Docker bridges first.
-    return str(host.check_output("ip -4 -o route get 192.0.2.1").split(" src ")[1].split()[0])
-
-
-@pytest.fixture(scope="module")
 def gateway(address: str) -> str:
     return f"http://{address}:8400"
 

@@ -10,7 +10,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +20,6 @@ PROJECT = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"])
 SECRETS = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "secrets"
 TOKEN = "hf_" + os.urandom(12).hex()
 PORT = 8900
-
-
-@pytest.fixture(scope="module")
-def address(host: Any) -> str:
-    return str(host.check_output("ip -4 -o route get 192.0.2.1").split(" src ")[1].split()[0])
 
 
 @pytest.fixture(scope="module")
@@ -55,25 +49,11 @@ def inventory(host: Any, address: str) -> dict[str, Any]:
     }
 
 
-def play(playbook: str, variables: dict[str, Any]) -> tuple[int, str]:
-    """Exit status and output of a playbook against this scenario's node."""
-    program = str(Path(sys.executable).with_name("ansible-playbook"))
-    given = SECRETS.with_name("models_of_the_hub.json")
-    given.write_text(json.dumps(variables))
-    ran = subprocess.run(
-        [program, "--inventory", os.environ["MOLECULE_INVENTORY_FILE"], str(PROJECT / playbook), "--extra-vars", f"@{given}"],
-        env={
-            **os.environ,
-            "ANSIBLE_COLLECTIONS_PATH": str(PROJECT / "collections"),
-            "ANSIBLE_PIPELINING": "true",
-            "ANSIBLE_NOCOLOR": "true",
-            "ANSIBLE_FORCE_COLOR": "false",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return ran.returncode, ran.stdout + ran.stderr
+def given(variables: dict[str, Any]) -> str:
+    """The variables as an argument of ansible-playbook, from a file: there is a token among them."""
+    file = SECRETS.with_name("models_of_the_hub.json")
+    file.write_text(json.dumps(variables))
+    return f"--extra-vars=@{file}"
 
 
 def weights(host: Any) -> int:
@@ -85,8 +65,8 @@ def running(host: Any) -> str:
     return str(host.check_output("docker ps --no-trunc --format '{{.ID}} {{.Names}}' | sort"))
 
 
-def test_a_gated_model_without_its_token_is_told_with_the_remedy(host: Any, inventory: dict[str, Any]) -> None:
-    code, output = play("playbooks/prefetch.yml", inventory)
+def test_a_gated_model_without_its_token_is_told_with_the_remedy(host: Any, play: Any, inventory: dict[str, Any]) -> None:
+    code, output = play("playbooks/prefetch.yml", given(inventory))
     assert code != 0
     assert "vllm/gated: bad_model" in output, output[-4000:]
     assert "Access to model tiny/gated is restricted" in output
@@ -94,24 +74,24 @@ def test_a_gated_model_without_its_token_is_told_with_the_remedy(host: Any, inve
     assert weights(host) == 0
 
 
-def test_a_model_is_fetched_while_the_others_serve(host: Any, inventory: dict[str, Any]) -> None:
+def test_a_model_is_fetched_while_the_others_serve(host: Any, play: Any, inventory: dict[str, Any]) -> None:
     before = running(host)
     inventory["inference_huggingface_token"] = TOKEN
-    code, output = play("playbooks/prefetch.yml", inventory)
+    code, output = play("playbooks/prefetch.yml", given(inventory))
     assert code == 0, output[-6000:]
     assert weights(host) == 1
     assert re.search(r"gpuinf-default +: ok=\d+ +changed=1 ", output), "the download, and nothing else"
     assert TOKEN not in output
     assert not host.file("/etc/gpu-inference/instances/vllm/gated").exists
-    code, output = play("playbooks/prefetch.yml", inventory)
+    code, output = play("playbooks/prefetch.yml", given(inventory))
     assert code == 0, output[-6000:]
     assert re.search(r"gpuinf-default +: ok=\d+ +changed=0 ", output), output[-1000:]
     assert running(host) == before
 
 
-def test_the_model_starts_from_the_cache(host: Any, address: str, inventory: dict[str, Any]) -> None:
+def test_the_model_starts_from_the_cache(host: Any, address: str, play: Any, inventory: dict[str, Any]) -> None:
     before = running(host)
-    code, output = play("site.yml", inventory)
+    code, output = play("site.yml", given(inventory))
     assert code == 0, output[-6000:]
     reply = requests.post(
         f"http://{address}:8400/v1/chat/completions",

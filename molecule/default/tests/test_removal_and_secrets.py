@@ -8,41 +8,19 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-PROJECT = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"])
 SECRETS = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "secrets"
 OURS = {"vllm-chat", "vllm-embedding", "litellm-gateway"}
 
 
-def play(playbook: str, *arguments: str) -> str:
-    """Output of a playbook against this scenario's node; fails with it when the play fails."""
-    ran = subprocess.run(
-        [
-            str(Path(sys.executable).with_name("ansible-playbook")),
-            "--inventory",
-            os.environ["MOLECULE_INVENTORY_FILE"],
-            str(PROJECT / playbook),
-            *arguments,
-        ],
-        env={
-            **os.environ,
-            "ANSIBLE_COLLECTIONS_PATH": str(PROJECT / "collections"),
-            "ANSIBLE_PIPELINING": "true",
-            "ANSIBLE_NOCOLOR": "true",
-            "ANSIBLE_FORCE_COLOR": "false",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    output = ran.stdout + ran.stderr
-    assert ran.returncode == 0, output[-6000:]
+def succeed(done: tuple[int, str]) -> str:
+    """Output of a playbook; fails with it when the playbook failed."""
+    code, output = done
+    assert code == 0, output[-6000:]
     return output
 
 
@@ -58,18 +36,18 @@ def keys() -> dict[str, str]:
     return found
 
 
-def test_removal_insists_on_a_confirmation(host: Any) -> None:
+def test_removal_insists_on_a_confirmation(host: Any, play: Any) -> None:
     with pytest.raises(AssertionError, match="remove_confirmed=true"):
-        play("playbooks/remove.yml")
+        succeed(play("playbooks/remove.yml"))
     assert containers(host) >= OURS
 
 
-def test_removal_takes_what_is_ours_and_nothing_else(host: Any) -> None:
+def test_removal_takes_what_is_ours_and_nothing_else(host: Any, play: Any) -> None:
     image = host.check_output("docker inspect --format '{{.Image}}' vllm-chat")
     host.check_output(f"docker create --name vllm-foreign --label owner=somebody {image} sleep 1")
     host.check_output("printf '[Service]\\nExecStart=/bin/sleep infinity\\n' > /etc/systemd/system/vllm-foreign.service")
     host.check_output("systemctl daemon-reload && systemctl start vllm-foreign.service && docker network create foreign")
-    play("playbooks/remove.yml", "--extra-vars", "remove_confirmed=true")
+    succeed(play("playbooks/remove.yml", "--extra-vars", "remove_confirmed=true"))
     assert containers(host) == {"vllm-foreign"}
     assert set(host.check_output("docker network ls --format '{{.Name}}'").split()) == {"bridge", "host", "none", "foreign"}
     assert host.service("vllm-foreign.service").is_running
@@ -80,8 +58,8 @@ def test_removal_takes_what_is_ours_and_nothing_else(host: Any) -> None:
     host.check_output("systemctl stop vllm-foreign.service && docker rm vllm-foreign && docker network rm foreign")
 
 
-def test_no_key_shows_up_in_a_deployment_at_the_highest_verbosity(host: Any, keys: dict[str, str]) -> None:
-    output = play("site.yml", "--diff", "-vvv")
+def test_no_key_shows_up_in_a_deployment_at_the_highest_verbosity(host: Any, play: Any, keys: dict[str, str]) -> None:
+    output = succeed(play("site.yml", "--diff", "-vvv"))
     assert containers(host) == OURS
     places = {
         "Ansible's output": output,

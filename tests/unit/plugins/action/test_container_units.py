@@ -8,27 +8,18 @@ from __future__ import annotations
 
 import getpass
 import json
-import os
 import socket
 import subprocess
-import sys
 import time
 import typing as t
 from pathlib import Path
 
 import pytest
+from support import local_play
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import FileLock
 
-ROOT = Path(__file__).parents[4]
 pytestmark = pytest.mark.slow
-ENVIRONMENT = {
-    "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"),
-    "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-    "ANSIBLE_NOCOLOR": "1",
-    "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
-    "ANSIBLE_LOCALHOST_WARNING": "0",
-}
 OTHER = "ansible-playbook site.yml of alice on control1 (process 812 there), since noon, process 4711 on this host"
 
 
@@ -43,11 +34,8 @@ def play(folder: Path, **options: t.Any) -> subprocess.Popen[str]:
         "systemctl": "true",
         **options,
     }
-    playbook = folder / "play.yml"
-    plays = [{"hosts": "localhost", "gather_facts": False, "tasks": [{"name": "Keep", "llmops.gpu_inference.container_units": task}]}]
-    playbook.write_text(json.dumps(plays))
-    argv = [sys.executable, "-m", "ansible.cli.playbook", "-i", "localhost,", "-c", "local", "-e", "key=hidden-key", str(playbook)]
-    return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, **ENVIRONMENT})
+    argv = local_play.command(folder, "container_units", task, "-e", "key=hidden-key")
+    return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=local_play.ENVIRONMENT)
 
 
 @pytest.fixture

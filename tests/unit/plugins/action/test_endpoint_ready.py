@@ -6,19 +6,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pty
 import subprocess
-import sys
 import threading
 import typing as t
 from pathlib import Path
 
 import pytest
+from support import local_play
 from support.played_server import Play, Server
 
-ROOT = Path(__file__).parents[4]
 pytestmark = pytest.mark.slow
 KEY = "a-key-that-nobody-sees"
 
@@ -51,23 +49,11 @@ def play(folder: Path, server: Server, **options: t.Any) -> list[str]:
         "timeout": 60,
         **options,
     }
-    playbook = folder / "play.yml"
-    plays = [{"hosts": "localhost", "gather_facts": False, "tasks": [{"name": "Wait", "llmops.gpu_inference.endpoint_ready": task}]}]
-    playbook.write_text(json.dumps(plays))
-    return [sys.executable, "-m", "ansible.cli.playbook", "-i", "localhost,", "-c", "local", str(playbook), "-vvv"]
-
-
-ENVIRONMENT = {
-    "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"),
-    "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-    "ANSIBLE_NOCOLOR": "1",
-    "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
-    "ANSIBLE_LOCALHOST_WARNING": "0",
-}
+    return local_play.command(folder, "endpoint_ready", task, "-vvv")
 
 
 def test_a_single_call_without_a_terminal(tmp_path: Path, server: Server) -> None:
-    done = subprocess.run(play(tmp_path, server), capture_output=True, text=True, check=False, env={**os.environ, **ENVIRONMENT})
+    done = subprocess.run(play(tmp_path, server), capture_output=True, text=True, check=False, env=local_play.ENVIRONMENT)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "ok=1" in done.stdout
     assert "changed=0" in done.stdout
@@ -77,7 +63,7 @@ def test_a_single_call_without_a_terminal(tmp_path: Path, server: Server) -> Non
 
 def on_terminal(argv: list[str]) -> tuple[int, str]:
     leader, follower = pty.openpty()
-    process = subprocess.Popen(argv, stdin=follower, stdout=follower, stderr=follower, env={**os.environ, **ENVIRONMENT}, close_fds=True)
+    process = subprocess.Popen(argv, stdin=follower, stdout=follower, stderr=follower, env=local_play.ENVIRONMENT, close_fds=True)
     os.close(follower)
     chunks: list[bytes] = []
     while True:
@@ -111,7 +97,7 @@ def test_no_lines_where_they_are_not_wanted(tmp_path: Path, server: Server) -> N
 
 def test_wrong_options_are_refused_before_anything_runs(tmp_path: Path, server: Server) -> None:
     argv = play(tmp_path, server, timeot=3)
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, env={**os.environ, **ENVIRONMENT})
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, env=local_play.ENVIRONMENT)
     assert done.returncode != 0
     assert "timeot" in done.stdout + done.stderr
     assert server.requests == []

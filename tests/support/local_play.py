@@ -1,0 +1,32 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One task of a module of ours, run by the real ansible-playbook on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from support.repository import ROOT
+
+ENVIRONMENT = {
+    **os.environ,
+    "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"),
+    "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+    "ANSIBLE_NOCOLOR": "1",
+    "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
+    "ANSIBLE_LOCALHOST_WARNING": "0",
+}
+
+
+def command(folder: Path, module: str, options: Mapping[str, Any], *arguments: str) -> list[str]:
+    """The command line that runs it, with the playbook in this folder."""
+    playbook = folder / "play.yml"
+    plays = [{"hosts": "localhost", "gather_facts": False, "tasks": [{"name": "Run it", f"llmops.gpu_inference.{module}": options}]}]
+    playbook.write_text(json.dumps(plays))
+    return [sys.executable, "-m", "ansible.cli.playbook", "-i", "localhost,", "-c", "local", *arguments, str(playbook)]
