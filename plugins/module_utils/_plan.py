@@ -81,7 +81,7 @@ def build_plan(inventory: Mapping[str, Any]) -> dict[str, Any]:
     elif entries and not gateways:
         report.warn("no host is in the group gateways: the models can only be reached on the hosts that serve them")
     gateway_plan = _gateway(hosts, gateways, gateway, platforms[gateways[0]], entries, aliases, fallbacks, report) if gateways else None
-    client_entries = {name: _client_entries(name, raw_hosts[name].get("vars") or {}, gateway, report) for name in clients}
+    client_entries = {name: _client_entries(hosts[name], raw_hosts[name].get("vars") or {}, gateway, report) for name in clients}
     findings = report.findings
     if findings:
         raise PlanError(findings)
@@ -169,21 +169,26 @@ def _read_shared(hosts: Mapping[str, Host], raw: Mapping[str, Any], report: Repo
     return list(externals.values()), aliases, gateways[0][1] if gateways else Gateway()
 
 
-def _client_entries(host: str, variables: Mapping[str, Any], gateway: Gateway, report: Report) -> list[Any]:
-    """The client files that are wanted; what they say is the business of the role that writes them, save the keys."""
+def _client_entries(host: Host, variables: Mapping[str, Any], gateway: Gateway, report: Report) -> list[Any]:
+    """The client files that are wanted; what they say is the business of the role that writes them, save keys and images."""
     entries = variables.get("inference_clients_config")
     if entries is None:
         return []
     if isinstance(entries, (str, Mapping)) or not isinstance(entries, (list, tuple)):
-        report.add("inference_clients_config", entries, "must be a list of client files", [host])
+        report.add("inference_clients_config", entries, "must be a list of client files", [host.name])
         return []
     for position, entry in enumerate(entries):
         where = f"inference_clients_config[{position}]"
         if not isinstance(entry, Mapping):
-            report.add(where, entry, "must be a mapping such as {type: openai, path: /etc/openai.env}", [host])
-        elif isinstance(entry.get("key"), str) and entry["key"] not in gateway.client_names:
+            report.add(where, entry, "must be a mapping such as {type: openai, path: /etc/openai.env}", [host.name])
+            continue
+        container = entry.get("container")
+        image = container.get("image") if isinstance(container, Mapping) else None
+        if isinstance(image, str):
+            check_floating(image, f"{where}.container.image", host.settings.allow_floating_tags, report, [host.name])
+        if isinstance(entry.get("key"), str) and entry["key"] not in gateway.client_names:
             message = f"there is no client {entry['key']} in inference_gateway.client_keys; add it there (null has a key generated)"
-            report.add(f"{where}.key", None, message, [host])
+            report.add(f"{where}.key", None, message, [host.name])
     return [dict(entry) for entry in entries if isinstance(entry, Mapping)]
 
 

@@ -231,6 +231,9 @@ class HostPlan:
         merged = {**(variant.engine_args or {}), **service.engine_args}
         merged = {name: value for name, value in merged.items() if value is not None}
         if choice.engine == "ollama":
+            for key in ("kv_cache_memory", "shm_size", "drop_page_cache"):
+                if getattr(service, key):
+                    self.report.warn(f"{service.path}.{key} has no use: Ollama serves {model.name} ({choice.rule})", [self.host.name])
             if merged:
                 explicit = bool(service.engine_args) or variant.engine == "ollama"
                 where = f"{service.path}.engine_args" if service.engine_args else f"{model.path}.engine_args"

@@ -254,7 +254,7 @@ def _redis(fields: Fields) -> dict[str, Any] | None:
             )
             return None
         return {"host": match[2], "port": int(match[3] or 6379), "db": int(match[4] or 0), "ssl": match[1] == "rediss"}
-    inner = Fields(raw, fields.where("redis"), fields.report, ("host", "port", "db", "username", "password", "password_variable", "ssl"))
+    inner = Fields(raw, fields.where("redis"), fields.report, ("host", "port", "db", "username", "password", "ssl"))
     host = inner.text("host", required=True, pattern=r"[^\s/@]+", expected="a host name or address")
     if inner.has("password") and not isinstance(inner.data["password"], (str, bool)):
         inner.add("password", None, "must be a text")
@@ -266,10 +266,8 @@ def _redis(fields: Fields) -> dict[str, Any] | None:
     }
     if inner.has("username"):
         redis["username"] = inner.text("username")
-    if inner.has("password") or inner.has("password_variable"):
-        redis["password_variable"] = inner.text(
-            "password_variable", REDIS_PASSWORD_VARIABLE, pattern=VARIABLE, expected="the name of an environment variable"
-        )
+    if inner.has("password"):
+        redis["password_variable"] = REDIS_PASSWORD_VARIABLE
     return redis if host else None
 
 

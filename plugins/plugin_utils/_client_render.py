@@ -22,6 +22,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -490,11 +491,20 @@ def plan_findings(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
                 predict=True,
                 variable="inference_clients_config",
             )
-            container_units(entries, rendered, "image", "inference_clients_config")
+            units = container_units(entries, rendered, "image", "inference_clients_config")
         except ClientRenderError as error:
             for finding in error.findings:
                 variable, _separator, message = finding.partition(": ")
                 found.append((f"{variable} (host {host})", message))
+            continue
+        taken = {row["port"]: f"the service {row['service']}" for row in plan.get("table") or () if row["host"] == host}
+        if host in gateway["hosts"]:
+            taken[gateway["port"]] = "the gateway"
+        for unit in units:
+            port = urlsplit(unit["probe"]["base_url"]).port
+            if port in taken:
+                message = f"{port} is the port of {taken[port]} on this host too; give the container another port"
+                found.append((f"inference_clients_config: container of {unit['name']} (host {host})", message))
     return found
 
 

@@ -717,6 +717,20 @@ def test_status_stop_and_start() -> None:
     measured("status.yml, stop.yml, start.yml of one service", status=table.seconds, stop=done.seconds, start=begun.seconds)
 
 
+def test_start_starts_the_gateway_without_an_engine_that_cannot() -> None:
+    sh("systemctl stop litellm@gateway.service vllm@rerank.service && systemctl mask --runtime vllm@rerank.service")
+    try:
+        begun = run(playbook(name="start.yml"))
+        assert begun.rc != 0, begun.output
+        assert "vllm@rerank.service is masked" in begun.output, begun.output
+        assert are_ready(*(unit for unit in UNITS if "rerank" not in unit))
+    finally:
+        sh("systemctl unmask --runtime vllm@rerank.service")
+    begun = run(playbook(name="start.yml"))
+    assert begun.rc == 0, begun.output
+    assert are_ready(*UNITS)
+
+
 def test_what_left_the_inventory_goes_and_nothing_else() -> None:
     foreign()
     gone = SERVICES[3]["model"]

@@ -846,6 +846,12 @@ def test_page_cache_is_dropped_only_where_memory_is_shared() -> None:
     assert any("has no use" in warning for warning in plan["warnings"])
 
 
+@pytest.mark.parametrize("setting", [{"shm_size": "16g"}, {"kv_cache_memory": "1GiB"}, {"drop_page_cache": True}])
+def test_what_ollama_has_no_use_for_is_told(setting: dict[str, Any]) -> None:
+    plan = build_plan(one(service(model="small", memory="4GiB", **setting), inference_models={**MODELS, "small": {"source": "qwen3:4b"}}))
+    assert any(f".{next(iter(setting))} has no use: Ollama serves small" in warning for warning in plan["warnings"])
+
+
 def test_gateway_settings_go_through() -> None:
     gateway = {
         "port": "8500",
@@ -979,6 +985,16 @@ def test_client_files_name_known_keys() -> None:
     inv = one(service())
     inv["hosts"]["c1"] = host("inference_clients", inference_clients_config=[{"type": "openai", "key": "alice"}])
     assert "no client alice" in findings(inv)[0]
+
+
+def test_the_image_of_a_client_is_pinned_like_all_others() -> None:
+    inv = one(service())
+    entry = {"type": "crawl4ai", "path": "/a", "container": {"image": "unclecode/crawl4ai:latest"}}
+    inv["hosts"]["c1"] = host("inference_clients", inference_clients_config=[entry])
+    found = findings(inv)
+    assert any("inference_clients_config[0].container.image" in line and "inference_allow_floating_tags" in line for line in found), found
+    inv["hosts"]["c1"]["vars"]["inference_allow_floating_tags"] = True
+    assert build_plan(inv)["clients"] == {"c1": [entry]}
 
 
 def test_hosts_that_are_away_are_not_judged_by_what_they_were() -> None:
