@@ -106,6 +106,14 @@ def _start() -> None:
         return
     if _PIDFILE.exists() and _our_process() is None:
         _PIDFILE.unlink()
+    try:
+        _start_dockerd()
+    except BedError:
+        # The first containerd after a kill clears up and is too late for dockerd; the second one is in time.
+        _start_dockerd()
+
+
+def _start_dockerd() -> None:
     say(f"engine: starting dockerd (log: {_LOG})")
     path = os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin"
     with _LOG.open("ab") as log:
@@ -140,6 +148,16 @@ def _our_process() -> int | None:
     except (OSError, ValueError):
         return None
     return pid if str(_PIDFILE).encode() in command else None
+
+
+def wake() -> None:
+    """Start the bed's dockerd once more where it was killed: only itself knows the bridges and rules that it left behind."""
+    if not _DATA.exists() or answers() or not is_root() or with_systemd() or missing_programs():
+        return
+    try:
+        _start()
+    except BedError as error:
+        say(f"clean: the engine that was killed does not start any more; its bridges may be left: {error}")
 
 
 def stop() -> None:

@@ -34,6 +34,7 @@ def up(suites: Iterable[str] = ("trixie",), published: Iterable[str] = ("vllm", 
 
 def clean(*, with_images: bool) -> None:
     """Remove what carries the bed's label, stop the engine that it started, and with_images also all that was built."""
+    engine.wake()
     if engine.answers():
         _remove(["ps", "--all", "--quiet"], ["rm", "--force", "--volumes"], "container")
         _remove(["volume", "ls", "--quiet"], ["volume", "rm"], "volume")

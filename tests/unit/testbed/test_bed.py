@@ -146,6 +146,31 @@ def test_own_engine_keeps_its_data_in_the_beds_folder() -> None:
         assert arguments[arguments.index(flag) + 1].startswith(str(settings.STATE))
 
 
+@pytest.mark.parametrize(
+    ("data", "answers", "systemd", "started"),
+    [
+        pytest.param(True, False, False, True, id="killed"),
+        pytest.param(True, True, False, False, id="runs"),
+        pytest.param(False, False, False, False, id="nothing was made"),
+        pytest.param(True, False, True, False, id="systemd's engine"),
+    ],
+)
+def test_an_engine_that_was_killed_is_woken_to_clean_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: bool, answers: bool, systemd: bool, started: bool
+) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr(engine, "_DATA", tmp_path / "data")
+    monkeypatch.setattr(engine, "answers", lambda: answers)
+    monkeypatch.setattr(engine, "with_systemd", lambda: systemd)
+    monkeypatch.setattr(engine, "is_root", lambda: True)
+    monkeypatch.setattr(engine, "missing_programs", list)
+    monkeypatch.setattr(engine, "_start", lambda: calls.append("start"))
+    if data:
+        (tmp_path / "data").mkdir()
+    engine.wake()
+    assert bool(calls) is started
+
+
 def test_curl_line_does_not_show_the_key() -> None:
     line = demo.curl_line({"model": "chat"})
     assert f"$(cat {settings.REPOSITORY}/inventories/demo/.secrets/master_key)" in line
