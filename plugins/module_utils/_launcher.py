@@ -20,54 +20,71 @@ import queue
 import re
 import signal
 import socket
-import subprocess  # nosec: argument lists only
 import sys
 import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Callable
 
 try:
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils import _launch_rules as rules
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _progress as progress
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import REMEDIES, Cause, Diagnosis, classify_log, redact
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import (
+        Container,
+        DaemonState,
+        Docker,
+        DockerDown,
+        Exited,
+        Follower,
+        LogLine,
+        Stopped,
+        Waiter,
+        create_argv,
+        download_argv,
+        kill_children,
+        parse_time,
+    )
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils._instance_spec import Spec, SpecError, parse_env, parse_spec
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import (
         ENV_FILE,
-        LABEL,
-        OWNER,
         SERVICE_FILE,
         FileLock,
-        Instance,
         Paths,
-        is_ours,
         read_json,
         write_atomically,
     )
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._probe import Endpoint, Observation, probe
 except ImportError:  # on the node the files lie side by side
+    import _launch_rules as rules  # type: ignore[import-not-found,no-redef]
     import _progress as progress  # type: ignore[import-not-found,no-redef]
     from _causes import REMEDIES, Cause, Diagnosis, classify_log, redact  # type: ignore[import-not-found,no-redef]
-    from _node import (  # type: ignore[import-not-found,no-redef]
-        ENV_FILE,
-        LABEL,
-        OWNER,
-        SERVICE_FILE,
-        FileLock,
-        Instance,
-        Paths,
-        is_ours,
-        read_json,
-        write_atomically,
+    from _docker_cli import (  # type: ignore[import-not-found,no-redef]
+        Container,
+        DaemonState,
+        Docker,
+        DockerDown,
+        Exited,
+        Follower,
+        LogLine,
+        Stopped,
+        Waiter,
+        create_argv,
+        download_argv,
+        kill_children,
+        parse_time,
     )
+    from _instance_spec import Spec, SpecError, parse_env, parse_spec  # type: ignore[import-not-found,no-redef]
+    from _node import ENV_FILE, SERVICE_FILE, FileLock, Paths, read_json, write_atomically  # type: ignore[import-not-found,no-redef]
     from _probe import Endpoint, Observation, probe  # type: ignore[import-not-found,no-redef]
 
 EXIT_STOPPED = 0
 EXIT_FAILED = 1
 EXIT_PERMANENT = 78  # RestartPreventExitStatus of the units
-STABLE_AFTER = 300.0  # an instance that was ready for so long starts its count of failures anew
 NEIGHBOUR_GRACE = 20.0  # time for a killed launcher to come back and look after its container
 PULL_TIMEOUT = 4 * 3600.0
 KEPT_LINES = 3000
@@ -80,470 +97,17 @@ HUNG_REMEDY = (
     "watchdog time if the engine is merely overloaded."
 )
 
-# ---------------------------------------------------------------- what is asked for
-
-
-class SpecError(ValueError):
-    """The service.json of an instance cannot be used."""
-
-
-@dataclass(frozen=True)
-class ProbeSpec:
-    base_url: str
-    health_path: str = "/health"
-    level: str = "answer"
-    capability: str = "chat"
-    model: str | None = None
-    modalities: tuple[str, ...] = ()
-    api_key_variable: str | None = None
-    dimension: int | None = None
-
-
-@dataclass(frozen=True)
-class Spec(Instance):
-    """An instance, as the reconciler wrote it into service.json."""
-
-    image: str
-    config_hash: str
-    spec_hash: str = ""
-    pull: str = "missing"
-    entrypoint: str | None = None
-    command: tuple[str, ...] = ()
-    docker_arguments: tuple[str, ...] = ()
-    networks: tuple[str, ...] = ()
-    locks: tuple[str, ...] = ()
-    probe: ProbeSpec | None = None
-    start_timeout: float = 900.0
-    stop_timeout: float = 60.0
-    watchdog: float = 0.0
-    drop_page_cache: bool = False
-    pull_models: tuple[str, ...] = ()
-    download_command: tuple[str, ...] = ()
-    download_entrypoint: str | None = None
-    secret_names: tuple[str, ...] = ()
-    restart_limit: int = 5
-
-
-def _strings(document: Mapping[str, Any], key: str) -> tuple[str, ...]:
-    value = document.get(key) or []
-    if not isinstance(value, list):
-        raise SpecError(f"{key} is not a list")
-    return tuple(str(item) for item in value)
-
-
-def parse_spec(text: str, kind: str, name: str) -> Spec:
-    """Reads service.json; unknown keys are left alone, so that an older launcher lives with a newer collection."""
-    try:
-        document = json.loads(text)
-    except ValueError as error:
-        raise SpecError(f"service.json is not JSON: {error}") from error
-    if not isinstance(document, dict):
-        raise SpecError("service.json is not a JSON object")
-    if not is_ours(document):
-        raise SpecError(f"service.json does not carry the owner marker {OWNER}")
-    if (document.get("kind"), document.get("name")) != (kind, name):
-        raise SpecError("service.json is that of {}/{}".format(document.get("kind"), document.get("name")))
-    for key in ("image", "config_hash"):
-        if not document.get(key):
-            raise SpecError(f"service.json has no {key}")
-    probe_spec = None
-    raw = document.get("probe")
-    if raw:
-        if not raw.get("base_url"):
-            raise SpecError("probe has no base_url")
-        probe_spec = ProbeSpec(
-            base_url=str(raw["base_url"]),
-            health_path=str(raw.get("health_path") or "/health"),
-            level=str(raw.get("level") or "answer"),
-            capability=str(raw.get("capability") or "chat"),
-            model=raw.get("model"),
-            modalities=_strings(raw, "modalities"),
-            api_key_variable=raw.get("api_key_variable"),
-            dimension=raw.get("dimension"),
-        )
-    try:
-        return Spec(
-            kind=kind,
-            name=name,
-            image=str(document["image"]),
-            config_hash=str(document["config_hash"]),
-            spec_hash=str(document.get("spec_hash") or ""),
-            pull=str(document.get("pull") or "missing"),
-            entrypoint=document.get("entrypoint"),
-            command=_strings(document, "command"),
-            docker_arguments=_strings(document, "docker_arguments"),
-            networks=_strings(document, "networks"),
-            locks=tuple(sorted(set(_strings(document, "locks")))),
-            probe=probe_spec,
-            start_timeout=float(document.get("start_timeout") or 900),
-            stop_timeout=float(60 if document.get("stop_timeout") is None else document["stop_timeout"]),
-            watchdog=float(document.get("watchdog") or 0),
-            drop_page_cache=bool(document.get("drop_page_cache")),
-            pull_models=_strings(document, "pull_models"),
-            download_command=_strings(document, "download_command"),
-            download_entrypoint=document.get("download_entrypoint"),
-            secret_names=_strings(document, "secret_names"),
-            restart_limit=int(document.get("restart_limit") or 5),
-        )
-    except (TypeError, ValueError) as error:
-        raise SpecError(f"service.json has a value of the wrong type: {error}") from error
-
-
-def parse_env(text: str) -> dict[str, str]:
-    """An env file in Docker's form: no quoting, no escapes."""
-    pairs = (line.partition("=") for line in text.splitlines() if line and not line.startswith("#"))
-    return {key: value for key, separator, value in pairs if separator}
-
-
-# ---------------------------------------------------------------- decisions, free of side effects
-
-
-def create_argv(spec: Spec, env_file: str) -> list[str]:
-    """Arguments of docker create. Nothing secret: keys come from the env file."""
-    argv = ["create", "--name", spec.container, "--pull", "never", "--env-file", env_file]
-    for key, value in (
-        ("owner", OWNER),
-        ("instance", spec.instance),
-        ("config-hash", spec.config_hash),
-        ("locks", ",".join(spec.locks)),
-    ):
-        argv += ["--label", f"{LABEL}{key}={value}"]
-    if not any(argument.split("=")[0] == "--log-driver" for argument in spec.docker_arguments):
-        # The journal keeps the log. Docker's copy only bridges the moments in which nobody reads.
-        argv += ["--log-driver", "local", "--log-opt", "max-size=10m", "--log-opt", "max-file=2"]
-    if spec.networks:
-        argv += ["--network", spec.networks[0]]
-    argv += list(spec.docker_arguments)
-    if spec.entrypoint is not None:
-        argv += ["--entrypoint", spec.entrypoint]
-    return argv + [spec.image] + list(spec.command)
-
-
-def download_argv(spec: Spec, env_file: str) -> list[str]:
-    """Arguments of docker run for the download that precedes the start: same image, mounts and environment, but no ports."""
-    argv = ["run", "--rm", "--name", spec.container + "-download", "--pull", "never", "--env-file", env_file]
-    argv += ["--label", f"{LABEL}owner={OWNER}", "--label", f"{LABEL}download-of={spec.instance}"]
-    if spec.networks:
-        argv += ["--network", spec.networks[0]]
-    skip = False
-    for argument in spec.docker_arguments:
-        if skip or argument in ("-p", "--publish"):
-            skip = not skip
-        elif not argument.startswith("--publish="):
-            argv.append(argument)
-    if spec.download_entrypoint is not None:
-        argv += ["--entrypoint", spec.download_entrypoint]
-    return argv + [spec.image] + list(spec.download_command)
-
-
-@dataclass(frozen=True)
-class Container:
-    """What docker inspect tells about a container."""
-
-    id: str
-    name: str
-    running: bool
-    exit_code: int
-    oom_killed: bool
-    started_at: str
-    labels: Mapping[str, str]
-
-    @property
-    def owned(self) -> bool:
-        return self.labels.get(LABEL + "owner") == OWNER
-
-    @property
-    def instance(self) -> str:
-        return self.labels.get(LABEL + "instance", "")
-
-    @property
-    def locks(self) -> tuple[str, ...]:
-        return tuple(lock for lock in self.labels.get(LABEL + "locks", "").split(",") if lock)
-
-
-def parse_inspect(text: str) -> list[Container]:
-    containers = []
-    for document in json.loads(text or "[]"):
-        state = document.get("State") or {}
-        containers.append(
-            Container(
-                id=document["Id"],
-                name=str(document.get("Name", "")).lstrip("/"),
-                running=bool(state.get("Running")),
-                exit_code=int(state.get("ExitCode") or 0),
-                oom_killed=bool(state.get("OOMKilled")),
-                started_at=str(state.get("StartedAt") or ""),
-                labels=(document.get("Config") or {}).get("Labels") or {},
-            )
-        )
-    return containers
-
-
-ADOPT, REPLACE, ABSENT, FOREIGN = "adopt", "replace", "absent", "foreign"
-
-
-def decide_existing(container: Container | None, spec: Spec) -> str:
-    """What to do about a container that has our name already."""
-    if container is None:
-        return ABSENT
-    if not container.owned or container.instance != spec.instance:
-        return FOREIGN
-    if container.running and container.labels.get(LABEL + "config-hash") == spec.config_hash:
-        return ADOPT
-    return REPLACE
-
-
-def may_disturb(neighbour: Container, spec: Spec, state: Mapping[str, Any] | None, alive: bool) -> bool:
-    """Whether another container of ours on one of our GPUs may still be loading.
-
-    Its launcher's state file says so, as long as it speaks of this very container. A dead launcher's word that it was ready still
-    holds; its word that nothing had been loaded yet does not.
-    """
-    if not neighbour.running or neighbour.instance == spec.instance or not set(neighbour.locks) & set(spec.locks):
-        return False
-    if state is None or state.get("container_id") != neighbour.id:
-        return True
-    if state.get("phase") == progress.READY:
-        return False
-    return not alive or bool(state.get("loading"))
-
-
-@dataclass(frozen=True)
-class Backoff:
-    """Wait before the next attempt. systemd's own RestartSec comes on top."""
-
-    base: float = 5.0
-    longest: float = 120.0
-
-    def delay(self, failures: int) -> float:
-        return 0.0 if failures < 2 else min(self.longest, self.base * 2.0 ** (failures - 1))
-
-
-def count_failure(failures_before: int, ready_for: float) -> int:
-    return 1 if ready_for >= STABLE_AFTER else failures_before + 1
-
-
-def verdict(diagnosis: Diagnosis, failures: int, limit: int) -> Diagnosis:
-    """The diagnosis to publish: after too many failures in a row it becomes permanent."""
-    if diagnosis.permanent or failures < limit:
-        return diagnosis
-    cause = Cause.CRASH_LOOP if diagnosis.cause is Cause.UNKNOWN else diagnosis.cause
-    return replace(
-        diagnosis,
-        cause=cause,
-        message=f"{failures} failed starts in a row, given up. The last one: {diagnosis.message}",
-        remedy=REMEDIES[cause],
-        permanent=True,
-    )
-
-
-def probe_timeout(number: int) -> float:
-    """Time limit of the n-th readiness probe: the first answer of a model may take long, a dead port answers at once."""
-    return (10.0, 10.0, 30.0, 60.0)[number] if number < 4 else 120.0
-
-
-@dataclass(frozen=True)
-class Watch:
-    """Decides when an engine counts as hung: no sign of life for longer than the limit."""
-
-    limit: float
-    last_sign: float
-    counter: float | None = None
-
-    def observe(self, now: float, answered: bool, counter: float | None) -> Watch:
-        moved = counter is not None and self.counter is not None and counter != self.counter
-        sign = now if answered or moved else self.last_sign
-        return replace(self, last_sign=sign, counter=self.counter if counter is None else counter)
-
-    def excuse(self, now: float) -> Watch:
-        """While Docker is down its published ports are too: that is not the engine's fault."""
-        return replace(self, last_sign=now)
-
-    def hung(self, now: float) -> bool:
-        return self.limit > 0 and now - self.last_sign > self.limit
-
-
-_COUNTERS = re.compile(
-    r"^vllm:(?:prompt_tokens_total|generation_tokens_total|request_success_total|iteration_tokens_total_count)(?:\{[^}]*\})?\s+(\S+)", re.M
-)
-
-
-def activity(metrics: str) -> float | None:
-    """Sum of vLLM's work counters. While it moves, the engine works, however long its queue."""
-    values = [float(value) for value in _COUNTERS.findall(metrics)]
-    return sum(values) if values else None
-
-
-def missing_models(tags: Mapping[str, Any], wanted: Iterable[str]) -> list[str]:
-    """Which models Ollama has not got yet. A name without tag means :latest."""
-
-    def full(name: str) -> str:
-        return name if ":" in name.rsplit("/", 1)[-1] else name + ":latest"
-
-    present = {full(str(model.get("name") or model.get("model") or "")) for model in tags.get("models") or []}
-    return [name for name in wanted if full(name) not in present]
-
-
-def cpu_share(processes: Mapping[str, Any]) -> int:
-    """Percentage of Ollama's loaded models that lies outside the GPU, from GET /api/ps."""
-    models = processes.get("models") or []
-    size = sum(int(model.get("size") or 0) for model in models)
-    vram = sum(int(model.get("size_vram") or 0) for model in models)
-    return 0 if size <= 0 else max(0, round(100 * (size - vram) / size))
-
-
-def lost_gpu(rc: int, lines: Sequence[str]) -> str | None:
-    """What ``nvidia-smi -L`` inside a container says of a GPU that the container has lost; None where it has it, or nobody can tell.
-
-    An image without nvidia-smi (docker exec: 126, 127) can't tell, nor can a container that is just going.
-    """
-    if rc == 0:
-        return None if any(line.startswith("GPU ") for line in lines) else "nvidia-smi -L in the container lists no GPU"
-    if classify_log("vllm", lines).cause is not Cause.GPU_LOST:
-        return None
-    return "nvidia-smi -L in the container: " + next((line.strip() for line in lines if line.strip()), f"exit code {rc}")
-
-
-def split_timestamp(raw: bytes) -> tuple[str, bytes]:
-    """Parts a line of docker logs --timestamps."""
-    stamp, separator, line = raw.partition(b" ")
-    if separator and re.match(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", stamp):
-        return stamp.decode("ascii", "replace"), line
-    return "", raw
-
-
-def daemon_down(text: str) -> bool:
-    return bool(re.search(r"Cannot connect to the Docker daemon|[Ii]s the docker daemon running|error during connect|docker\.sock", text))
-
-
-# ---------------------------------------------------------------- the outside world
-
-
-class Stopped(Exception):  # noqa: N818 - an event, not an error
-    """SIGTERM came."""
+# ---------------------------------------------------------------- what happens
 
 
 class Reload(Exception):  # noqa: N818 - an event, not an error
     """SIGHUP came: run the program anew in the same process."""
 
 
-class DockerDown(Exception):  # noqa: N818
-    """The Docker daemon does not answer."""
-
-
 class Failure(Exception):  # noqa: N818
     def __init__(self, diagnosis: Diagnosis) -> None:
         super().__init__(diagnosis.message)
         self.diagnosis = diagnosis
-
-
-@dataclass(frozen=True)
-class Result:
-    rc: int
-    out: str
-    err: str
-
-    @property
-    def lines(self) -> list[str]:
-        return (self.out + self.err).splitlines()
-
-
-CHILDREN: set[subprocess.Popen[bytes]] = set()
-
-
-def kill_children() -> None:
-    """For the moment before the process becomes another program: threads vanish then, their children would not."""
-    for child in list(CHILDREN):
-        child.kill()
-        child.wait()
-
-
-def run_process(
-    argv: Sequence[str], timeout: float, cancelled: Callable[[], bool] = lambda: False, on_line: Callable[[str], None] | None = None
-) -> Result:
-    """Runs a command; a line callback runs in the caller's thread. Cancelling or the time limit kills the command."""
-    process = subprocess.Popen(list(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    CHILDREN.add(process)
-    lines: queue.SimpleQueue[tuple[int, str]] = queue.SimpleQueue()
-
-    def read(number: int, stream: IO[bytes]) -> None:
-        for raw in stream:
-            lines.put((number, raw.decode("utf-8", "replace")))
-
-    if process.stdout is None or process.stderr is None:  # for the type checker
-        raise RuntimeError("no pipes")
-    readers = [threading.Thread(target=read, args=item, daemon=True) for item in enumerate((process.stdout, process.stderr))]
-    for reader in readers:
-        reader.start()
-    texts: tuple[list[str], list[str]] = ([], [])
-    deadline = time.monotonic() + timeout
-
-    def drain(wait: float) -> None:
-        while True:
-            try:
-                number, line = lines.get(timeout=wait) if wait else lines.get_nowait()
-            except queue.Empty:
-                return
-            texts[number].append(line)
-            if on_line:
-                on_line(line.rstrip("\n"))
-            wait = 0
-
-    rc: int | None = None
-    try:
-        while rc is None:
-            if cancelled():
-                raise Stopped
-            if time.monotonic() > deadline:
-                process.kill()
-                process.wait()
-                return Result(124, "".join(texts[0]), "".join(texts[1]) + f"no answer within {timeout:.0f} s: {' '.join(argv[:3])}\n")
-            drain(0.1)
-            rc = process.poll()
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-        CHILDREN.discard(process)
-    for reader in readers:
-        reader.join(2.0)
-    drain(0)
-    return Result(rc, "".join(texts[0]), "".join(texts[1]))
-
-
-class Docker:
-    """The Docker command line. Only this class knows its words."""
-
-    def __init__(self, program: str, cancelled: Callable[[], bool]) -> None:
-        self.program = program
-        self._cancelled = cancelled
-
-    def call(self, *argv: str, timeout: float = 60.0, on_line: Callable[[str], None] | None = None, interruptible: bool = True) -> Result:
-        try:
-            result = run_process([self.program] + list(argv), timeout, self._cancelled if interruptible else lambda: False, on_line)
-        except FileNotFoundError as error:
-            raise DockerDown(f"{self.program}: not found") from error
-        if result.rc != 0 and daemon_down(result.err):
-            raise DockerDown(result.err.strip())
-        return result
-
-    def inspect(self, *names: str, interruptible: bool = True) -> list[Container]:
-        result = self.call("container", "inspect", *names, interruptible=interruptible)
-        if result.rc not in (0, 1):
-            raise DockerDown(result.err.strip())
-        return parse_inspect(result.out)
-
-    def find(self, name: str, interruptible: bool = True) -> Container | None:
-        found = self.inspect(name, interruptible=interruptible)
-        return found[0] if found else None
-
-    def owned_running(self) -> list[Container]:
-        result = self.call("ps", "--quiet", "--no-trunc", "--filter", f"label={LABEL}owner={OWNER}")
-        ids = result.out.split()
-        return self.inspect(*ids) if ids else []
-
-    def has_image(self, image: str) -> bool:
-        return self.call("image", "inspect", "--format", "{{.Id}}", image).rc == 0
 
 
 class Notifier:
@@ -580,26 +144,6 @@ def fetch_json(url: str, timeout: float, key: str | None = None) -> dict[str, An
     return document if isinstance(document, dict) else {}
 
 
-# ---------------------------------------------------------------- the watchers of a running container
-
-
-@dataclass(frozen=True)
-class LogLine:
-    text: str
-    stamp: str
-
-
-@dataclass(frozen=True)
-class Exited:
-    code: int | None  # None: the container is gone
-    oom_killed: bool = False
-
-
-@dataclass(frozen=True)
-class DaemonState:
-    up: bool
-
-
 @dataclass(frozen=True)
 class Probed:
     observation: Observation | None
@@ -610,92 +154,6 @@ class Probed:
 @dataclass(frozen=True)
 class Signalled:
     """Wakes the main loop up."""
-
-
-class Follower(threading.Thread):
-    """Copies a container's log, picks the thread up again after a restart of the daemon, and ends with the container."""
-
-    def __init__(self, program: str, container: str, since: str, emit: Callable[[str, bytes], None]) -> None:
-        super().__init__(daemon=True)
-        self._program = program
-        self._container = container
-        self._last = since
-        self._emit = emit
-        self._process: subprocess.Popen[bytes] | None = None
-        self._closed = False
-
-    def run(self) -> None:
-        while not self._closed:
-            argv = [self._program, "logs", "--follow", "--timestamps"]
-            if self._last:
-                argv += ["--since", self._last]
-            self._process = subprocess.Popen(
-                argv + [self._container], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-            )
-            for raw in self._process.stdout or ():
-                stamp, line = split_timestamp(raw)
-                if not stamp:
-                    continue  # a message of the docker command itself
-                if stamp <= self._last:
-                    continue
-                self._last = stamp
-                self._emit(stamp, line)
-            self._process.wait()
-            if self._closed or self._ended():
-                return
-            time.sleep(1.0)
-
-    def _ended(self) -> bool:
-        try:
-            result = run_process([self._program, "container", "inspect", "--format", "{{.State.Running}}", self._container], 30)
-        except OSError:
-            return False
-        return result.out.strip() == "false" or (result.rc != 0 and "No such" in result.err)
-
-    def close(self) -> None:
-        self._closed = True
-        if self._process is not None and self._process.poll() is None:
-            self._process.kill()
-
-
-class Waiter(threading.Thread):
-    """Tells when the container has ended. While the daemon is away it keeps asking: the container may well be running."""
-
-    def __init__(self, program: str, container: str, emit: Callable[[Any], None]) -> None:
-        super().__init__(daemon=True)
-        self._docker = Docker(program, lambda: self._closed)
-        self._container = container
-        self._emit = emit
-        self._closed = False
-
-    def run(self) -> None:
-        up = True
-        while not self._closed:
-            try:
-                if up:
-                    self._docker.call("wait", self._container, timeout=365 * 86400.0)
-                container = self._docker.find(self._container)
-            except DockerDown:
-                if up:
-                    self._emit(DaemonState(up=False))
-                up = False
-                time.sleep(1.0)
-                continue
-            except (Stopped, OSError):
-                return
-            if not up:
-                self._emit(DaemonState(up=True))
-                up = True
-            if container is None:
-                self._emit(Exited(None))
-                return
-            if not container.running:
-                self._emit(Exited(container.exit_code, container.oom_killed))
-                return
-            time.sleep(0.5)
-
-    def close(self) -> None:
-        self._closed = True
 
 
 # ---------------------------------------------------------------- the launcher
@@ -831,14 +289,14 @@ class Launcher:
             self.take_own_lock()
             self.wait_for_docker()
             container = self.docker.find(self.spec.container)
-            decision = decide_existing(container, self.spec)
-            if decision == FOREIGN:
+            decision = rules.decide_existing(container, self.spec)
+            if decision == rules.FOREIGN:
                 raise self.failure(
                     Cause.UNKNOWN,
                     f"a container named {self.spec.container} exists that is not ours; remove or rename it",
                     permanent=True,
                 )
-            if decision == ADOPT and container is not None:
+            if decision == rules.ADOPT and container is not None:
                 self.adopt(container)
             else:
                 self.start()
@@ -881,7 +339,7 @@ class Launcher:
                 )
             except ValueError:
                 self.diagnosis = None
-        delay = Backoff().delay(self.failures)
+        delay = rules.Backoff().delay(self.failures)
         if delay:
             self.update(progress.STARTING, None, f"waits {delay:.0f} s before attempt {self.failures + 1}", force=True)
             self.pause(delay)
@@ -1009,7 +467,7 @@ class Launcher:
             return False
         alive = not lock.try_lock()
         lock.release()
-        return may_disturb(neighbour, self.spec, read_json(self.paths.state(kind, name)), alive)
+        return rules.may_disturb(neighbour, self.spec, read_json(self.paths.state(kind, name)), alive)
 
     def remove_unattended(self, neighbour: Container, unattended: dict[str, float]) -> None:
         """Removes a loading container whose launcher was killed and has not come back."""
@@ -1036,7 +494,7 @@ class Launcher:
         container = self.docker.find(self.spec.container)
         if container is None:
             return
-        if decide_existing(container, self.spec) == FOREIGN:
+        if rules.decide_existing(container, self.spec) == rules.FOREIGN:
             raise self.failure(Cause.UNKNOWN, f"a container named {self.spec.container} exists that is not ours", permanent=True)
         if container.running:
             seconds = int(self.spec.stop_timeout)
@@ -1165,7 +623,7 @@ class Launcher:
             asked = self.docker.call("exec", self.spec.container, "nvidia-smi", "-L", timeout=30.0, interruptible=False)
         except (DockerDown, OSError):
             return seen
-        lost = lost_gpu(asked.rc, asked.lines)
+        lost = rules.lost_gpu(asked.rc, asked.lines)
         return seen if lost is None else replace(seen, ok=False, cause=str(Cause.GPU_LOST), message=lost, certain=True)
 
     def ask(self, work: Callable[[], Probed]) -> None:
@@ -1203,7 +661,7 @@ class Launcher:
                     self.pause(2.0)
                     self.events.put(Probed(None))
                 else:
-                    limit = probe_timeout(asked)
+                    limit = rules.probe_timeout(asked)
                     self.ask(lambda limit=limit: Probed(self.probe(endpoint, limit)))  # type: ignore[misc]
                 asked += 1
             event = self.next_event(min(1.0, max(0.05, next_probe - now)))
@@ -1251,7 +709,7 @@ class Launcher:
                 break
             except (OSError, ValueError):
                 self.handle(self.next_event(0.5))
-        missing = missing_models(tags, self.spec.pull_models)
+        missing = rules.missing_models(tags, self.spec.pull_models)
         if not missing:
             return
         self.loading = False
@@ -1334,7 +792,7 @@ class Launcher:
         if self.kind != "ollama" or not self.locks or self.spec.probe is None:
             return 0
         try:
-            return cpu_share(fetch_json(self.spec.probe.base_url.rstrip("/").replace("/v1", "") + "/api/ps", 5.0))
+            return rules.cpu_share(fetch_json(self.spec.probe.base_url.rstrip("/").replace("/v1", "") + "/api/ps", 5.0))
         except (OSError, ValueError):
             return 0
 
@@ -1345,7 +803,7 @@ class Launcher:
         if self.kind == "vllm":
             try:
                 with fetch(root + "/metrics", min(10.0, limit)) as answer:
-                    current = activity(answer.read().decode("utf-8", "replace"))
+                    current = rules.activity(answer.read().decode("utf-8", "replace"))
             except (OSError, ValueError):
                 current = None
             if current is not None and counter is not None and current != counter:
@@ -1363,7 +821,7 @@ class Launcher:
 
     def serve(self) -> None:
         endpoint = self.endpoint()
-        watch = Watch(self.spec.watchdog, time.monotonic())
+        watch = rules.Watch(self.spec.watchdog, time.monotonic())
         step = max(1.0, self.spec.watchdog / 3)
         next_ask = time.monotonic() + step
         outstanding = False
@@ -1445,8 +903,8 @@ class Launcher:
         ready_for = time.time() - self.ready_at if self.ready_at is not None else 0.0
         counts = diagnosis.cause is not Cause.DOCKER_DOWN
         if counts:
-            self.failures = count_failure(self.failures, ready_for)
-            diagnosis = verdict(diagnosis, self.failures, self.spec.restart_limit)
+            self.failures = rules.count_failure(self.failures, ready_for)
+            diagnosis = rules.verdict(diagnosis, self.failures, self.spec.restart_limit)
         self.diagnosis = diagnosis
         self.last_failure = {
             "cause": str(diagnosis.cause),
@@ -1492,17 +950,6 @@ def lock_holder(path: Path) -> str:
     except OSError:
         return ""
     return f"held by {words[0]}" if words else ""
-
-
-def parse_time(text: str) -> float:
-    """Seconds since the epoch of a time as Docker writes it; now, where it is unreadable."""
-    match = re.match(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)", text)
-    if not match:
-        return time.time()
-    import calendar
-
-    year, month, day, hour, minute, second = (int(part) for part in match.groups())
-    return float(calendar.timegm((year, month, day, hour, minute, second, 0, 0, 0)))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

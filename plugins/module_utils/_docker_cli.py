@@ -1,0 +1,351 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+# It also lies beside _launcher.py on the managed nodes, so it uses the standard library only and runs on Python 3.9.
+
+"""The Docker command line: commands that can be cancelled, containers as docker inspect tells them, and two watchers of one."""
+
+from __future__ import annotations
+
+import calendar
+import json
+import queue
+import re
+import subprocess  # nosec: argument lists only
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import IO, Any, Callable
+
+try:
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils._instance_spec import Spec
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import LABEL, OWNER
+except ImportError:  # on the node the files lie side by side
+    from _instance_spec import Spec  # type: ignore[import-not-found,no-redef]
+    from _node import LABEL, OWNER  # type: ignore[import-not-found,no-redef]
+
+
+class Stopped(Exception):  # noqa: N818 - an event, not an error
+    """SIGTERM came."""
+
+
+class DockerDown(Exception):  # noqa: N818
+    """The Docker daemon does not answer."""
+
+
+@dataclass(frozen=True)
+class Result:
+    rc: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[str]:
+        return (self.out + self.err).splitlines()
+
+
+CHILDREN: set[subprocess.Popen[bytes]] = set()
+
+
+def kill_children() -> None:
+    """For the moment before the process becomes another program: threads vanish then, their children would not."""
+    for child in list(CHILDREN):
+        child.kill()
+        child.wait()
+
+
+def run_process(
+    argv: Sequence[str], timeout: float, cancelled: Callable[[], bool] = lambda: False, on_line: Callable[[str], None] | None = None
+) -> Result:
+    """Runs a command; a line callback runs in the caller's thread. Cancelling or the time limit kills the command."""
+    process = subprocess.Popen(list(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    CHILDREN.add(process)
+    lines: queue.SimpleQueue[tuple[int, str]] = queue.SimpleQueue()
+
+    def read(number: int, stream: IO[bytes]) -> None:
+        for raw in stream:
+            lines.put((number, raw.decode("utf-8", "replace")))
+
+    if process.stdout is None or process.stderr is None:  # for the type checker
+        raise RuntimeError("no pipes")
+    readers = [threading.Thread(target=read, args=item, daemon=True) for item in enumerate((process.stdout, process.stderr))]
+    for reader in readers:
+        reader.start()
+    texts: tuple[list[str], list[str]] = ([], [])
+    deadline = time.monotonic() + timeout
+
+    def drain(wait: float) -> None:
+        while True:
+            try:
+                number, line = lines.get(timeout=wait) if wait else lines.get_nowait()
+            except queue.Empty:
+                return
+            texts[number].append(line)
+            if on_line:
+                on_line(line.rstrip("\n"))
+            wait = 0
+
+    rc: int | None = None
+    try:
+        while rc is None:
+            if cancelled():
+                raise Stopped
+            if time.monotonic() > deadline:
+                process.kill()
+                process.wait()
+                return Result(124, "".join(texts[0]), "".join(texts[1]) + f"no answer within {timeout:.0f} s: {' '.join(argv[:3])}\n")
+            drain(0.1)
+            rc = process.poll()
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        CHILDREN.discard(process)
+    for reader in readers:
+        reader.join(2.0)
+    drain(0)
+    return Result(rc, "".join(texts[0]), "".join(texts[1]))
+
+
+@dataclass(frozen=True)
+class Container:
+    """What docker inspect tells about a container."""
+
+    id: str
+    name: str
+    running: bool
+    exit_code: int
+    oom_killed: bool
+    started_at: str
+    labels: Mapping[str, str]
+
+    @property
+    def owned(self) -> bool:
+        return self.labels.get(LABEL + "owner") == OWNER
+
+    @property
+    def instance(self) -> str:
+        return self.labels.get(LABEL + "instance", "")
+
+    @property
+    def locks(self) -> tuple[str, ...]:
+        return tuple(lock for lock in self.labels.get(LABEL + "locks", "").split(",") if lock)
+
+
+def parse_inspect(text: str) -> list[Container]:
+    containers = []
+    for document in json.loads(text or "[]"):
+        state = document.get("State") or {}
+        containers.append(
+            Container(
+                id=document["Id"],
+                name=str(document.get("Name", "")).lstrip("/"),
+                running=bool(state.get("Running")),
+                exit_code=int(state.get("ExitCode") or 0),
+                oom_killed=bool(state.get("OOMKilled")),
+                started_at=str(state.get("StartedAt") or ""),
+                labels=(document.get("Config") or {}).get("Labels") or {},
+            )
+        )
+    return containers
+
+
+def parse_time(text: str) -> float:
+    """Seconds since the epoch of a time as Docker writes it; now, where it is unreadable."""
+    match = re.match(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)", text)
+    if not match:
+        return time.time()
+
+    year, month, day, hour, minute, second = (int(part) for part in match.groups())
+    return float(calendar.timegm((year, month, day, hour, minute, second, 0, 0, 0)))
+
+
+def daemon_down(text: str) -> bool:
+    return bool(re.search(r"Cannot connect to the Docker daemon|[Ii]s the docker daemon running|error during connect|docker\.sock", text))
+
+
+def create_argv(spec: Spec, env_file: str) -> list[str]:
+    """Arguments of docker create. Nothing secret: keys come from the env file."""
+    argv = ["create", "--name", spec.container, "--pull", "never", "--env-file", env_file]
+    for key, value in (
+        ("owner", OWNER),
+        ("instance", spec.instance),
+        ("config-hash", spec.config_hash),
+        ("locks", ",".join(spec.locks)),
+    ):
+        argv += ["--label", f"{LABEL}{key}={value}"]
+    if not any(argument.split("=")[0] == "--log-driver" for argument in spec.docker_arguments):
+        # The journal keeps the log. Docker's copy only bridges the moments in which nobody reads.
+        argv += ["--log-driver", "local", "--log-opt", "max-size=10m", "--log-opt", "max-file=2"]
+    if spec.networks:
+        argv += ["--network", spec.networks[0]]
+    argv += list(spec.docker_arguments)
+    if spec.entrypoint is not None:
+        argv += ["--entrypoint", spec.entrypoint]
+    return argv + [spec.image] + list(spec.command)
+
+
+def download_argv(spec: Spec, env_file: str) -> list[str]:
+    """Arguments of docker run for the download that precedes the start: same image, mounts and environment, but no ports."""
+    argv = ["run", "--rm", "--name", spec.container + "-download", "--pull", "never", "--env-file", env_file]
+    argv += ["--label", f"{LABEL}owner={OWNER}", "--label", f"{LABEL}download-of={spec.instance}"]
+    if spec.networks:
+        argv += ["--network", spec.networks[0]]
+    skip = False
+    for argument in spec.docker_arguments:
+        if skip or argument in ("-p", "--publish"):
+            skip = not skip
+        elif not argument.startswith("--publish="):
+            argv.append(argument)
+    if spec.download_entrypoint is not None:
+        argv += ["--entrypoint", spec.download_entrypoint]
+    return argv + [spec.image] + list(spec.download_command)
+
+
+class Docker:
+    """The Docker command line. Only this class knows its words."""
+
+    def __init__(self, program: str, cancelled: Callable[[], bool]) -> None:
+        self.program = program
+        self._cancelled = cancelled
+
+    def call(self, *argv: str, timeout: float = 60.0, on_line: Callable[[str], None] | None = None, interruptible: bool = True) -> Result:
+        try:
+            result = run_process([self.program] + list(argv), timeout, self._cancelled if interruptible else lambda: False, on_line)
+        except FileNotFoundError as error:
+            raise DockerDown(f"{self.program}: not found") from error
+        if result.rc != 0 and daemon_down(result.err):
+            raise DockerDown(result.err.strip())
+        return result
+
+    def inspect(self, *names: str, interruptible: bool = True) -> list[Container]:
+        result = self.call("container", "inspect", *names, interruptible=interruptible)
+        if result.rc not in (0, 1):
+            raise DockerDown(result.err.strip())
+        return parse_inspect(result.out)
+
+    def find(self, name: str, interruptible: bool = True) -> Container | None:
+        found = self.inspect(name, interruptible=interruptible)
+        return found[0] if found else None
+
+    def owned_running(self) -> list[Container]:
+        result = self.call("ps", "--quiet", "--no-trunc", "--filter", f"label={LABEL}owner={OWNER}")
+        ids = result.out.split()
+        return self.inspect(*ids) if ids else []
+
+    def has_image(self, image: str) -> bool:
+        return self.call("image", "inspect", "--format", "{{.Id}}", image).rc == 0
+
+
+@dataclass(frozen=True)
+class LogLine:
+    text: str
+    stamp: str
+
+
+@dataclass(frozen=True)
+class Exited:
+    code: int | None  # None: the container is gone
+    oom_killed: bool = False
+
+
+@dataclass(frozen=True)
+class DaemonState:
+    up: bool
+
+
+def split_timestamp(raw: bytes) -> tuple[str, bytes]:
+    """Parts a line of docker logs --timestamps."""
+    stamp, separator, line = raw.partition(b" ")
+    if separator and re.match(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", stamp):
+        return stamp.decode("ascii", "replace"), line
+    return "", raw
+
+
+class Follower(threading.Thread):
+    """Copies a container's log, picks the thread up again after a restart of the daemon, and ends with the container."""
+
+    def __init__(self, program: str, container: str, since: str, emit: Callable[[str, bytes], None]) -> None:
+        super().__init__(daemon=True)
+        self._program = program
+        self._container = container
+        self._last = since
+        self._emit = emit
+        self._process: subprocess.Popen[bytes] | None = None
+        self._closed = False
+
+    def run(self) -> None:
+        while not self._closed:
+            argv = [self._program, "logs", "--follow", "--timestamps"]
+            if self._last:
+                argv += ["--since", self._last]
+            self._process = subprocess.Popen(
+                argv + [self._container], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            )
+            for raw in self._process.stdout or ():
+                stamp, line = split_timestamp(raw)
+                if not stamp:
+                    continue  # a message of the docker command itself
+                if stamp <= self._last:
+                    continue
+                self._last = stamp
+                self._emit(stamp, line)
+            self._process.wait()
+            if self._closed or self._ended():
+                return
+            time.sleep(1.0)
+
+    def _ended(self) -> bool:
+        try:
+            result = run_process([self._program, "container", "inspect", "--format", "{{.State.Running}}", self._container], 30)
+        except OSError:
+            return False
+        return result.out.strip() == "false" or (result.rc != 0 and "No such" in result.err)
+
+    def close(self) -> None:
+        self._closed = True
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+
+
+class Waiter(threading.Thread):
+    """Tells when the container has ended. While the daemon is away it keeps asking: the container may well be running."""
+
+    def __init__(self, program: str, container: str, emit: Callable[[Any], None]) -> None:
+        super().__init__(daemon=True)
+        self._docker = Docker(program, lambda: self._closed)
+        self._container = container
+        self._emit = emit
+        self._closed = False
+
+    def run(self) -> None:
+        up = True
+        while not self._closed:
+            try:
+                if up:
+                    self._docker.call("wait", self._container, timeout=365 * 86400.0)
+                container = self._docker.find(self._container)
+            except DockerDown:
+                if up:
+                    self._emit(DaemonState(up=False))
+                up = False
+                time.sleep(1.0)
+                continue
+            except (Stopped, OSError):
+                return
+            if not up:
+                self._emit(DaemonState(up=True))
+                up = True
+            if container is None:
+                self._emit(Exited(None))
+                return
+            if not container.running:
+                self._emit(Exited(container.exit_code, container.oom_killed))
+                return
+            time.sleep(0.5)
+
+    def close(self) -> None:
+        self._closed = True

@@ -1,0 +1,95 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+
+import pytest
+from support.instances import spec
+
+from ansible_collections.llmops.gpu_inference.plugins.module_utils import _docker_cli as docker_cli
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import LABEL, OWNER
+
+
+def test_create_argv_has_labels_and_no_secret() -> None:
+    argv = docker_cli.create_argv(spec(entrypoint="vllm"), "/x/env")
+    assert argv[:7] == ["create", "--name", "vllm-chat", "--pull", "never", "--env-file", "/x/env"]
+    assert [argv[n + 1] for n, word in enumerate(argv) if word == "--label"] == [
+        f"{LABEL}owner={OWNER}",
+        f"{LABEL}instance=vllm/chat",
+        f"{LABEL}config-hash=abc",
+        f"{LABEL}locks=GPU-a,GPU-b",
+    ]
+    assert argv[argv.index("--network") + 1] == "inference_engines"
+    assert argv.count("--network") == 1
+    assert argv[-5:] == ["--entrypoint", "vllm", "vllm/vllm-openai:v0.32.0", "--config", "/etc/vllm/config.yaml"]
+    assert "VLLM_API_KEY" not in " ".join(argv)
+
+
+def test_log_driver_of_the_user_stays() -> None:
+    argv = docker_cli.create_argv(spec(docker_arguments=["--log-driver=journald"]), "/x/env")
+    assert [word for word in argv if word.startswith("--log-")] == ["--log-driver=journald"]
+
+
+def test_download_publishes_no_port() -> None:
+    argv = docker_cli.download_argv(spec(download_command=["-c", "get"], download_entrypoint="python3"), "/x/env")
+    assert "8070" not in " ".join(argv)
+    assert "9000" not in " ".join(argv)
+    assert "--shm-size=1g" in argv
+    assert argv[-5:] == ["--entrypoint", "python3", "vllm/vllm-openai:v0.32.0", "-c", "get"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "parts"),
+    [
+        (b"2026-11-20T10:38:29.651981079Z INFO: up\n", ("2026-11-20T10:38:29.651981079Z", b"INFO: up\n")),
+        (b"2026-11-20T10:38:29.651981079Z \n", ("2026-11-20T10:38:29.651981079Z", b"\n")),
+        (b"Error response from daemon: x\n", ("", b"Error response from daemon: x\n")),
+    ],
+)
+def test_split_timestamp(raw: bytes, parts: tuple[str, bytes]) -> None:
+    assert docker_cli.split_timestamp(raw) == parts
+
+
+@pytest.mark.parametrize(
+    ("text", "down"),
+    [
+        ("Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?", True),
+        ("error during connect: Get http://x", True),
+        ("Error response from daemon: No such container: vllm-chat", False),
+    ],
+)
+def test_daemon_down(text: str, down: bool) -> None:
+    assert docker_cli.daemon_down(text) is down
+
+
+def test_inspect_is_read() -> None:
+    document = {
+        "Id": "c1",
+        "Name": "/vllm-chat",
+        "State": {"Running": False, "ExitCode": 137, "OOMKilled": True, "StartedAt": "2026-11-20T10:00:00Z"},
+        "Config": {"Labels": {LABEL + "owner": OWNER, LABEL + "locks": "a,b"}},
+    }
+    found = docker_cli.parse_inspect(json.dumps([document]))[0]
+    assert (found.name, found.running, found.exit_code, found.oom_killed, found.owned) == ("vllm-chat", False, 137, True, True)
+    assert found.locks == ("a", "b")
+    assert docker_cli.parse_inspect("") == []
+
+
+def test_start_time_is_read() -> None:
+    assert docker_cli.parse_time("2026-11-20T10:00:00.123456789Z") == 1795168800.0
+    assert abs(docker_cli.parse_time("soon") - time.time()) < 5
+
+
+def test_commands_end_with_their_time_limit_and_with_a_stop() -> None:
+    assert docker_cli.run_process([sys.executable, "-c", "print('a'); import sys; sys.exit(3)"], 20).rc == 3
+    assert docker_cli.run_process(["sleep", "30"], 0.3).rc == 124
+    with pytest.raises(docker_cli.Stopped):
+        docker_cli.run_process(["sleep", "30"], 30, cancelled=lambda: True)
+    seen: list[str] = []
+    docker_cli.run_process(["printf", "one\\ntwo\\n"], 20, on_line=seen.append)
+    assert seen == ["one", "two"]
