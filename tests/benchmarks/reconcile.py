@@ -87,8 +87,8 @@ def archive() -> bytes:
     """What the reconciler needs, in the layout in which it imports itself."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for name in ("_container_units.py", "_node.py"):
-            tar.add(ROOT / "plugins/module_utils" / name, f"{UTILS}/{name}")
+        for path in sorted((ROOT / "plugins" / "module_utils").glob("*.py")):
+            tar.add(path, f"{UTILS}/{path.name}")
         program = PROGRAM.encode()
         entry = tarfile.TarInfo("program.py")
         entry.size = len(program)
