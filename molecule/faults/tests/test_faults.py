@@ -134,6 +134,12 @@ def container(name: str) -> str:
     return str(node.run(f"docker inspect -f '{{{{.Id}}}} {{{{.State.Running}}}}' {name}").stdout.strip())
 
 
+def has_another_container(name: str, old: str) -> bool:
+    """Whether it runs in another container than then; the dead one may still be there for a moment."""
+    found = container(name)
+    return found.endswith(" true") and found != old
+
+
 def key() -> dict[str, str]:
     return {"Authorization": f"Bearer {(EPHEMERAL / 'secrets/master_key').read_text().strip()}"}
 
@@ -575,7 +581,7 @@ def test_an_engine_killed_comes_back_and_no_client_notices() -> None:
     before = len(answers)
     old = container("vllm-chat-a")
     sh("docker kill --signal KILL vllm-chat-a")
-    seconds = until("chat-a is back", lambda: container("vllm-chat-a") not in ("", old) and are_ready("vllm@chat-a.service"))
+    seconds = until("chat-a is back", lambda: has_another_container("vllm-chat-a", old) and are_ready("vllm@chat-a.service"))
     stop.set()
     for one in clients:
         one.join()
@@ -596,7 +602,7 @@ def test_an_engine_that_dies_is_back_by_itself(name: str) -> None:
     old = container("vllm-chat-b")
     began = now()
     sh(KILLS[name])
-    seconds = until("chat-b is back", lambda: container("vllm-chat-b") not in ("", old) and are_ready("vllm@chat-b.service"))
+    seconds = until("chat-b is back", lambda: has_another_container("vllm-chat-b", old) and are_ready("vllm@chat-b.service"))
     assert one_copy("vllm-chat-b")
     assert do_not_overlap(starts_since(began))
     until("lock free", lock_is_free, 30)
@@ -646,7 +652,7 @@ def test_a_launcher_killed_while_loading_adopts_its_container() -> None:
 def test_a_hung_engine_is_noticed_and_restarted() -> None:
     old = container("vllm-chat-b")
     sh("kill -STOP $(docker top vllm-chat-b -eo pid | tail -n +2)")
-    seconds = until("chat-b is back", lambda: container("vllm-chat-b") not in ("", old) and are_ready("vllm@chat-b.service"))
+    seconds = until("chat-b is back", lambda: has_another_container("vllm-chat-b", old) and are_ready("vllm@chat-b.service"))
     failure = state("chat-b")["last_failure"]
     assert "hung: no sign of life for 30 s" in failure["message"], failure
     measured("engine hung (SIGSTOP), watchdog 30 s", ready_again_after=seconds)
