@@ -31,4 +31,6 @@ python_in_rootfs HF_HUB_OFFLINE=1 VLLM_NO_USAGE_STATS=1 TORCHDYNAMO_DISABLE=1 VL
     cd /tmp
     python3 -m compileall -q -j 2 -x "/(torch|transformers|sympy|networkx|functorch|torchgen)/" /usr/local/lib/python3.11/dist-packages
     exec python3 -' < "$HERE/warm.py"
+mkdir -p "$ROOTFS/usr/local/share/vllm"
+mv "$ROOTFS/root/.cache/vllm/modelinfos" "$ROOTFS/usr/local/share/vllm/"
 slim
