@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import base64
 import http.client
+import io
 import json
 import os
 import re
 import subprocess
 import time
+import wave
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -181,12 +183,26 @@ def test_an_engine_is_not_sent_to_fetch_images(url: str, client: dict[str, str],
 # --- speech, vectors, rerank
 
 
-@pytest.mark.parametrize("model", ["asr", "/srv/models/tiny-asr"])
-def test_speech(url: str, client: dict[str, str], model: str) -> None:
-    with (SAMPLES / "speech.wav").open("rb") as sound:
-        reply = requests.post(f"{url}/v1/audio/transcriptions", headers=client, data={"model": model}, files={"file": sound}, timeout=120)
+def spoken(times: int) -> tuple[bytes, int]:
+    """The sample said so many times over, and the seconds that it takes, begun ones counted whole."""
+    with wave.open(str(SAMPLES / "speech.wav")) as sample:
+        parameters, frames = sample.getparams(), sample.readframes(sample.getnframes())
+    sound = io.BytesIO()
+    with wave.open(sound, "wb") as longer:
+        longer.setparams(parameters)
+        longer.writeframes(frames * times)
+    return sound.getvalue(), -(-parameters.nframes * times // parameters.framerate)
+
+
+@pytest.mark.parametrize(("model", "times"), [("asr", 1), ("/srv/models/tiny-asr", 4)])
+def test_speech(url: str, client: dict[str, str], model: str, times: int) -> None:
+    """What the scripted model hears is always the same, so that the sound arrived is told by the seconds that vLLM counted."""
+    sound, seconds = spoken(times)
+    files = {"file": ("speech.wav", sound, "audio/wav")}
+    reply = requests.post(f"{url}/v1/audio/transcriptions", headers=client, data={"model": model}, files=files, timeout=120)
     assert reply.status_code == 200, reply.text
     assert reply.json()["text"].strip() == "Words heard by tiny-asr."
+    assert reply.json()["usage"] == {"type": "duration", "seconds": seconds}
 
 
 @pytest.mark.parametrize("model", ["embedding", MULTIMODAL, "Embedding", "Embbeding"])
