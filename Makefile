@@ -79,7 +79,7 @@ sanity: env-dev ## ansible-test sanity
 	tests/sanity.sh
 
 gates: env-dev # what `make test` wants besides the scenarios
-	@$(MAKE) --no-print-directory -j2 --output-sync=target lint-ansible coverage lint-python lint-docs lint-shell sanity
+	@$(MAKE) --no-print-directory -j2 --output-sync=target real coverage sanity lint-ansible lint-python lint-docs lint-shell
 
 real: env-dev ## What is rendered, read by the real vLLM and LiteLLM of the test bed
 	$(BED) up
@@ -89,10 +89,10 @@ mutations: env-dev ## Take one feature after the other out, and see its test fai
 	$(BED) up
 	python -m pytest tests/mutations
 
-test: gates real ## Lint, all unit tests and all scenarios on real nodes but the long ones
+test: gates ## Lint, all unit tests and all scenarios on real nodes but the long ones
 	python tests/scenarios.py $(filter-out $(LONG),$(notdir $(patsubst %/molecule.yml,%,$(wildcard molecule/*/molecule.yml))))
 
-test-all: gates real mutations compat ## The same with every scenario, and with other versions of ansible-core
+test-all: gates mutations compat ## The same with every scenario, and with other versions of ansible-core
 	python tests/scenarios.py
 
 compat: env-dev ## Syntax, unit tests and an offline plan with other versions of ansible-core
