@@ -109,6 +109,8 @@ def _start() -> None:
     try:
         _start_dockerd()
     except BedError:
+        if _our_process() is not None:
+            raise
         # The first containerd after a kill clears up and is too late for dockerd; the second one is in time.
         _start_dockerd()
 
