@@ -22,7 +22,6 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 import yaml
 
@@ -491,20 +490,14 @@ def plan_findings(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
                 predict=True,
                 variable="inference_clients_config",
             )
-            units = container_units(entries, rendered, "image", "inference_clients_config")
+            taken = {row["port"]: f"the service {row['service']}" for row in plan["table"] if row["host"] == host}
+            if host in gateway["hosts"]:
+                taken[gateway["port"]] = "the gateway"
+            container_units(entries, rendered, "image", "inference_clients_config", taken)
         except ClientRenderError as error:
             for finding in error.findings:
                 variable, _separator, message = finding.partition(": ")
                 found.append((f"{variable} (host {host})", message))
-            continue
-        taken = {row["port"]: f"the service {row['service']}" for row in plan.get("table") or () if row["host"] == host}
-        if host in gateway["hosts"]:
-            taken[gateway["port"]] = "the gateway"
-        for unit in units:
-            port = urlsplit(unit["probe"]["base_url"]).port
-            if port in taken:
-                message = f"{port} is the port of {taken[port]} on this host too; give the container another port"
-                found.append((f"inference_clients_config: container of {unit['name']} (host {host})", message))
     return found
 
 
@@ -537,9 +530,16 @@ def gateway_endpoints(rendered: Sequence[Mapping[str, Any]]) -> list[dict[str, A
 
 
 def container_units(
-    files: Sequence[Mapping[str, Any]], rendered: Sequence[Mapping[str, Any]], image: str, variable: str = "clients_files"
+    files: Sequence[Mapping[str, Any]],
+    rendered: Sequence[Mapping[str, Any]],
+    image: str,
+    variable: str = "clients_files",
+    taken: Mapping[int, str] | None = None,
 ) -> list[dict[str, Any]]:
-    """The client programs that run as containers here, as units; their environment is the file that was rendered for them."""
+    """The client programs that run as containers here, as units; their environment is the file that was rendered for them.
+
+    C(taken) says whose the ports are that they cannot have on this host.
+    """
     texts = {entry["path"]: entry["content"] for entry in rendered if entry["location"] == "host"}
     units: list[dict[str, Any]] = []
     findings: list[str] = []
@@ -556,6 +556,8 @@ def container_units(
             # Without it Crawl4AI listens on its own loopback alone, and the published port answers nobody.
             findings.append(f"{label}: Crawl4AI needs api_token to be reachable from outside of its container")
         port = container.get("port", CRAWL4AI_PORT)
+        if taken and port in taken:
+            findings.append(f"{label}.port: {port} is the port of {taken[port]} on this host too; give the container another port")
         units.append(
             {
                 "kind": "crawl4ai",

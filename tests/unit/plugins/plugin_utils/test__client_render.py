@@ -439,8 +439,8 @@ def test_check_mode_needs_no_measurement() -> None:
 def test_a_plan_is_checked_before_there_are_keys_or_measurements(entries: list[dict[str, Any]], expected: list[tuple[str, str]]) -> None:
     models = [MODELS[0], {**MODELS[2], "dimension": None}]
     gateway = {"client_names": ["k"], "url": "http://192.0.2.10:8400", "models": models, "hosts": ["node"], "port": 8400}
-    assert plan_findings({"gateway": gateway, "clients": {"node": entries}}) == expected
-    assert plan_findings({"gateway": None, "clients": {"node": entries}}) == []
+    assert plan_findings({"gateway": gateway, "table": [], "clients": {"node": entries}}) == expected
+    assert plan_findings({"gateway": None, "table": [], "clients": {"node": entries}}) == []
 
 
 @pytest.mark.parametrize(
@@ -455,7 +455,7 @@ def test_the_port_of_a_container_is_not_taken_on_its_host(port: int, expected: s
     gateway = {"client_names": ["k"], "url": "http://192.0.2.10:8400", "port": 8400, "models": MODELS, "hosts": ["node"]}
     rows = [{"host": "node", "service": "chat", "port": 8070}, {"host": "other", "service": "far", "port": 11235}]
     clients = {"node": [{**CRAWL4AI, "key": "k", "container": {"port": port}}]}
-    where = "inference_clients_config: container of crawl4ai (host node)"
+    where = "inference_clients_config[0].container.port (host node)"
     assert plan_findings({"gateway": gateway, "table": rows, "clients": clients}) == ([(where, expected)] if expected else [])
 
 
