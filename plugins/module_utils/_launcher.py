@@ -31,24 +31,10 @@ from pathlib import Path
 from typing import IO, Any, Callable
 
 try:
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils import _docker_cli as docker_cli
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _launch_rules as rules
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _progress as progress
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import REMEDIES, Cause, Diagnosis, classify_log, redact
-    from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import (
-        Container,
-        DaemonState,
-        Docker,
-        DockerDown,
-        Exited,
-        Follower,
-        LogLine,
-        Stopped,
-        Waiter,
-        create_argv,
-        download_argv,
-        kill_children,
-        parse_time,
-    )
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._instance_spec import Spec, SpecError, parse_env, parse_spec
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import (
         ENV_FILE,
@@ -60,24 +46,10 @@ try:
     )
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._probe import Endpoint, Observation, probe
 except ImportError:  # on the node the files lie side by side
+    import _docker_cli as docker_cli  # type: ignore[import-not-found,no-redef]
     import _launch_rules as rules  # type: ignore[import-not-found,no-redef]
     import _progress as progress  # type: ignore[import-not-found,no-redef]
     from _causes import REMEDIES, Cause, Diagnosis, classify_log, redact  # type: ignore[import-not-found,no-redef]
-    from _docker_cli import (  # type: ignore[import-not-found,no-redef]
-        Container,
-        DaemonState,
-        Docker,
-        DockerDown,
-        Exited,
-        Follower,
-        LogLine,
-        Stopped,
-        Waiter,
-        create_argv,
-        download_argv,
-        kill_children,
-        parse_time,
-    )
     from _instance_spec import Spec, SpecError, parse_env, parse_spec  # type: ignore[import-not-found,no-redef]
     from _node import ENV_FILE, SERVICE_FILE, FileLock, Paths, read_json, write_atomically  # type: ignore[import-not-found,no-redef]
     from _probe import Endpoint, Observation, probe  # type: ignore[import-not-found,no-redef]
@@ -170,15 +142,15 @@ class Launcher:
         self.stopping = False
         self.reloading = False
         self.events: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self.docker = Docker(paths.docker, lambda: self.stopping)
+        self.docker = docker_cli.Docker(paths.docker, lambda: self.stopping)
         self.spec = Spec(kind=kind, name=name, image="", config_hash="")
         self.env: dict[str, str] = {}
         self.secrets: tuple[str, ...] = ()
         self.lines: list[str] = []
         self.locks: tuple[FileLock, ...] = ()
         self.own_lock = FileLock(paths.instance_lock(kind, name))
-        self.follower: Follower | None = None
-        self.waiter: Waiter | None = None
+        self.follower: docker_cli.Follower | None = None
+        self.waiter: docker_cli.Waiter | None = None
         self.daemon_up = True
         self.container_id: str | None = None
         self.now_at = progress.Progress(progress.STARTING)
@@ -273,7 +245,7 @@ class Launcher:
 
     def check_stop(self) -> None:
         if self.stopping:
-            raise Stopped
+            raise docker_cli.Stopped
 
     def pause(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
@@ -302,11 +274,11 @@ class Launcher:
                 self.start()
             self.become_ready()
             self.serve()
-        except Stopped:
+        except docker_cli.Stopped:
             return self.stop()
         except Failure as failure:
             return self.fail(failure.diagnosis)
-        except DockerDown as error:
+        except docker_cli.DockerDown as error:
             return self.fail(self.diagnose(Cause.DOCKER_DOWN, str(error)))
         raise AssertionError("serve() does not return")
 
@@ -357,7 +329,7 @@ class Launcher:
                 if self.docker.call("version", "--format", "{{.Server.Version}}", timeout=30).rc == 0:
                     break
                 reason = "docker version fails"
-            except DockerDown as error:
+            except docker_cli.DockerDown as error:
                 reason = str(error)
             if time.monotonic() - began > 15 and (self.diagnosis is None or self.diagnosis.cause is not Cause.DOCKER_DOWN):
                 self.diagnosis = self.diagnose(Cause.DOCKER_DOWN, reason)
@@ -378,7 +350,7 @@ class Launcher:
             self.drop_page_cache()
         self.update(progress.STARTING)
         folder = self.paths.folder(self.kind, self.name)
-        created = self.docker.call(*create_argv(self.spec, str(folder / ENV_FILE)), timeout=120)
+        created = self.docker.call(*docker_cli.create_argv(self.spec, str(folder / ENV_FILE)), timeout=120)
         if created.rc != 0:
             raise Failure(self.classify(created.lines, "docker create failed", created.rc))
         container_id = created.out.strip().splitlines()[-1]
@@ -427,7 +399,7 @@ class Launcher:
             if found and found.phase == progress.DOWNLOADING:
                 self.update(progress.DOWNLOADING, found.percent, found.detail)
 
-        argv = download_argv(self.spec, str(self.paths.folder(self.kind, self.name) / ENV_FILE))
+        argv = docker_cli.download_argv(self.spec, str(self.paths.folder(self.kind, self.name) / ENV_FILE))
         result = self.docker.call(*argv, timeout=PULL_TIMEOUT, on_line=on_line)
         if result.rc != 0:
             found = self.classify(result.lines, "the download failed", result.rc)
@@ -458,7 +430,7 @@ class Launcher:
             self.pause(1.0)
         self.gpu_waited = time.monotonic() - began
 
-    def disturbs(self, neighbour: Container) -> bool:
+    def disturbs(self, neighbour: docker_cli.Container) -> bool:
         kind, _slash, name = neighbour.instance.partition("/")
         if not kind or not name:
             return False
@@ -469,7 +441,7 @@ class Launcher:
         lock.release()
         return rules.may_disturb(neighbour, self.spec, read_json(self.paths.state(kind, name)), alive)
 
-    def remove_unattended(self, neighbour: Container, unattended: dict[str, float]) -> None:
+    def remove_unattended(self, neighbour: docker_cli.Container, unattended: dict[str, float]) -> None:
         """Removes a loading container whose launcher was killed and has not come back."""
         kind, _slash, name = neighbour.instance.partition("/")
         lock = FileLock(self.paths.instance_lock(kind, name))
@@ -518,10 +490,10 @@ class Launcher:
             text = redact(line.decode("utf-8", "replace").rstrip("\n"), self.secrets).strip("\r")
             if stamp > show_after:
                 self._print((text + "\n").encode("utf-8", "replace"))
-            self.events.put(LogLine(text, stamp))
+            self.events.put(docker_cli.LogLine(text, stamp))
 
-        self.follower = Follower(self.paths.docker, container_id, since, emit)
-        self.waiter = Waiter(self.paths.docker, container_id, self.events.put)
+        self.follower = docker_cli.Follower(self.paths.docker, container_id, since, emit)
+        self.waiter = docker_cli.Waiter(self.paths.docker, container_id, self.events.put)
         self.follower.start()
         self.waiter.start()
 
@@ -530,7 +502,7 @@ class Launcher:
             if watcher is not None:
                 watcher.close()
 
-    def adopt(self, container: Container) -> None:
+    def adopt(self, container: docker_cli.Container) -> None:
         """Takes over a container that an earlier launcher left behind, without touching it."""
         before = self.previous
         same = before.get("container_id") == container.id
@@ -552,13 +524,13 @@ class Launcher:
             return
         self.update(progress.STARTING, None, "adopted", force=True)
         self.attend(container.id, "", position)
-        running_for = max(0.0, time.time() - parse_time(container.started_at))
+        running_for = max(0.0, time.time() - docker_cli.parse_time(container.started_at))
         self.deadline = time.monotonic() + max(60.0, self.spec.start_timeout - running_for)
 
     def handle(self, event: Any) -> None:
         """What happens to a container in any phase."""
         self.check_stop()
-        if isinstance(event, LogLine):
+        if isinstance(event, docker_cli.LogLine):
             self.log_position = event.stamp
             self.lines.append(event.text)
             if len(self.lines) > KEPT_LINES:
@@ -568,13 +540,13 @@ class Launcher:
                 found = progress.parse_line(self.kind, event.text)
                 if found is not None:
                     self.update(found.phase, found.percent, found.detail)
-        elif isinstance(event, DaemonState):
+        elif isinstance(event, docker_cli.DaemonState):
             self.daemon_up = event.up
             self.say("Docker is back" if event.up else "Docker does not answer; the container may well go on")
-        elif isinstance(event, Exited):
+        elif isinstance(event, docker_cli.Exited):
             self.exited(event)
 
-    def exited(self, event: Exited) -> None:
+    def exited(self, event: docker_cli.Exited) -> None:
         if self.follower is not None:
             self.follower.join(5.0)
         while True:
@@ -582,7 +554,7 @@ class Launcher:
                 rest = self.events.get_nowait()
             except queue.Empty:
                 break
-            if isinstance(rest, LogLine):
+            if isinstance(rest, docker_cli.LogLine):
                 self.lines.append(rest.text)
         if event.code is None:
             raise self.failure(Cause.UNKNOWN, "the container was removed by somebody else", lines=self.lines[-10:])
@@ -621,7 +593,7 @@ class Launcher:
             return seen
         try:
             asked = self.docker.call("exec", self.spec.container, "nvidia-smi", "-L", timeout=30.0, interruptible=False)
-        except (DockerDown, OSError):
+        except (docker_cli.DockerDown, OSError):
             return seen
         lost = rules.lost_gpu(asked.rc, asked.lines)
         return seen if lost is None else replace(seen, ok=False, cause=str(Cause.GPU_LOST), message=lost, certain=True)
@@ -890,7 +862,7 @@ class Launcher:
                         self.docker.call("stop", "--time", str(seconds), container.id, timeout=seconds + 15.0, interruptible=False)
                     self.docker.call("rm", "--force", container.id, timeout=30, interruptible=False)
                 break
-            except DockerDown as error:
+            except docker_cli.DockerDown as error:
                 if time.monotonic() > deadline:
                     self.say(f"Docker does not answer, the container may still run: {error}")
                     break
@@ -922,7 +894,7 @@ class Launcher:
             container = self.docker.find(self.spec.container, interruptible=False) if self.spec.image else None
             if container is not None and container.owned and container.instance == self.spec.instance:
                 self.docker.call("rm", "--force", container.id, timeout=60, interruptible=False)
-        except DockerDown as error:
+        except docker_cli.DockerDown as error:
             self.say(f"cannot remove the container: {error}")
         self.container_id = None
         self.loading = False
@@ -973,7 +945,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         launcher.say("runs anew")
         launcher.publish()
         launcher.let_go()
-        kill_children()
+        docker_cli.kill_children()
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the new program has its own handler
         os.execv(sys.executable, [sys.executable, os.path.abspath(__file__)] + list(sys.argv[1:] if argv is None else argv))  # noqa: S606
 
