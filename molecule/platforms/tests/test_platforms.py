@@ -33,7 +33,8 @@ def _name(host: Any) -> str:
 
 def containers(host: Any) -> dict[str, dict[str, Any]]:
     names = host.check_output("docker ps --format '{{.Names}}'").split()
-    documents: list[dict[str, Any]] = json.loads(host.check_output(f"docker inspect {' '.join(names)}")) if names else []
+    # One that goes between the two commands makes inspect fail, and print the others.
+    documents: list[dict[str, Any]] = json.loads(host.run(f"docker inspect {' '.join(names)}").stdout) if names else []
     return {document["Name"].lstrip("/"): document for document in documents}
 
 
