@@ -1,7 +1,7 @@
 # Copyright (c) 2026, llmops.gpu_inference contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run molecule scenarios, two at once, and end with a table of results and times.
+"""Run molecule scenarios, two at once, and end with a table of results and times, and with what failed.
 
 All scenarios share one engine, one registry and one set of images and models; each has nodes of its own. Most of a run waits for one
 process after the other, so that two of them on two cores take little longer than one. The exit status is 1 when one of them failed.
@@ -10,6 +10,7 @@ process after the other, so that two of them on two cores take little longer tha
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import subprocess
 import sys
@@ -28,6 +29,12 @@ SCENARIOS = sorted(
 CLOSING = re.compile(r"=+ ([^=]*\b(?:passed|failed|errors?)\b[^=]*) in [\d.]+s")
 ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 FRAME = re.compile(r"\s*│\s*")
+LEFT_OF_LINE = re.compile(r"^ *[│┌└][ ─]?", re.MULTILINE)
+# molecule says this of the step that failed; what it printed before is what the step had to say.
+STEP_FAILED = re.compile(r"➜ \w+: Executed: Failed")
+LINES_OF_A_FAILURE = 40
+# molecule wraps what it frames, and pytest cuts the causes off its summary: at 80 columns of nobody's terminal.
+WIDE = {**os.environ, "COLUMNS": "200"}
 
 printing = threading.Lock()
 
@@ -45,8 +52,15 @@ def counts(log: str) -> str:
     return found[-1] if found else ""
 
 
-def test(name: str, *, aloud: bool) -> tuple[bool, str]:
-    """Run `molecule test`; return whether it passed, and its line of the table. Unless aloud, its log is printed when it ends."""
+def what_failed(log: str) -> str:
+    """Return the end of what the failed step printed: the error of a play, or pytest's assertion and its summary."""
+    plain = LEFT_OF_LINE.sub("", ESCAPE.sub("", log)).splitlines()
+    end = next((number for number, line in enumerate(plain) if STEP_FAILED.search(line)), len(plain))
+    return "\n".join(line.rstrip() for line in plain[max(0, end + 1 - LINES_OF_A_FAILURE) : end + 1])
+
+
+def test(name: str, *, aloud: bool) -> tuple[str, str]:
+    """Run `molecule test`; return its line of the table, and what failed. Unless aloud, its log is printed when it ends."""
     show(f"=== scenario {name}")
     began = time.monotonic()
     done = subprocess.run(
@@ -55,6 +69,7 @@ def test(name: str, *, aloud: bool) -> tuple[bool, str]:
         check=False,
         text=True,
         errors="replace",
+        env=WIDE,
         stdin=subprocess.DEVNULL,
         stdout=None if aloud else subprocess.PIPE,
         stderr=None if aloud else subprocess.STDOUT,
@@ -63,7 +78,9 @@ def test(name: str, *, aloud: bool) -> tuple[bool, str]:
     log = done.stdout or ""
     line = f"{name:<20} {'passed' if passed else 'FAILED':<8} {time.monotonic() - began:5.0f} s   {counts(log)}".rstrip()
     show("" if aloud else f"=== log of scenario {name}\n{log}\n=== {line}")
-    return passed, line
+    if passed:
+        return line, ""
+    return line, what_failed(log) if log else "It is said above."
 
 
 def main() -> int:
@@ -79,8 +96,11 @@ def main() -> int:
     wanted = [name for name in SCENARIOS if name in options.scenarios or not options.scenarios]
     with ThreadPoolExecutor(options.jobs) as pool:
         results = list(pool.map(lambda name: test(name, aloud=options.jobs == 1), wanted))
-    print("\n" + "\n".join(line for _passed, line in results))
-    return 0 if all(passed for passed, _line in results) else 1
+    print("\n" + "\n".join(line for line, _failure in results))
+    # Once more at the very end, for a build server that shows only that.
+    failures = [f"\n=== {line}\n{failure}" for line, failure in results if failure]
+    print("\n".join(failures))
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":
