@@ -723,15 +723,20 @@ def test_status_stop_and_start() -> None:
     measured("status.yml, stop.yml, start.yml of one service", status=table.seconds, stop=done.seconds, start=begun.seconds)
 
 
-def test_start_starts_the_gateway_without_an_engine_that_cannot() -> None:
-    sh("systemctl stop litellm@gateway.service vllm@rerank.service && systemctl mask --runtime vllm@rerank.service")
+def test_start_tells_why_an_engine_does_not_start_and_starts_the_gateway() -> None:
+    sh("systemctl stop litellm@gateway.service vllm@rerank.service vllm@embedding.service")
+    sh("systemctl mask --runtime vllm@embedding.service")
+    sh("systemd-run --quiet --unit=played-other python3 -m http.server --bind 127.0.0.1 8091")
     try:
         begun = run(playbook(name="start.yml"))
         assert begun.rc != 0, begun.output
-        assert "vllm@rerank.service is masked" in begun.output, begun.output
-        assert are_ready(*(unit for unit in UNITS if "rerank" not in unit))
+        assert "vllm@embedding.service is masked" in begun.output, begun.output
+        assert "vllm@rerank.service: port_in_use (" in begun.output, begun.output
+        assert "Remedy:" in begun.output
+        assert are_ready("vllm@chat-a.service", "vllm@chat-b.service", "litellm@gateway.service")
+        measured("start.yml with two engines that cannot start", play=begun.seconds)
     finally:
-        sh("systemctl unmask --runtime vllm@rerank.service")
+        sh("systemctl stop played-other; systemctl unmask --runtime vllm@embedding.service")
     begun = run(playbook(name="start.yml"))
     assert begun.rc == 0, begun.output
     assert are_ready(*UNITS)
