@@ -311,10 +311,6 @@ class Launcher:
                 )
             except ValueError:
                 self.diagnosis = None
-        delay = rules.Backoff().delay(self.failures)
-        if delay:
-            self.update(progress.STARTING, None, f"waits {delay:.0f} s before attempt {self.failures + 1}", force=True)
-            self.pause(delay)
 
     def take_own_lock(self) -> None:
         """One launcher for each instance. A neighbour takes it for a moment to remove a container that nobody looks after."""
@@ -341,6 +337,11 @@ class Launcher:
     # -- starting
 
     def start(self) -> None:
+        # Not before a container is adopted: until this launcher speaks of it, neighbours take a serving one for nobody's.
+        delay = rules.Backoff().delay(self.failures)
+        if delay:
+            self.update(progress.STARTING, None, f"waits {delay:.0f} s before attempt {self.failures + 1}", force=True)
+            self.pause(delay)
         self.update(progress.STARTING, force=True)
         self.pull_image()
         self.download()

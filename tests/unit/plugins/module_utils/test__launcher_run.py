@@ -24,7 +24,7 @@ from support.played_server import Play, Server
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _launcher as launcher
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import Cause
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import LABEL, OWNER, FileLock, Paths, write_atomically
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import LABEL, OWNER, FileLock, Paths, is_locked, write_atomically
 
 pytestmark = pytest.mark.slow
 KEY = "key-0123456789-engine"
@@ -278,6 +278,26 @@ def test_a_killed_launcher_leaves_a_container_that_the_next_adopts(node: Node, e
     node.docker.end("vllm-chat", 1)
     assert node.ends() == launcher.EXIT_FAILED
     assert node.state()["failures"] == 1
+
+
+def test_a_container_is_adopted_without_the_pause_after_failures(node: Node, engine: Server) -> None:
+    """Meanwhile a neighbour that waits for the GPU would take the container for nobody's, and remove it."""
+    write_atomically(node.paths.history("vllm", "chat"), json.dumps({"failures": 5}))
+    node.docker.write(container())
+    node.instance(engine.base_url)
+    node.start()
+    node.until("ready")  # within less than the 80 s that a new start would wait
+    assert node.stop() == launcher.EXIT_STOPPED
+
+
+def test_a_start_after_failures_waits_first_and_can_be_stopped(node: Node) -> None:
+    write_atomically(node.paths.history("vllm", "chat"), json.dumps({"failures": 5}))
+    node.instance(None)
+    node.start()
+    assert node.until("starting")["detail"] == "waits 80 s before attempt 6"
+    assert is_locked(node.paths.instance_lock("vllm", "chat")), "a neighbour would think that nobody is there"
+    assert node.stop() == launcher.EXIT_STOPPED
+    assert not any(call.startswith("create") for call in node.calls())
 
 
 def test_an_outdated_container_is_replaced_and_one_that_vanishes_is_a_failure(node: Node, engine: Server) -> None:
