@@ -38,6 +38,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import 
     container_name,
     holder_of,
     is_ours,
+    program_hash,
     read_json,
     unit_name,
 )
@@ -270,10 +271,6 @@ class Unit:
     sub: str = "dead"
 
     @property
-    def present(self) -> bool:
-        return self.load == "loaded"
-
-    @property
     def up(self) -> bool:
         return self.active in ("active", "activating", "reloading", "deactivating")
 
@@ -352,23 +349,28 @@ class Decision:
     reason: str
 
 
-def decide(wanted: Wanted, unit: Unit, container: Container | None, state: Mapping[str, t.Any] | None) -> Decision:
+def decide(wanted: Wanted, unit: Unit, container: Container | None, state: Mapping[str, t.Any] | None, outdated: bool = False) -> Decision:
     """What an instance needs. The container's label decides.
 
     While there is no container yet, what the launcher has read counts: its state file says so or, before it has written one,
-    the service.json that it is about to read.
+    the service.json that it is about to read. C(outdated): the launcher runs another program than the one that is installed.
     """
     right = container is not None and container.running and container.config_hash == wanted.config_hash
     known = (state or {}).get("config_hash") == wanted.config_hash
     steered = (state or {}).get("spec_hash") in (wanted.spec_hash, None, "")
     if unit.active in ("active", "reloading"):
         if right:
-            return Decision(KEEP, "runs as wanted") if steered else Decision(RELOAD, "settings of the launcher differ")
+            if not steered:
+                return Decision(RELOAD, "settings of the launcher differ")
+            return Decision(RELOAD, "the launcher was upgraded") if outdated else Decision(KEEP, "runs as wanted")
         if container is None or not container.running:
             return Decision(RESTART, "the unit is active, but its container does not run")
         return Decision(RESTART, "the running container has another configuration")
     if unit.active == "activating":
         if (right or container is None or not container.running) and known and steered:
+            # One that is loading takes the new program over when it is ready; one that waits for its next try has no process.
+            if outdated and unit.sub == "start":
+                return Decision(RELOAD, "the launcher was upgraded")
             return Decision(KEEP, "is starting")
         return Decision(RESTART, "is starting with another configuration")
     if unit.active == "deactivating":
@@ -609,9 +611,7 @@ class Reconciler:
                 )
         strays = self._strays(wanted, containers) if self.settings.purge else []
         units = self._units([item.unit for item in wanted] + [stray.unit for stray in strays])
-        decisions = {
-            item.instance: decide(item, units[item.unit], containers.get(item.container), self._launcher_knows(item)) for item in wanted
-        }
+        decisions = self._decisions(wanted, units, containers)
         if not self.settings.check_mode:
             self._check_host([item for item in wanted if decisions[item.instance].action != KEEP], units)
 
@@ -664,6 +664,18 @@ class Reconciler:
             self._carry_out(wanted, folders, units, actions, strays, containers, report)
         return report
 
+    def _decisions(self, wanted: Sequence[Wanted], units: Mapping[str, Unit], containers: Mapping[str, Container]) -> dict[str, Decision]:
+        programs: dict[str, str] = {}
+        decisions = {}
+        for item in wanted:
+            state = self._launcher_knows(item)
+            folder = str((state or {}).get("program_dir") or "")
+            if folder and folder not in programs:
+                programs[folder] = program_hash(Path(folder))
+            outdated = bool(folder) and (state or {}).get("program_hash") != programs[folder]
+            decisions[item.instance] = decide(item, units[item.unit], containers.get(item.container), state, outdated)
+        return decisions
+
     # -- looking
 
     def _launcher_knows(self, item: Wanted) -> dict[str, t.Any] | None:
@@ -713,9 +725,21 @@ class Reconciler:
         return list(strays.values())
 
     def _check_host(self, needed: Sequence[Wanted], units: Mapping[str, Unit]) -> None:
-        missing = sorted({f"{item.kind}@.service" for item in needed if not units[item.unit].present})
+        problems = [
+            f"{item.unit} is masked. 'systemctl unmask {item.unit}' lets it start; for a service that is not to run, say enabled: false"
+            for item in needed
+            if units[item.unit].load == "masked"
+        ]
+        problems += [
+            f"systemd cannot use {item.unit} ({units[item.unit].load}); 'systemctl status {item.unit}' says why"
+            for item in needed
+            if units[item.unit].load not in ("loaded", "masked", "not-found")
+        ]
+        missing = sorted({f"{item.kind}@.service" for item in needed if units[item.unit].load == "not-found"})
         if missing:
-            raise UnitsError(f"the template units are not installed: {', '.join(missing)}. The role of that kind installs it.")
+            problems.append(f"the template units are not installed: {', '.join(missing)}. The role of that kind installs it")
+        if problems:
+            raise UnitsError("; ".join(problems) + ".")
 
     # -- doing
 

@@ -200,7 +200,7 @@ class Verdict:
 
 def unit_is_ready(view: UnitView) -> bool:
     """systemd calls it active, and the launcher's own word, if there is one, comes from the process that runs."""
-    if not view.found or view.active_state != "active":
+    if view.active_state != "active":
         return False
     return view.state is None or (view.own_state is not None and view.own_state.phase == "ready")
 
@@ -247,8 +247,10 @@ def at_work(view: UnitView) -> bool:
 
 def judge_unit(view: UnitView, baseline: Baseline, wall_began: float) -> Verdict | None:
     """Whether the unit can still become ready by itself."""
-    if not view.found:
-        return Verdict(diagnosis(Cause.UNIT_FAILED, f"unit {view.unit}: does not exist on this host"), SETTLE)
+    if view.load_state != "loaded" and view.active_state in ("inactive", "failed"):
+        words = {"not-found": "does not exist on this host", "masked": f"is masked; 'systemctl unmask {view.unit}' lets it start"}
+        told = words.get(view.load_state, f"systemd cannot use it ({view.load_state})")
+        return Verdict(diagnosis(Cause.UNIT_FAILED, f"unit {view.unit}: {told}"), SETTLE)
     state = view.own_state
     if state is not None and state.phase == "failed":
         if state.since >= wall_began or view.main_pid != 0:

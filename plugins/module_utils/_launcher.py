@@ -41,6 +41,7 @@ try:
         SERVICE_FILE,
         FileLock,
         Paths,
+        program_hash,
         read_json,
         write_atomically,
     )
@@ -51,7 +52,7 @@ except ImportError:  # on the node the files lie side by side
     import _progress as progress  # type: ignore[import-not-found,no-redef]
     from _causes import REMEDIES, Cause, Diagnosis, classify_log, redact  # type: ignore[import-not-found,no-redef]
     from _instance_spec import Spec, SpecError, parse_env, parse_spec  # type: ignore[import-not-found,no-redef]
-    from _node import ENV_FILE, SERVICE_FILE, FileLock, Paths, read_json, write_atomically  # type: ignore[import-not-found,no-redef]
+    from _node import ENV_FILE, SERVICE_FILE, FileLock, Paths, program_hash, read_json, write_atomically  # type: ignore[import-not-found,no-redef]
     from _probe import Endpoint, Observation, probe  # type: ignore[import-not-found,no-redef]
 
 EXIT_STOPPED = 0
@@ -158,6 +159,8 @@ class Launcher:
         self.log_position = ""
         self._status = ""
         self._written = 0.0
+        self.program_dir = Path(__file__).resolve().parent
+        self.program_hash = program_hash(self.program_dir)
         previous = read_json(paths.state(kind, name)) or {}
         self.previous = previous
         self.started = time.time()
@@ -216,6 +219,8 @@ class Launcher:
             "failures": self.failures,
             "config_hash": self.spec.config_hash,
             "spec_hash": self.spec.spec_hash,
+            "program_dir": str(self.program_dir),
+            "program_hash": self.program_hash,
             "image": self.spec.image,
             "container_id": self.container_id,
             "loading": self.loading,

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import re
@@ -145,6 +146,17 @@ def write_atomically(path: Path, text: str, mode: int = 0o644) -> None:
         os.fchmod(handle.fileno(), mode)
         handle.write(text)
     os.replace(temporary, path)
+
+
+def program_hash(folder: Path) -> str:
+    """Of the launcher's program files in this folder; empty where they cannot be read."""
+    digest = hashlib.sha256()
+    try:
+        for file in sorted(folder.glob("_*.py")):
+            digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    except OSError:
+        return ""
+    return digest.hexdigest()
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

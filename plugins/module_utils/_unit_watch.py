@@ -53,7 +53,7 @@ class Run:
 @dataclass(frozen=True)
 class UnitView:
     unit: str
-    found: bool = True
+    load_state: str = "loaded"
     active_state: str = "inactive"
     sub_state: str = "dead"
     result: str = "success"
@@ -115,7 +115,7 @@ def parse_show(units: t.Sequence[str], text: str) -> dict[str, UnitView]:
         block = blocks[number] if number < len(blocks) else {}
         views[unit] = UnitView(
             unit=unit,
-            found=block.get("LoadState", "not-found") not in ("not-found", "bad-setting", "error", "masked"),
+            load_state=block.get("LoadState", "not-found"),
             active_state=block.get("ActiveState", "inactive"),
             sub_state=block.get("SubState", "dead"),
             result=block.get("Result", "success"),

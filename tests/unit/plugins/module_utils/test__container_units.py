@@ -7,6 +7,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import typing as t
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._container_un
     UnitsError,
     Wanted,
 )
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import OWNER, FileLock, Paths
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import OWNER, FileLock, Paths, program_hash
 
 SECRET = "sk-a-canary-that-must-not-be-seen"
 
@@ -159,6 +160,20 @@ def test_decide(active: str, container: Container | None, state: dict[str, str] 
     assert units.decide(WANTED, Unit("loaded", active), container, state).action == action
 
 
+@pytest.mark.parametrize(
+    ("active", "sub", "container", "action"),
+    [
+        ("active", "running", RIGHT, units.RELOAD),
+        ("active", "running", OLD, units.RESTART),
+        ("activating", "start", RIGHT, units.RELOAD),  # it loads, and takes the program over when ready
+        ("activating", "auto-restart", None, units.KEEP),  # there is no process that could
+        ("inactive", "dead", None, units.START),
+    ],
+)
+def test_an_upgraded_launcher_is_taken_over(active: str, sub: str, container: Container | None, action: str) -> None:
+    assert units.decide(WANTED, Unit("loaded", active, sub), container, KNOWS, outdated=True).action == action
+
+
 def test_ps_and_show_are_read() -> None:
     text = f"vllm-chat\trunning\t{OWNER}\tvllm/chat\tabc\nother\texited\t\t\t\n"
     assert units.parse_ps(text) == {
@@ -181,6 +196,7 @@ class Host:
     images: set[str] = field(default_factory=lambda: {"vllm/vllm-openai:v0.32.0"})
     calls: list[list[str]] = field(default_factory=list)
     missing: bool = False
+    load: str = "loaded"
     checks: dict[str, Ran] = field(default_factory=dict)  # by what they read
     read: list[str] = field(default_factory=list)
 
@@ -200,7 +216,9 @@ class Host:
             return Ran(1, "", "manifest unknown")
         if argv[:2] == ["systemctl", "show"]:
             names = argv[argv.index("--") + 1 :]
-            return Ran(0, "\n\n".join(f"LoadState=loaded\nActiveState={self.active.get(n, 'inactive')}\nSubState=x" for n in names) + "\n")
+            return Ran(
+                0, "\n\n".join(f"LoadState={self.load}\nActiveState={self.active.get(n, 'inactive')}\nSubState=x" for n in names) + "\n"
+            )
         if argv[:2] == ["systemctl", "stop"]:
             for name in argv[argv.index("--") + 1 :]:
                 self.active[name] = "inactive"
@@ -287,6 +305,48 @@ def test_new_settings_of_the_launcher_do_not_touch_the_container(tmp_path: Path,
     report = reconcile(tmp_path, host, [instance(watchdog=60.0)])
     assert report.reloaded == ["vllm/chat"]
     assert host.effects == [["systemctl", "kill", "--kill-who=main", "--signal=SIGHUP", "--", "vllm@chat.service"]]
+
+
+def test_a_missed_upgrade_of_the_launcher_is_made_up_for(tmp_path: Path, host: Host) -> None:
+    """Its program is compared with what is installed, so a run that was cut short after the installation leaves nothing behind."""
+    reconcile(tmp_path, host, [instance()])
+    wanted = units.want(instance())
+    host.serve(wanted)
+    program = tmp_path / "program"
+    program.mkdir()
+    (program / "_launcher.py").write_text("old")
+    (program / "notes.txt").write_text("not of the program")
+
+    def running() -> None:
+        known = {"config_hash": wanted.config_hash, "spec_hash": wanted.spec_hash, "program_dir": str(program)}
+        state = tmp_path / "run/state/vllm@chat.json"
+        state.parent.mkdir(parents=True, exist_ok=True)
+        state.write_text(json.dumps({**known, "program_hash": program_hash(program)}))
+
+    running()
+    assert not reconcile(tmp_path, host, [instance()]).changed
+    (program / "_launcher.py").write_text("new")
+    host.calls.clear()
+    assert reconcile(tmp_path, host, [instance()]).reloaded == ["vllm/chat"]
+    assert host.effects == [["systemctl", "kill", "--kill-who=main", "--signal=SIGHUP", "--", "vllm@chat.service"]]
+    running()
+    assert not reconcile(tmp_path, host, [instance()]).changed
+
+
+@pytest.mark.parametrize(
+    ("load", "message"),
+    [
+        ("masked", "vllm@chat.service is masked. 'systemctl unmask vllm@chat.service' lets it start"),
+        ("bad-setting", "systemd cannot use vllm@chat.service (bad-setting)"),
+        ("not-found", "the template units are not installed: vllm@.service"),
+    ],
+)
+def test_a_unit_that_systemd_cannot_start_is_told_before_anything_changes(tmp_path: Path, host: Host, load: str, message: str) -> None:
+    host.load = load
+    with pytest.raises(UnitsError, match=re.escape(message)):
+        reconcile(tmp_path, host, [instance()])
+    assert host.effects == []
+    assert not (tmp_path / "instances").exists()
 
 
 def test_a_killed_run_is_repaired(tmp_path: Path, host: Host) -> None:

@@ -281,7 +281,8 @@ def test_readiness_is_asked_for_as_soon_as_the_unit_is_active() -> None:
             "unit_failed",
             4.1 + GATHER,
         ),
-        ([(0, UnitView(UNIT, found=False))], "unit_failed", SETTLE + GATHER + 0.2),
+        ([(0, UnitView(UNIT, load_state="not-found"))], "unit_failed", SETTLE + GATHER + 0.2),
+        ([(0, UnitView(UNIT, load_state="masked"))], "unit_failed", SETTLE + GATHER + 0.2),
     ],
 )
 def test_a_failed_unit_ends_the_wait_at_once(views: list[tuple[float, UnitView]], cause: str, latest: float) -> None:

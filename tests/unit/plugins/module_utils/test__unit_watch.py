@@ -66,13 +66,13 @@ STATE = {
 def test_the_blocks_of_systemctl_show_keep_their_order() -> None:
     views = parse_show(["vllm@chat.service", "vllm@none.service"], SHOW)
     chat, none = views["vllm@chat.service"], views["vllm@none.service"]
-    assert (chat.found, chat.active_state, chat.sub_state, chat.result) == (True, "activating", "auto-restart", "exit-code")
+    assert (chat.load_state, chat.active_state, chat.sub_state, chat.result) == ("loaded", "activating", "auto-restart", "exit-code")
     assert (chat.restarts, chat.exit_status, chat.job, chat.kind) == (3, 2, False, "vllm")
-    assert (none.found, none.job) == (False, True)
+    assert (none.load_state, none.job) == ("not-found", True)
 
 
 def test_a_unit_without_a_block_is_not_found() -> None:
-    assert not parse_show(["a.service"], "")["a.service"].found
+    assert parse_show(["a.service"], "")["a.service"].load_state == "not-found"
 
 
 def test_the_launchers_state_is_read() -> None:
