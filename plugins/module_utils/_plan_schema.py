@@ -253,7 +253,7 @@ def parse_settings(raw: Any, report: Report) -> Settings:
         gpu_access=fields.choice("inference_gpu_access", ("runtime", "cdi"), defaults.gpu_access),
         gpu_reserve=_reserve(fields),
         data_dir=fields.text(
-            "inference_data_dir", defaults.data_dir, pattern=r"/[^\x00-\x1f:]*", expected="an absolute path without a colon"
+            "inference_data_dir", defaults.data_dir, pattern=r"/[^\x00-\x1f:/][^\x00-\x1f:]*", expected="an absolute path without a colon"
         ),
         allow_floating_tags=fields.boolean("inference_allow_floating_tags", False),
         images=_images(fields),
