@@ -13,7 +13,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan import Finding, PlanError, build_plan
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._client_render import plan_findings
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._client_render import entry_findings, plan_findings
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._inventory import (
     collect_inventory,
     read_known_hardware,
@@ -45,7 +45,13 @@ class ActionModule(ActionBase):
         try:
             plan = build_plan(inventory)
         except PlanError as error:
-            raise AnsibleActionFail(str(PlanError([*unreadable, *error.findings]))) from None
+            clients = {
+                name: host["vars"].get("inference_clients_config")
+                for name, host in inventory["hosts"].items()
+                if "inference_clients" in host["groups"]
+            }
+            unusable = [Finding(variable, None, message) for variable, message in entry_findings(clients)]
+            raise AnsibleActionFail(str(PlanError([*unreadable, *error.findings, *unusable]))) from None
         # Here and not in the plan itself: what client programs read is the business of the controller's plugins.
         unusable = [Finding(variable, None, message) for variable, message in plan_findings(plan)]
         if unreadable or unusable:

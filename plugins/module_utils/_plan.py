@@ -116,6 +116,7 @@ def _read_shared(hosts: Mapping[str, Host], raw: Mapping[str, Any], report: Repo
     any_gateway = any(host.is_gateway for host in hosts.values())
     aliases: dict[str, str] = {}
     gateways: list[tuple[str, Gateway]] = []
+    elsewhere: list[tuple[str, Gateway]] = []
     for name, host in hosts.items():
         variables = raw[name].get("vars") or {}
         if variables.get("inference_external_endpoints") is not None:
@@ -140,8 +141,7 @@ def _read_shared(hosts: Mapping[str, Host], raw: Mapping[str, Any], report: Repo
                     )
         if variables.get("inference_gateway") is not None:
             parsed = gateway_reader.read(name, variables["inference_gateway"])
-            if host.is_gateway:
-                gateways.append((name, parsed))
+            (gateways if host.is_gateway else elsewhere).append((name, parsed))
     for name, external in others:
         if externals.get(external.name) != external:
             report.add(
@@ -158,6 +158,15 @@ def _read_shared(hosts: Mapping[str, Host], raw: Mapping[str, Any], report: Repo
                 f"differs from that of {gateways[0][0]}; several gateways serve the same, define it once for the group",
                 [name],
             )
+    effective = gateways[0][1] if gateways else Gateway()
+    for name, parsed in elsewhere:
+        if any_gateway and parsed != effective:
+            report.add(
+                "inference_gateway",
+                None,
+                "is not what the gateways have, and only theirs counts; define it for them too, or for all",
+                [name],
+            )
     for reader in (external_reader, alias_reader, gateway_reader):
         reader.finish(report)
     variables_by: dict[str, str] = {}
@@ -166,7 +175,7 @@ def _read_shared(hosts: Mapping[str, Host], raw: Mapping[str, Any], report: Repo
         other = variables_by.setdefault(variable, external.name)
         if other != external.name:
             report.add(f"{external.path}.name", external.name, f"gives the same variable {variable} as {other}; rename one of them")
-    return list(externals.values()), aliases, gateways[0][1] if gateways else Gateway()
+    return list(externals.values()), aliases, effective
 
 
 def _client_entries(host: Host, variables: Mapping[str, Any], gateway: Gateway, report: Report) -> list[Any]:

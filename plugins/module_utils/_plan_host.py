@@ -448,6 +448,8 @@ class HostPlan:
             culprit = tasks[owner.index(position)]
             size = culprit.service.memory
             remedy = "Give less memory, use another GPU or host, or lower inference_gpu_reserve"
+            if tasks[owner.index(position)].device == "cpu" and not (hardware is not None and hardware.unified):
+                remedy = "Give less memory, or use another host"  # the reserve of main memory is fixed
             self._judge(f"{culprit.service.path}.memory", size.text if size else None, f"{problem}. {remedy}")
         return [ledger.grants[target] for target in owner]
 
@@ -460,7 +462,7 @@ class HostPlan:
         return "jetson" if self.platform == "jetson" else self.host.settings.gpu_access
 
     def _drop_page_cache(self, service: Service) -> bool:
-        if service.drop_page_cache and not (self.hardware is not None and self.hardware.unified):
+        if service.drop_page_cache and self.hardware is not None and not self.hardware.unified:
             self.report.warn(f"{service.path}.drop_page_cache has no use: CPU and GPU do not share the memory", [self.host.name])
             return False
         return bool(service.drop_page_cache)

@@ -470,6 +470,23 @@ def render_client_files(
     return rendered
 
 
+def entry_findings(hosts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Variable and message of what is wrong with the client files of these hosts however the plan comes out."""
+    found: list[tuple[str, str]] = []
+    for host, entries in hosts.items():
+        findings: list[str] = []
+        for number, raw in enumerate(entries if isinstance(entries, (list, tuple)) else ()):
+            if isinstance(raw, Mapping):
+                _read_entry(raw, f"inference_clients_config[{number}]", findings)
+        found += _of_host(host, findings)
+    return found
+
+
+def _of_host(host: str, findings: Sequence[str]) -> list[tuple[str, str]]:
+    parts = [finding.partition(": ") for finding in findings]
+    return [(f"{variable} (host {host})", message) for variable, _separator, message in parts]
+
+
 def plan_findings(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Variable and message of every mistake in the client files of a plan; keys and dimensions are made up for that."""
     gateway = plan.get("gateway")
@@ -495,9 +512,7 @@ def plan_findings(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
                 taken[gateway["port"]] = "the gateway"
             container_units(entries, rendered, "image", "inference_clients_config", taken)
         except ClientRenderError as error:
-            for finding in error.findings:
-                variable, _separator, message = finding.partition(": ")
-                found.append((f"{variable} (host {host})", message))
+            found += _of_host(host, error.findings)
     return found
 
 

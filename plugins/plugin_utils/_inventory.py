@@ -24,9 +24,6 @@ SECRETS = frozenset(
     {
         "inference_master_key",
         "inference_engine_key",
-        "inference_engine_keys",
-        "inference_client_keys",
-        "inference_external_keys",
         "inference_huggingface_token",
     }
 )

@@ -560,6 +560,8 @@ MISTAKES: list[Any] = [
     (one(service(), inference_images={"litellm": "x:main"}), "inference_images.litellm", "inference_allow_floating_tags"),
     (one(service(), inference_dns=["dns.example"]), "inference_dns[0]", "IP address"),
     (one(service(), inference_data_dir="data"), "inference_data_dir", "absolute path"),
+    (one(service(), inference_data_dir="/"), "inference_data_dir", "absolute path"),
+    (one(service(), inference_engine_keys={}), "inference_engine_keys (host node1)", "Did you mean 'inference_engine_key'?"),
     (one(service(), inference_hardware={"platfrom": "dgpu"}), "inference_hardware.platfrom (host node1)", "Did you mean 'platform'?"),
     (one(service(), inference_hardware={"gpus": [{"memory": "32 GB"}]}), "inference_hardware.gpus[0].memory (host node1)", "32GiB"),
     # the platform
@@ -749,6 +751,8 @@ OTHER_LAB = {**LAB, "base_url": "http://other"}
         ({}, {"inference_external_endpoints": [LAB]}, ("inference_nodes",), "define it for them too"),
         ({"inference_model_aliases": {"A": "chat"}}, {"inference_model_aliases": {"A": "embedding"}}, (), "on another host"),
         ({"inference_gateway": {"port": 8400}}, {"inference_gateway": {"port": 8401}}, ("gateways",), "differs from that of node1"),
+        ({}, {"inference_gateway": {"port": 9000}}, ("inference_nodes",), "only theirs counts"),
+        ({"inference_gateway": {"port": 8400}}, {"inference_gateway": {"port": 9000}}, ("inference_nodes",), "only theirs counts"),
         ({"inference_external_endpoints": [LAB, LAB]}, {}, (), "is given twice"),
         ({"inference_external_endpoints": [{**LAB, "name": "a-b"}, {**LAB, "name": "a.b"}]}, {}, (), "EXTERNAL_KEY_A_B"),
         ({"inference_external_endpoints": [{**LAB, "models": ["big", "big"]}]}, {}, (), "is listed twice"),
@@ -844,6 +848,16 @@ def test_page_cache_is_dropped_only_where_memory_is_shared() -> None:
     plan = build_plan(one(service(drop_page_cache=True)))
     assert instance(plan, "chat")["drop_page_cache"] is False
     assert any("has no use" in warning for warning in plan["warnings"])
+    # Of a host that nobody has seen yet it is taken as it is given.
+    unseen = host(**variables(service(drop_page_cache=True), inference_platform_expected="dgpu"))
+    plan = build_plan(inventory(in_play=[], node1=unseen))
+    assert instance(plan, "chat")["drop_page_cache"] is True
+    assert not any("has no use" in warning for warning in plan["warnings"])
+
+
+def test_the_remedy_for_too_little_main_memory_names_no_reserve_of_gpus() -> None:
+    (line,) = findings(one(service(memory="60GiB", device="cpu"), inference_gpu_reserve=0))
+    assert line.endswith("Give less memory, or use another host")
 
 
 @pytest.mark.parametrize("setting", [{"shm_size": "16g"}, {"kv_cache_memory": "1GiB"}, {"drop_page_cache": True}])

@@ -18,6 +18,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._clients impo
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._client_render import (
     ClientRenderError,
     container_units,
+    entry_findings,
     files_to_write,
     gateway_endpoints,
     models_to_measure,
@@ -441,6 +442,18 @@ def test_a_plan_is_checked_before_there_are_keys_or_measurements(entries: list[d
     gateway = {"client_names": ["k"], "url": "http://192.0.2.10:8400", "models": models, "hosts": ["node"], "port": 8400}
     assert plan_findings({"gateway": gateway, "table": [], "clients": {"node": entries}}) == expected
     assert plan_findings({"gateway": None, "table": [], "clients": {"node": entries}}) == []
+
+
+def test_entries_are_checked_where_there_is_no_plan() -> None:
+    """For the message that has every mistake; what depends on models and keys comes when there is a plan."""
+    entries = [{"type": "opneai", "path": "/a"}, {**CRAWL4AI, "model": "not served", "container": {"prot": 1}}, "no mapping"]
+    assert entry_findings({"node": entries, "other": None}) == [
+        (
+            "inference_clients_config[0].type (host node)",
+            "'opneai' is not a known client program; known: chat_studio, crawl4ai, litellm_sdk, metis, openai",
+        ),
+        ("inference_clients_config[1].container.prot (host node)", "unknown key. Did you mean 'port'?"),
+    ]
 
 
 @pytest.mark.parametrize(
