@@ -33,7 +33,6 @@ class ActionModule(ActionBase):
                 "master_key": {"type": "str", "no_log": True},
                 "client_keys": {"type": "dict", "default": {}, "no_log": True},
                 "external_keys": {"type": "dict", "default": {}, "no_log": True},
-                "huggingface_token": {"type": "str", "no_log": True},
                 "redis_password": {"type": "str", "no_log": True},
                 "gateway": {"type": "bool", "default": True},
             }
@@ -65,7 +64,6 @@ class ActionModule(ActionBase):
             },
             # Somebody else's servers have somebody else's keys: never generated, never judged.
             "external_keys": {name: str(value) for name, value in args["external_keys"].items() if given_text(value)},
-            "huggingface_token": given_text(args["huggingface_token"]),
             "redis_password": given_text(args["redis_password"]),
         }
         if problems:

@@ -510,6 +510,12 @@ def poll(
             return wait.polled(now, False)
 
 
+STILL_BUSY_REMEDY = (
+    "The unit goes on by itself: run the play again to wait on, or raise the time to wait (engines_ready_timeout in site.yml). "
+    "Images and models come beforehand with playbooks/prefetch.yml."
+)
+
+
 def _last_word(one: _Watched, waited: float) -> Diagnosis:
     """The time is up: the last thing that was seen."""
     seen = one.observation
@@ -522,7 +528,7 @@ def _last_word(one: _Watched, waited: float) -> Diagnosis:
         state = one.view.own_state
         if state is not None and state.cause:
             return _of_state(one.view, state, f"still {progress_text(one.view, seen)} after {duration(waited)}")
-        return diagnosis(Cause.TIMEOUT, told + (f"; last: {came}" if came else ""))
+        return diagnosis(Cause.TIMEOUT, told + (f"; last: {came}" if came else ""), remedy=STILL_BUSY_REMEDY)
     if seen is None:
         return diagnosis(Cause.TIMEOUT, f"GET {one.target.endpoint.base_url}: no answer within {duration(waited)}")
     if seen.ok:

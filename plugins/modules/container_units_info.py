@@ -12,7 +12,7 @@ version_added: 0.1.0
 description:
   - Lists every instance that M(llmops.gpu_inference.container_units) keeps on this node, with what systemd, Docker, the
     launcher and C(nvidia-smi) know of it. Each of them is asked once, whatever the number of instances.
-  - Works without Docker and without a GPU; what can't be known is null.
+  - Works without Docker and without a GPU; what can't be known is null. So is what Docker or the driver don't tell within 30 seconds.
 extends_documentation_fragment:
   - llmops.gpu_inference._attributes
 attributes:
@@ -84,6 +84,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _unit_status as status
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import SERVICE_FILE, Paths, is_ours, read_json
 
+LONGEST_ANSWER = 30  # seconds
+
 
 def main() -> None:
     module = AnsibleModule(argument_spec={"names": {"type": "list", "elements": "str", "default": []}}, supports_check_mode=True)
@@ -96,13 +98,16 @@ def main() -> None:
             kind, name = file.parent.parent.name, file.parent.name
             services[f"{kind}@{name}.service"] = document or {}
             states[f"{kind}@{name}.service"] = read_json(paths.state(kind, name)) or {}
+    timeout = module.get_bin_path("timeout")
     instances = [(unit.partition("@")[0], unit.partition("@")[2].removesuffix(".service")) for unit in services]
 
     def ask(*argv: str) -> str:
         program = module.get_bin_path(argv[0])
         if not program or not instances:
             return ""
-        _rc, out, _err = module.run_command([program, *argv[1:]])
+        # A driver or a Docker daemon in trouble can keep its client waiting for ever.
+        patience = [timeout, "--kill-after=5", str(LONGEST_ANSWER)] if timeout else []
+        _rc, out, _err = module.run_command([*patience, program, *argv[1:]])
         return str(out)
 
     def look(*argv: str, at: Collection[str]) -> str:

@@ -50,9 +50,6 @@ options:
     description: Keys of servers that are not ours, by name. Never generated.
     type: dict
     default: {}
-  huggingface_token:
-    description: Token for gated models of the Hugging Face hub.
-    type: str
   redis_password:
     description: Password of the Redis that gateways share. Never generated.
     type: str
@@ -100,10 +97,6 @@ ansible_facts:
         external_keys:
           description: Keys of servers that are not ours by name.
           type: dict
-          returned: success
-        huggingface_token:
-          description: Token of the Hugging Face hub, or null.
-          type: str
           returned: success
         redis_password:
           description: Password of the Redis that gateways share, or null.

@@ -39,7 +39,7 @@ def engine_units(tmp_path: Path, **own: Any) -> list[dict[str, Any]]:
     playbook.write_text(
         yaml.safe_dump([{**play, "vars_files": files, "hosts": "localhost", "connection": "local", "tasks": [*imports, shown]}])
     )
-    secrets = {"engine_keys": {"localhost": "k" * 20}, "huggingface_token": None}
+    secrets = {"engine_keys": {"localhost": "k" * 20}}
     inventory_file = tmp_path / "inventory.yml"
     inventory_file.write_text(
         yaml.safe_dump({"all": {"hosts": {"localhost": {"ansible_python_interpreter": sys.executable, "inference_plan": plan, **own}}}})
@@ -70,6 +70,13 @@ def test_units_of_engines_follow_the_variables_of_their_roles(tmp_path: Path) ->
     assert (vllm["watchdog"], ollama["watchdog"]) == (30, 40)
     assert "/srv/big/huggingface:/root/.cache/huggingface" in " ".join(vllm["docker_arguments"])
     assert "/var/lib/gpu-inference" not in json.dumps([vllm, ollama])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("given", [{}, {"inference_huggingface_token": ""}, {"inference_huggingface_token": "hf_of_this_host"}])
+def test_the_token_of_the_hub_is_the_hosts_own(tmp_path: Path, given: dict[str, str]) -> None:
+    vllm, _ollama = engine_units(tmp_path, **given)
+    assert vllm["secret_environment"].get("HF_TOKEN") == (given.get("inference_huggingface_token") or None)
 
 
 @pytest.mark.slow
