@@ -10,6 +10,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 BED := $(BIN)/python tests/testbed/bed.py
+PIP_INSTALL := $(BIN)/pip install --quiet --quiet --disable-pip-version-check --timeout 60 --retries 10
 # The newest Python that the pinned tools run on.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && { echo $$p; break; }; done)
@@ -33,12 +34,12 @@ $(VENV)/.python:
 
 $(VENV)/.run: $(VENV)/.python requirements.txt
 	@echo "Installing Ansible into $(VENV) (a minute)"
-	@$(BIN)/pip install --quiet --quiet --disable-pip-version-check -r requirements.txt
+	@$(PIP_INSTALL) -r requirements.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run requirements-dev.txt
 	@echo "Installing the tools for tests into $(VENV) (a minute)"
-	@$(BIN)/pip install --quiet --quiet --disable-pip-version-check -r requirements-dev.txt
+	@$(PIP_INSTALL) -r requirements-dev.txt
 	@touch $@
 
 env: $(VENV)/.run ## A virtual environment with Ansible

@@ -63,7 +63,7 @@ def chat(headers: dict[str, str], model: str = "chat", *, url: str = URL) -> req
 
 
 def embed(headers: dict[str, str], *texts: str, url: str = URL) -> requests.Response:
-    return requests.post(f"{url}/v1/embeddings", headers=headers, json={"model": "embedding", "input": list(texts)}, timeout=60)
+    return requests.post(f"{url}/v1/embeddings", headers=headers, json={"model": "embedding", "input": list(texts)}, timeout=180)
 
 
 @dataclass
@@ -370,6 +370,11 @@ def _all_back(client: dict[str, str]) -> Iterator[None]:
     wait_until(f"{SERVER} is ready", lambda: server.run("systemctl start vllm@chat.service").rc == 0)
     wait_until(f"{BOARD} is ready", lambda: board.run("systemctl is-active --quiet ollama@11434.service").rc == 0)
     wait_until("the first in order serves again", lambda: chat(client).headers.get("x-litellm-model-id") == ON_SERVER)
+    # With its master key the gateway tells what its last round of health checks saw, and a backend that failed there gets nothing.
+    wait_until(
+        "the gateway sees both",
+        lambda: requests.get(f"{URL}/health", headers=secret("master_key"), timeout=120).json()["unhealthy_count"] == 0,
+    )
     if was_off:
         # Nobody asks the second in order while the first serves: the gateway's next health check finds it again.
         interval = gateway.check_output("grep -o 'health_check_interval: .*' /etc/gpu-inference/instances/litellm/gateway/config.yaml")

@@ -25,13 +25,20 @@ slim() {
 
 # pip_target FOLDER ARGUMENT...: wheels for CPython 3.11 on Debian 12, whatever Python runs this.
 pip_target() {
-    local target=$1 minor platforms=()
+    local target=$1 minor attempt platforms=()
     shift
     for minor in 5 12 17 24 26 27 28 31 34 35 36; do platforms+=(--platform "manylinux_2_${minor}_x86_64"); done
     platforms+=(--platform manylinux2014_x86_64 --platform manylinux2010_x86_64 --platform manylinux1_x86_64 --platform linux_x86_64)
-    # shellcheck disable=SC2086 # PIP is a command with arguments
-    $PIP install --quiet --no-cache-dir --no-deps --no-compile --no-input --only-binary=:all: --disable-pip-version-check \
-        --python-version 3.11 --implementation cp "${platforms[@]}" --target "$target" --upgrade "$@"
+    # pip tries a connection again, but not a download that breaks off.
+    for attempt in 1 2 3; do
+        # shellcheck disable=SC2086 # PIP is a command with arguments
+        $PIP install --quiet --no-cache-dir --no-deps --no-compile --no-input --only-binary=:all: --disable-pip-version-check \
+            --timeout 60 --retries 10 \
+            --python-version 3.11 --implementation cp "${platforms[@]}" --target "$target" --upgrade "$@" && return
+        echo "pip: attempt $attempt failed" >&2
+        sleep 5
+    done
+    return 1
 }
 
 # python_in_rootfs ARGUMENT...: the image's own Python, writing .pyc files even where the caller's environment forbids it.

@@ -23,20 +23,9 @@ KEY = "a-key-that-nobody-sees"
 
 @pytest.fixture
 def server() -> t.Iterator[Server]:
+    """Not healthy until a test says so."""
     played = Server(Play(key=KEY, answer=(503, "warming up"))).start()
-    stopped = threading.Event()
-
-    def warm_up() -> None:
-        """Three seconds, counted from the first real request."""
-        while not stopped.wait(0.05):
-            if any(method == "POST" for method, _path in played.requests):
-                stopped.wait(3.0)
-                played.change(answer=None)
-                return
-
-    threading.Thread(target=warm_up, daemon=True).start()
     yield played
-    stopped.set()
     played.stop()
 
 
@@ -46,14 +35,26 @@ def play(folder: Path, server: Server, **options: t.Any) -> list[str]:
             {"name": "chat", "base_url": server.base_url, "api_key": KEY},
             {"name": "port", "base_url": server.base_url, "level": "open"},
         ],
-        "timeout": 60,
+        "timeout": 300,
         **options,
     }
     return local_play.command(folder, "endpoint_ready", task, "-vvv")
 
 
 def test_a_single_call_without_a_terminal(tmp_path: Path, server: Server) -> None:
+    stopped = threading.Event()
+
+    def warm_up() -> None:
+        """Three seconds, counted from the first real request."""
+        while not stopped.wait(0.05):
+            if any(method == "POST" for method, _path in server.requests):
+                stopped.wait(3.0)
+                server.change(answer=None)
+                return
+
+    threading.Thread(target=warm_up, daemon=True).start()
     done = subprocess.run(play(tmp_path, server), capture_output=True, text=True, check=False, env=local_play.ENVIRONMENT)
+    stopped.set()
     assert done.returncode == 0, done.stdout + done.stderr
     assert "ok=1" in done.stdout
     assert "changed=0" in done.stdout
@@ -61,7 +62,8 @@ def test_a_single_call_without_a_terminal(tmp_path: Path, server: Server) -> Non
     assert KEY not in done.stdout + done.stderr
 
 
-def on_terminal(argv: list[str]) -> tuple[int, str]:
+def on_terminal(argv: list[str], after: str = "", then: t.Callable[[], None] = lambda: None) -> tuple[int, str]:
+    """Exit status and what a terminal shows; C(then) is done once, when it shows C(after)."""
     leader, follower = pty.openpty()
     process = subprocess.Popen(argv, stdin=follower, stdout=follower, stderr=follower, env=local_play.ENVIRONMENT, close_fds=True)
     os.close(follower)
@@ -74,12 +76,15 @@ def on_terminal(argv: list[str]) -> tuple[int, str]:
         if not chunk:
             break
         chunks.append(chunk)
+        if after and after.encode() in b"".join(chunks):
+            after = ""
+            then()
     os.close(leader)
     return process.wait(), b"".join(chunks).decode("utf-8", "replace")
 
 
 def test_live_lines_on_a_terminal(tmp_path: Path, server: Server) -> None:
-    status, text = on_terminal(play(tmp_path, server))
+    status, text = on_terminal(play(tmp_path, server), "chat: not healthy yet (", lambda: server.change(answer=None))
     lines = [line for line in text.splitlines() if line.startswith("localhost ")]
     assert status == 0, text
     assert any(line.startswith("localhost port: ready (") for line in lines)

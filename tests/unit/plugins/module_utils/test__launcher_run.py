@@ -63,7 +63,7 @@ class Node:
             "secret_names": ["VLLM_API_KEY"],
             "start_timeout": 30,
             "stop_timeout": 1,
-            "watchdog": 2,
+            "watchdog": 30,
             "drop_page_cache": False,
             "probe": {"base_url": base_url, "model": "chat", "api_key_variable": "VLLM_API_KEY"} if base_url else None,
             **changes,
@@ -312,7 +312,7 @@ def test_an_outdated_container_is_replaced_and_one_that_vanishes_is_a_failure(no
 
 
 def test_a_hung_engine_is_started_anew(node: Node, engine: Server) -> None:
-    node.instance(engine.base_url)
+    node.instance(engine.base_url, watchdog=2)
     node.start()
     node.until("ready")
     engine.change(hang=60.0)
@@ -324,7 +324,7 @@ def test_a_container_that_lost_its_gpu_is_made_anew(node: Node, engine: Server) 
     """HTTP stays green after a daemon-reload took the GPU away (nvidia-container-toolkit#48)."""
     with_gpu = [0, "GPU 0: NVIDIA GeForce RTX 5090 (UUID: GPU-a)"]
     node.play(images=[IMAGE], exec=with_gpu)
-    node.instance(engine.base_url)
+    node.instance(engine.base_url, watchdog=9)
     node.start()
     node.until("ready")
     node.play(images=[IMAGE], exec=[255, "Failed to initialize NVML: Unknown Error"])
