@@ -21,6 +21,8 @@ ENVIRONMENT = {
     "ANSIBLE_NOCOLOR": "1",
     "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
     "ANSIBLE_LOCALHOST_WARNING": "0",
+    # Into a pipe Ansible writes in blocks, and tests wait for single lines.
+    "PYTHONUNBUFFERED": "1",
 }
 
 
