@@ -186,7 +186,7 @@ class HostPlan:
             count=count,
             pins=pins,
             engine_args=arguments,
-            env={**(variant.env or {}), **{key: value for key, value in service.env.items() if value is not None}},
+            env={key: value for key, value in {**(variant.env or {}), **service.env}.items() if value is not None},
         )
 
     def _device(self, service: Service) -> str:

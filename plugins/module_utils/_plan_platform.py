@@ -126,6 +126,9 @@ def read_hardware(raw: Any, origin: str) -> Hardware | None:
         else:
             devices.append(Device(uuid or index, index, name, _mib(gpu.get("memory_mib")), compute))
     memory = _mib(data.get("memory_mib"))
+    l4t = _mapping(data.get("l4t"))
+    if platform is None:
+        platform = "jetson" if l4t else "dgpu" if devices else None
     unified = bool(data.get("unified_memory")) or platform == "jetson"
     if platform == "jetson" and not devices:
         devices = [Device("0", "0", "Jetson", None, None)]
@@ -133,9 +136,6 @@ def read_hardware(raw: Any, origin: str) -> Hardware | None:
         # One pool: whatever nvidia-smi says about "the GPU's" memory, it is the system's.
         devices = [Device(d.key, d.index, d.name, memory, d.compute_capability, d.is_slice) for d in devices]
     driver = _mapping(data.get("driver"))
-    l4t = _mapping(data.get("l4t"))
-    if platform is None:
-        platform = "jetson" if l4t else "dgpu" if devices else None
     return Hardware(
         origin=origin,
         platform=platform,

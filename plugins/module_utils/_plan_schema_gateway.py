@@ -87,9 +87,13 @@ def parse_externals(raw: Any, report: Report) -> tuple[External, ...]:
         names.add(name)
         if fields.has("api_key") and not isinstance(fields.data["api_key"], (str, bool)):
             fields.add("api_key", None, "must be a text")
+        engine = fields.choice("engine", ("vllm", "ollama", "openai"), "openai")
         models: list[ExternalModel] = []
         for number, entry in enumerate(fields.items("models")):
             models.extend(_external_model(entry, f"{path}.models[{number}]", report))
+        for model in models:
+            if engine == "ollama" and model.capability not in ("chat", "embedding"):
+                report.add(f"{model.path}.capability", model.capability, "Ollama serves chat and embedding models; say what engine it is")
         if not models and fields.valid:
             fields.add("models", fields.data.get("models"), "is required: the models of this server that the gateway is to offer")
         if name and base_url:
@@ -100,7 +104,7 @@ def parse_externals(raw: Any, report: Report) -> tuple[External, ...]:
                     path=path,
                     # Some servers have their API under a version of another name, such as /v1beta/openai or /api/paas/v4.
                     base_url=base_url if re.search(r"/v[0-9]", urlsplit(base_url).path) else f"{base_url}/v1",
-                    engine=fields.choice("engine", ("vllm", "ollama", "openai"), "openai"),
+                    engine=engine,
                     models=tuple(models),
                     has_key=bool(fields.data.get("api_key")),
                     required=fields.boolean("required", False),

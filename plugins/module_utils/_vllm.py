@@ -182,7 +182,9 @@ def image_layers(instances: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]
         packages = sorted(instance.get("image_packages") or [])
         if packages:
             tag = layered_image(instance["image"], packages)
-            layers[tag] = {"tag": tag, "image": instance["image"], "packages": packages}
+            env = instance.get("env") or {}
+            proxy = {name: str(env[name]) for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY") if env.get(name)}
+            layers[tag] = {"tag": tag, "image": instance["image"], "packages": packages, "proxy": proxy}
     return [layers[tag] for tag in sorted(layers)]
 
 

@@ -39,7 +39,7 @@ attributes:
   idempotent:
     support: full
 notes:
-  - The variables and what they mean are described in C(docs/plan.md).
+  - The variables and what they mean are described in C(docs/inventory.md and docs/plan.md).
 seealso:
   - module: llmops.gpu_inference.gpu_facts
   - plugin: llmops.gpu_inference.plan_table

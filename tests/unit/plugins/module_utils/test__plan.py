@@ -375,6 +375,7 @@ def models(**changes: Any) -> dict[str, Any]:
 
 
 SECOND = service("embedding", 8090)
+OLLAMA_LAB = {"name": "x", "base_url": "http://h", "engine": "ollama"}
 MISTAKES: list[Any] = [
     # services
     (one(service("caht")), "inference_services[0].model (host node1)", "Did you mean 'chat'?"),
@@ -649,6 +650,11 @@ MISTAKES: list[Any] = [
     ),
     (one(service(), inference_external_endpoints=[{"name": "x"}]), "inference_external_endpoints[0].base_url", "is required"),
     (
+        one(service(), inference_external_endpoints=[{**OLLAMA_LAB, "models": [{"name": "r", "capability": "rerank"}]}]),
+        "inference_external_endpoints[0].models[0].capability",
+        "Ollama serves chat and embedding models",
+    ),
+    (
         one(service(), inference_external_endpoints=[{"name": "x", "base_url": "10.0.0.1", "models": ["y"]}]),
         "inference_external_endpoints[0].base_url",
         "http://host:8000/v1",
@@ -835,6 +841,21 @@ def test_other_parallel_sizes_count_gpus_too() -> None:
     assert instance(plan, "chat")["tensor_parallel_size"] == 1
     inv = one(service(engine_args={"data-parallel-size": 2}, gpus=[0, 1, 2]), hardware=hardware)
     assert "cannot be divided by 2" in findings(inv)[0]
+
+
+def test_null_takes_a_variable_out_of_the_environment() -> None:
+    catalogue = {"chat": {"source": "a/b", "env": {"A": "1", "B": "2", "C": None}}}
+    plan = build_plan(one(service(env={"A": None, "D": "4"}), inference_models=catalogue))
+    assert instance(plan, "chat")["env"] == {"B": "2", "D": "4"}
+
+
+def test_a_declared_release_of_l4t_makes_a_jetson_with_shared_memory() -> None:
+    declared = {"memory": "64GiB", "l4t": {"release": "36.4.7"}}
+    unseen = host(**variables(service(memory="8GiB", device="cpu"), inference_hardware=declared))
+    (row,) = build_plan(inventory(in_play=[], node1=unseen))["table"]
+    assert row["platform"] == "jetson"
+    # 20 % of the memory that GPU and CPU share, not 10 % of a main memory beside a GPU.
+    assert row["memory_left"] == pytest.approx(64 * 0.8 - 8, abs=0.05)
 
 
 def test_networks_of_a_service_are_made_and_joined() -> None:

@@ -129,6 +129,9 @@ def test_layers() -> None:
     with_audio = instance(image_packages=["vllm[audio]==0.32.0"])
     layers = image_layers([with_audio, {**with_audio, "name": "other"}, instance()])
     assert [layer["packages"] for layer in layers] == [["vllm[audio]==0.32.0"]]
+    assert layers[0]["proxy"] == {}
+    (behind,) = image_layers([{**with_audio, "env": {"HTTPS_PROXY": "http://proxy:3128", "NO_PROXY": "", "A": "1"}}])
+    assert behind["proxy"] == {"HTTPS_PROXY": "http://proxy:3128"}
     unit = container_unit(with_audio)
     assert unit["image"] == layers[0]["tag"] == layered_image("vllm/vllm-openai:v0.32.0", ["vllm[audio]==0.32.0"])
     assert unit["pull"] == "never"
