@@ -61,7 +61,7 @@ lint-python: env-dev
 lint-ansible: env-dev
 	yamllint --strict .
 	ansible-lint --offline
-	ansible-playbook -i inventories/demo site.yml playbooks/*.yml --syntax-check
+	ansible-playbook -i inventories/demo/hosts.yml site.yml playbooks/*.yml --syntax-check
 
 lint-docs: env-dev
 	antsibull-docs lint-collection-docs . --plugin-docs

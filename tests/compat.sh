@@ -53,7 +53,7 @@ check() { # version python
     local -x ANSIBLE_COLLECTIONS_PATH ANSIBLE_HOME=$venv/home PATH=$venv/bin:/usr/bin:/bin
     ANSIBLE_COLLECTIONS_PATH=$root/collections:$(echo "$root"/.venv/lib/python3.*/site-packages)
     if ! {
-        ansible-playbook -i inventories/demo site.yml playbooks/*.yml --syntax-check &&
+        ansible-playbook -i inventories/demo/hosts.yml site.yml playbooks/*.yml --syntax-check &&
             ansible-playbook -i inventories/four-capabilities playbooks/plan.yml -e plan_offline=true
     } >"$venv/log" 2>&1; then
         cat "$venv/log"

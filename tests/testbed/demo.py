@@ -20,8 +20,8 @@ from typing import Any
 from testbed import everything, nodes, settings
 from testbed.shell import BedError, say
 
-_INVENTORY = settings.REPOSITORY / "inventories" / "demo"
-_KEY_FILE = _INVENTORY / ".secrets" / "master_key"
+_INVENTORY = settings.REPOSITORY / "inventories" / "demo" / "hosts.yml"
+_KEY_FILE = _INVENTORY.parent / ".secrets" / "master_key"
 _URL = f"http://127.0.0.1:{settings.DEMO_PORT}"
 
 
@@ -31,7 +31,7 @@ def run() -> None:
     if not nodes.inspect(wanted.name):
         _check_port_is_free()
     nodes.ensure(wanted)
-    say("demo: ansible-playbook site.yml -i inventories/demo")
+    say("demo: ansible-playbook site.yml -i inventories/demo/hosts.yml")
     _play()
     _talk()
 

@@ -1,0 +1,144 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The reference of the inventory names what the plan reads: no more, no less; and its examples plan."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import yaml
+from support.inventories import dgpu
+from support.repository import ROOT
+
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan import build_plan
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_findings import Report
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_model import VARIABLES
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_platform import _GPU_KEYS, _HARDWARE_KEYS, check_declared
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_schema import (
+    _SERVICE_KEYS,
+    _SHARED_MODEL_KEYS,
+    _VARIANT_KEYS,
+    parse_services,
+    parse_settings,
+)
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_schema_gateway import (
+    _EXTERNAL_MODEL_KEYS,
+    _GATEWAY_KEYS,
+    parse_externals,
+    parse_gateway,
+)
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._client_render import COMMON_KEYS, PROGRAMS, plan_findings
+
+PAGE = (ROOT / "docs" / "inventory.md").read_text(encoding="utf-8")
+#: What stands below each heading, down to the next one of any level.
+SECTIONS = dict(re.findall(r"^#+ ([^\n]+)\n((?:(?!^#).*\n?)*)", PAGE, re.M))
+OVERVIEW = re.findall(r"^\| \[`(\w+)`\]\(#([^)]+)\) \|", PAGE, re.M)
+NO_SUCH = {"no_such_key": 1}
+#: Tables of keys, and what they are compared with: a constant of the plan, or what a reader says it knows.
+CONSTANTS: dict[str, tuple[str, ...]] = {
+    "inference_models": (*_VARIANT_KEYS, *_SHARED_MODEL_KEYS),
+    "inference_services": _SERVICE_KEYS,
+    "inference_gateway": _GATEWAY_KEYS,
+    "inference_external_endpoints[].models[]": _EXTERNAL_MODEL_KEYS,
+    "inference_clients_config": tuple(COMMON_KEYS),
+    "inference_hardware": _HARDWARE_KEYS,
+    "inference_hardware.gpus[]": _GPU_KEYS,
+}
+READERS: list[tuple[str, Callable[[Any, Report], Any], Any]] = [
+    ("inference_services[].mounts[]", parse_services, [{"model": "chat", "mounts": [NO_SUCH]}]),
+    ("inference_gateway.cache", parse_gateway, {"cache": NO_SUCH}),
+    ("inference_gateway.media", parse_gateway, {"media": NO_SUCH}),
+    ("inference_gateway.redis", parse_gateway, {"redis": NO_SUCH}),
+    ("inference_gateway.passthrough[]", parse_gateway, {"passthrough": [NO_SUCH]}),
+    ("inference_external_endpoints", parse_externals, [NO_SUCH]),
+    ("inference_hardware.driver", check_declared, {"driver": NO_SUCH}),
+    ("inference_hardware.gpus[].mig[]", check_declared, {"gpus": [{"mig": [NO_SUCH]}]}),
+    ("inference_hardware.l4t", check_declared, {"l4t": NO_SUCH}),
+    ("inference_network, inference_engines_network", parse_settings, {"inference_network": NO_SUCH}),
+    ("inference_network, inference_engines_network", parse_settings, {"inference_engines_network": NO_SUCH}),
+    ("inference_proxy", parse_settings, {"inference_proxy": NO_SUCH}),
+]
+
+
+def cells(heading: str) -> list[list[str]]:
+    """The rows of the tables in a section, without their heads."""
+    rows = [[cell.strip() for cell in line.split("|")] for line in re.findall(r"^\|(.+)\|$", SECTIONS[heading], re.M)]
+    return [row for row in rows if row[0] not in ("---", "key", "variable")]
+
+
+def names(row: list[str]) -> list[str]:
+    return re.findall(r"`(\w+)`", row[0])
+
+
+def documented(heading: str) -> list[str]:
+    return sorted(name for row in cells(heading) for name in names(row))
+
+
+def asked(parse: Callable[[Any, Report], Any], value: Any) -> list[str]:
+    """The keys that a reader knows, as it lists them for one that it does not."""
+    report = Report()
+    parse(value, report)
+    found = [re.search(r"Known are: (.+)\.$", finding.message) for finding in report.findings if "no_such_key" in finding.variable]
+    assert len(found) == 1
+    assert found[0] is not None
+    return sorted(found[0][1].split(", "))
+
+
+def test_every_variable_is_listed() -> None:
+    assert sorted(name for name, _anchor in OVERVIEW) == sorted(VARIABLES)
+
+
+@pytest.mark.parametrize(("variable", "anchor"), OVERVIEW)
+def test_a_variable_has_a_row_or_a_section(variable: str, anchor: str) -> None:
+    if variable != anchor:
+        heading = next(heading for heading in SECTIONS if heading.lower().replace(" ", "-") == anchor)
+        assert variable in documented(heading)
+
+
+def test_every_table_of_keys_is_compared() -> None:
+    tables = {heading for heading, text in SECTIONS.items() if re.search(r"^\| key \|", text, re.M)}
+    assert tables == {*CONSTANTS, *(heading for heading, _parse, _value in READERS)}
+
+
+@pytest.mark.parametrize("heading", CONSTANTS)
+def test_the_keys_of_a_section(heading: str) -> None:
+    assert documented(heading) == sorted(CONSTANTS[heading])
+
+
+@pytest.mark.parametrize(("heading", "parse", "value"), READERS)
+def test_the_keys_of_a_smaller_mapping(heading: str, parse: Callable[[Any, Report], Any], value: Any) -> None:
+    assert documented(heading) == asked(parse, value)
+
+
+def test_what_may_differ_by_platform_is_marked() -> None:
+    marks = {name: row[3] for row in cells("inference_models") for name in names(row)}
+    assert sorted(name for name, mark in marks.items() if mark == "yes") == sorted(_VARIANT_KEYS)
+    assert {mark for name, mark in marks.items() if name in _SHARED_MODEL_KEYS} == {""}
+
+
+def test_the_types_of_client_files_and_the_engines_of_images_are_listed() -> None:
+    types = {name: row[1] for heading in ("inference_clients_config", "Images") for row in cells(heading) for name in names(row)}
+    assert sorted(re.findall(r"`(\w+)`", types["type"])) == sorted(PROGRAMS)
+    engines = re.findall(r"`(\w+)`", types["inference_images"].split(" to ")[0])
+    assert sorted(engines) == asked(parse_settings, {"inference_images": NO_SUCH})
+
+
+@pytest.mark.parametrize("heading", [heading for heading in SECTIONS if heading != "The inventory"])
+def test_every_row_is_whole(heading: str) -> None:
+    columns = 5 if heading == "inference_models" else 4
+    assert [row for row in cells(heading) if names(row) and (len(row) != columns or not row[1])] == []
+
+
+def test_the_examples_plan() -> None:
+    variables: dict[str, Any] = {}
+    for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.S):
+        variables |= yaml.safe_load(block)
+    host = {"groups": ["inference_nodes", "gateways", "inference_clients"], "vars": variables, "hardware": dgpu()}
+    plan = build_plan({"hosts": {"gpu01": host}, "in_play": ["gpu01"]})
+    assert plan["warnings"] == []
+    assert plan_findings(plan) == []
