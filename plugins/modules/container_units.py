@@ -301,7 +301,7 @@ restarted:
   elements: str
   sample: []
 reloaded:
-  description: Instances whose launcher took over new settings while the container went on.
+  description: Instances whose launcher took over new settings, or a new program, while the container went on.
   returned: success
   type: list
   elements: str

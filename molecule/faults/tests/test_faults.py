@@ -619,13 +619,25 @@ def test_a_launcher_killed_while_serving_adopts_its_container() -> None:
 
 
 def test_an_upgraded_launcher_adopts_its_container() -> None:
-    before = (container("vllm-chat-b"), pid("vllm@chat-b.service"))
+    """Played backwards: one launcher runs an older program, and site.yml installs the one that the others run."""
+    before = [(container(f"vllm-{name}"), pid(f"vllm@{name}.service")) for name in ENGINES]
+
+    def programs() -> dict[str, str]:
+        return {name: state(name).get("program_hash", "") for name in ENGINES}
+
+    installed = programs()["chat-a"]
+    sh("echo '# older' >> /usr/local/lib/gpu-inference/_progress.py && systemctl reload vllm@chat-b.service")
+    until("chat-b runs the older program", lambda: programs()["chat-b"] not in ("", installed), 60)
     began = now()
-    sh("systemctl reload vllm@chat-b.service")
-    until("it has run anew", lambda: "adopts" in node.run(f"journalctl --no-pager --since=@{int(began)} -t vllm-chat-b -o cat").stdout, 60)
-    until("ready again", lambda: are_ready("vllm@chat-b.service"), 60)
-    assert (container("vllm-chat-b"), pid("vllm@chat-b.service")) == before
-    assert node.run("systemctl is-active vllm@chat-b").stdout.strip() == "active"
+    done = run(playbook())
+    assert done.rc == 0, done.output
+    until("all run the installed program", lambda: set(programs().values()) == {installed}, 60)
+    adopted = sh(f"journalctl --no-pager --since=@{int(began)} -o json -g 'launcher: adopts' --output-fields=SYSLOG_IDENTIFIER")
+    assert {json.loads(line)["SYSLOG_IDENTIFIER"] for line in adopted.splitlines()} == {"vllm-chat-b"}
+    assert [(container(f"vllm-{name}"), pid(f"vllm@{name}.service")) for name in ENGINES] == before
+    assert are_ready(*UNITS)
+    assert "changed=0" in site().output
+    measured("launcher upgraded by site.yml", play=done.seconds, restarts=0)
 
 
 def test_a_launcher_killed_while_loading_adopts_its_container() -> None:
