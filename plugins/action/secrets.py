@@ -10,6 +10,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._keys import shared_keys
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._secret_store import SecretError, SecretStore
 
 
@@ -55,17 +56,22 @@ class ActionModule(ActionBase):
                 given = hostvars[host].get("inference_engine_key")
             return key(f"inference_engine_key of {host}", "engine_keys", host, given=given)
 
+        master = key("inference_master_key", "master_key", given=args["master_key"], prefix="sk-") if args["gateway"] else None
+        clients = {
+            name: key(f"inference_gateway.client_keys.{name}", "client_keys", name, given=given, prefix="sk-")
+            for name, given in args["client_keys"].items()
+        }
         facts = {
-            "master_key": key("inference_master_key", "master_key", given=args["master_key"], prefix="sk-") if args["gateway"] else None,
+            "master_key": master,
             "engine_keys": {host: engine_key(host) for host in args["engine_hosts"]},
-            "client_keys": {
-                name: key(f"inference_gateway.client_keys.{name}", "client_keys", name, given=given, prefix="sk-")
-                for name, given in args["client_keys"].items()
-            },
+            "client_keys": clients,
             # Somebody else's servers have somebody else's keys: never generated, never judged.
             "external_keys": {name: str(value) for name, value in args["external_keys"].items() if given_text(value)},
             "redis_password": given_text(args["redis_password"]),
         }
+        known = {name: value for name, value in clients.items() if value is not None}
+        for name, trouble in shared_keys(master, known).items():
+            problems.append(f"inference_gateway.client_keys.{name}: {trouble}; null has one of its own generated")
         if problems:
             raise AnsibleActionFail("Unusable keys:\n" + "\n".join(f"- {problem}" for problem in problems))
         # Hidden here and not by the task's no_log: a failure above has to stay readable.

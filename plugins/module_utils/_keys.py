@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 MINIMUM_LENGTH = 16
 #: LiteLLM refuses an unset, blank or documented key (proxy/auth/master_key_boot_check.py); vLLM takes an empty one as "no key".
@@ -29,3 +30,15 @@ def weakness(key: str) -> str | None:
     if len(set(key)) < 6:
         return "is made of too few different characters"
     return None
+
+
+def shared_keys(master_key: str | None, client_keys: Mapping[str, str]) -> dict[str, str]:
+    """What is wrong with keys of clients that are not theirs alone, by client, to be read after its name. Never holds a key."""
+    trouble: dict[str, str] = {}
+    owners: dict[str, str] = {}
+    for name, key in client_keys.items():
+        if key == master_key:
+            trouble[name] = "is the master key, which no client may hold"
+        elif owners.setdefault(key, name) != name:
+            trouble[name] = f"is also the key of {owners[key]}"
+    return trouble

@@ -18,7 +18,7 @@ import re
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._keys import weakness
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._keys import shared_keys, weakness
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plain import plain, yaml_text
 
 CONFIG_DIR = "/etc/litellm"
@@ -596,16 +596,9 @@ def key_problems(master_key: str | None, client_keys: t.Mapping[str, str] | None
     trouble = weakness(str(master_key or ""))
     if trouble:
         problems.append(f"litellm_master_key {trouble}")
-    owners: dict[str, str] = {}
-    for name, key in clients.items():
-        trouble = weakness(str(key or ""))
-        if trouble:
-            problems.append(f"litellm_client_keys[{name}] {trouble}")
-        elif key == master_key:
-            problems.append(f"litellm_client_keys[{name}] is the master key, which no client may hold")
-        elif owners.setdefault(key, name) != name:
-            problems.append(f"litellm_client_keys[{name}] is also the key of {owners[key]}")
-    return problems
+    weak = {name: trouble for name, key in clients.items() if (trouble := weakness(str(key or "")))}
+    shared = shared_keys(master_key, {name: key for name, key in clients.items() if name not in weak})
+    return problems + [f"litellm_client_keys[{name}] {trouble}" for name, trouble in {**weak, **shared}.items()]
 
 
 def key_variable(prefix: str, name: str) -> str:
