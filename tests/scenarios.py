@@ -31,7 +31,7 @@ ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 FRAME = re.compile(r"\s*│\s*")
 LEFT_OF_LINE = re.compile(r"^ *[│┌└][ ─]?", re.MULTILINE)
 # molecule says this of the step that failed; what it printed before is what the step had to say.
-STEP_FAILED = re.compile(r"➜ \w+: Executed: Failed")
+STEP_FAILED = re.compile(r"Executed: Failed\b")
 LINES_OF_A_FAILURE = 40
 # molecule wraps what it frames, and pytest cuts the causes off its summary: at 80 columns of nobody's terminal.
 WIDE = {**os.environ, "COLUMNS": "200"}

@@ -669,10 +669,12 @@ class Reconciler:
         decisions = {}
         for item in wanted:
             state = self._launcher_knows(item)
-            folder = str((state or {}).get("program_dir") or "")
-            if folder and folder not in programs:
-                programs[folder] = program_hash(Path(folder))
-            outdated = bool(folder) and (state or {}).get("program_hash") != programs[folder]
+            outdated = False
+            if state is not None and "pid" in state:  # a launcher's own word, and not its service.json
+                folder = str(state.get("program_dir") or "")
+                if folder not in programs:
+                    programs[folder] = program_hash(Path(folder)) if folder else ""
+                outdated = not folder or state.get("program_hash") != programs[folder]
             decisions[item.instance] = decide(item, units[item.unit], containers.get(item.container), state, outdated)
         return decisions
 
@@ -784,6 +786,7 @@ class Reconciler:
         for stray in strays:
             self._remove(stray, units[stray.unit], containers)
         self._start(wanted, units, actions)
+        self._reload([item.unit for item in wanted if actions[item.instance] == RELOAD], report)
 
     @staticmethod
     def _old_locks(stray: Stray) -> tuple[str, ...]:
@@ -939,9 +942,6 @@ class Reconciler:
         for item in wanted:
             if not self._enabled(item.unit) and actions[item.instance] != "refused":
                 self._enable(item.kind, item.unit)
-        reloading = [item.unit for item in wanted if actions[item.instance] == RELOAD]
-        if reloading:
-            self._must([self.settings.systemctl, "kill", "--kill-who=main", "--signal=SIGHUP", "--", *reloading])
         if not starting:
             return
         for item in starting:
@@ -951,6 +951,14 @@ class Reconciler:
         names = [item.unit for item in starting]
         self._run([self.settings.systemctl, "reset-failed", "--", *names], 60)
         self._must([self.settings.systemctl, "start", "--no-block", "--", *names])
+
+    def _reload(self, units: Sequence[str], report: Report) -> None:
+        """Last, since one may have ended meanwhile: a launcher without a process reads everything anew when it comes back."""
+        if not units:
+            return
+        ran = self._run([self.settings.systemctl, "kill", "--kill-who=main", "--signal=SIGHUP", "--", *units], 120)
+        if ran.rc != 0:
+            report.warnings.append(f"could not reload {', '.join(units)}: {ran.err.strip()}. The next run tries again.")
 
     def _enabled(self, unit: str) -> bool:
         return (self.settings.wants_dir / unit).is_symlink()

@@ -524,6 +524,7 @@ class Launcher:
             self.ready_at = before.get("ready_at")
             self.now_at = progress.Progress(progress.READY)
             self.since = float(before.get("since") or self.since)
+            self.publish()
             self.attend(container.id, position, position)
             # An engine that served a moment ago answers at once, unless it hangs.
             self.deadline = time.monotonic() + max(60.0, self.spec.watchdog)

@@ -161,12 +161,7 @@ def _read_shared(hosts: Mapping[str, Host], raw: Mapping[str, Any], report: Repo
     effective = gateways[0][1] if gateways else Gateway()
     for name, parsed in elsewhere:
         if any_gateway and parsed != effective:
-            report.add(
-                "inference_gateway",
-                None,
-                "is not what the gateways have, and only theirs counts; define it for them too, or for all",
-                [name],
-            )
+            report.warn("inference_gateway says something else than that of the gateways, and only theirs counts", [name])
     for reader in (external_reader, alias_reader, gateway_reader):
         reader.finish(report)
     variables_by: dict[str, str] = {}

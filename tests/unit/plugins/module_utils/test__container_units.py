@@ -197,6 +197,7 @@ class Host:
     calls: list[list[str]] = field(default_factory=list)
     missing: bool = False
     load: str = "loaded"
+    refused: str = ""
     checks: dict[str, Ran] = field(default_factory=dict)  # by what they read
     read: list[str] = field(default_factory=list)
 
@@ -219,6 +220,8 @@ class Host:
             return Ran(
                 0, "\n\n".join(f"LoadState={self.load}\nActiveState={self.active.get(n, 'inactive')}\nSubState=x" for n in names) + "\n"
             )
+        if argv[1] == self.refused:
+            return Ran(1, "", "No main process to kill")
         if argv[:2] == ["systemctl", "stop"]:
             for name in argv[argv.index("--") + 1 :]:
                 self.active[name] = "inactive"
@@ -318,7 +321,7 @@ def test_a_missed_upgrade_of_the_launcher_is_made_up_for(tmp_path: Path, host: H
     (program / "notes.txt").write_text("not of the program")
 
     def running() -> None:
-        known = {"config_hash": wanted.config_hash, "spec_hash": wanted.spec_hash, "program_dir": str(program)}
+        known = {"pid": 5, "config_hash": wanted.config_hash, "spec_hash": wanted.spec_hash, "program_dir": str(program)}
         state = tmp_path / "run/state/vllm@chat.json"
         state.parent.mkdir(parents=True, exist_ok=True)
         state.write_text(json.dumps({**known, "program_hash": program_hash(program)}))
@@ -331,6 +334,20 @@ def test_a_missed_upgrade_of_the_launcher_is_made_up_for(tmp_path: Path, host: H
     assert host.effects == [["systemctl", "kill", "--kill-who=main", "--signal=SIGHUP", "--", "vllm@chat.service"]]
     running()
     assert not reconcile(tmp_path, host, [instance()]).changed
+    # One from before launchers told which program they run.
+    (tmp_path / "run/state/vllm@chat.json").write_text(json.dumps({**KNOWS, "pid": 5}))
+    assert reconcile(tmp_path, host, [instance()]).reloaded == ["vllm/chat"]
+
+
+def test_a_launcher_that_ends_before_it_is_reloaded_holds_up_nobody(tmp_path: Path, host: Host) -> None:
+    reconcile(tmp_path, host, [instance(), instance(name="other")])
+    for name in ("chat", "other"):
+        host.serve(units.want(instance(name=name)))
+    host.refused = "kill"
+    host.calls.clear()
+    report = reconcile(tmp_path, host, [instance(watchdog=60.0), instance(name="other", command=["new"])])
+    assert ["systemctl", "start", "--no-block", "--", "vllm@other.service"] in host.effects
+    assert report.warnings == ["could not reload vllm@chat.service: No main process to kill. The next run tries again."]
 
 
 @pytest.mark.parametrize(

@@ -757,8 +757,6 @@ OTHER_LAB = {**LAB, "base_url": "http://other"}
         ({}, {"inference_external_endpoints": [LAB]}, ("inference_nodes",), "define it for them too"),
         ({"inference_model_aliases": {"A": "chat"}}, {"inference_model_aliases": {"A": "embedding"}}, (), "on another host"),
         ({"inference_gateway": {"port": 8400}}, {"inference_gateway": {"port": 8401}}, ("gateways",), "differs from that of node1"),
-        ({}, {"inference_gateway": {"port": 9000}}, ("inference_nodes",), "only theirs counts"),
-        ({"inference_gateway": {"port": 8400}}, {"inference_gateway": {"port": 9000}}, ("inference_nodes",), "only theirs counts"),
         ({"inference_external_endpoints": [LAB, LAB]}, {}, (), "is given twice"),
         ({"inference_external_endpoints": [{**LAB, "name": "a-b"}, {**LAB, "name": "a.b"}]}, {}, (), "EXTERNAL_KEY_A_B"),
         ({"inference_external_endpoints": [{**LAB, "models": ["big", "big"]}]}, {}, (), "is listed twice"),
@@ -767,6 +765,15 @@ OTHER_LAB = {**LAB, "base_url": "http://other"}
 def test_hosts_must_agree_on_what_is_shared(first: dict[str, Any], second: dict[str, Any], groups: tuple[str, ...], words: str) -> None:
     found = findings(two_hosts(first, second, *groups))
     assert any(words in line for line in found), found
+
+
+@pytest.mark.parametrize("own", [{}, {"inference_gateway": {"port": 8400}}])
+def test_a_gateway_variable_that_counts_for_nothing_is_warned_of(own: dict[str, Any]) -> None:
+    """No mistake: it may be for all, and its templates say something else on each host."""
+    plan = build_plan(two_hosts(own, {"inference_gateway": {"port": 9000}}))
+    assert plan["gateway"]["port"] == 8400
+    warning = "inference_gateway says something else than that of the gateways, and only theirs counts (host node2)"
+    assert warning in plan["warnings"]
 
 
 def test_shared_variables_may_be_the_same_everywhere() -> None:
