@@ -359,8 +359,18 @@ def test_a_run_for_one_host_keeps_the_routes_of_the_others() -> None:
 # --- hosts go and come back
 
 
+def both_serve(client: dict[str, str]) -> None:
+    wait_until("the first in order serves", lambda: chat(client).headers.get("x-litellm-model-id") == ON_SERVER)
+    # With its master key the gateway tells what its last round of health checks saw, and a backend that failed there gets nothing.
+    wait_until(
+        "the gateway sees both",
+        lambda: requests.get(f"{URL}/health", headers=secret("master_key"), timeout=120).json()["unhealthy_count"] == 0,
+    )
+
+
 @pytest.fixture
 def _all_back(client: dict[str, str]) -> Iterator[None]:
+    both_serve(client)  # the tests before have left marks too
     yield
     was_off = docker("container", "inspect", "--format", "{{.State.Running}}", BOARD).strip() == "false"
     for name in (SERVER, BOARD):
@@ -369,12 +379,7 @@ def _all_back(client: dict[str, str]) -> Iterator[None]:
     # A host that boots has no systemd to talk to at first.
     wait_until(f"{SERVER} is ready", lambda: server.run("systemctl start vllm@chat.service").rc == 0)
     wait_until(f"{BOARD} is ready", lambda: board.run("systemctl is-active --quiet ollama@11434.service").rc == 0)
-    wait_until("the first in order serves again", lambda: chat(client).headers.get("x-litellm-model-id") == ON_SERVER)
-    # With its master key the gateway tells what its last round of health checks saw, and a backend that failed there gets nothing.
-    wait_until(
-        "the gateway sees both",
-        lambda: requests.get(f"{URL}/health", headers=secret("master_key"), timeout=120).json()["unhealthy_count"] == 0,
-    )
+    both_serve(client)
     if was_off:
         # Nobody asks the second in order while the first serves: the gateway's next health check finds it again.
         interval = gateway.check_output("grep -o 'health_check_interval: .*' /etc/gpu-inference/instances/litellm/gateway/config.yaml")
