@@ -613,7 +613,7 @@ class Reconciler:
         units = self._units([item.unit for item in wanted] + [stray.unit for stray in strays])
         decisions = self._decisions(wanted, units, containers)
         if not self.settings.check_mode:
-            self._check_host([item for item in wanted if decisions[item.instance].action != KEEP], units)
+            self._check_host([item for item in wanted if decisions[item.instance].action in (START, RESTART)], units)
 
         actions: dict[str, str] = {}
         for item in wanted:

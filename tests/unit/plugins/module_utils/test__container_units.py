@@ -339,6 +339,13 @@ def test_a_missed_upgrade_of_the_launcher_is_made_up_for(tmp_path: Path, host: H
     assert reconcile(tmp_path, host, [instance()]).reloaded == ["vllm/chat"]
 
 
+def test_a_unit_that_was_masked_while_it_runs_is_reloaded_all_the_same(tmp_path: Path, host: Host) -> None:
+    reconcile(tmp_path, host, [instance()])
+    host.serve(units.want(instance()))
+    host.load = "masked"
+    assert reconcile(tmp_path, host, [instance(watchdog=60.0)]).reloaded == ["vllm/chat"]
+
+
 def test_a_launcher_that_ends_before_it_is_reloaded_holds_up_nobody(tmp_path: Path, host: Host) -> None:
     reconcile(tmp_path, host, [instance(), instance(name="other")])
     for name in ("chat", "other"):
