@@ -1,0 +1,94 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Parts of roles and playbooks that need no node: run here, in a folder of the test."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from support import local_play
+from support.repository import ROOT
+
+pytestmark = pytest.mark.slow
+
+
+def run(folder: Path, hosts: str, plays: list[dict[str, Any]], **variables: Any) -> subprocess.CompletedProcess[str]:
+    playbook = folder / "play.yml"
+    playbook.write_text(yaml.safe_dump([{"hosts": "all", "gather_facts": False, **play} for play in plays]), encoding="utf-8")
+    given = json.dumps({"ansible_become": False, **variables})
+    argv = [sys.executable, "-m", "ansible.cli.playbook", "-i", hosts, "-c", "local", "-e", given, str(playbook)]
+    return subprocess.run(argv, capture_output=True, text=True, check=False, env=local_play.ENVIRONMENT, cwd=folder)
+
+
+def tasks_of(role: str, file: str) -> dict[str, Any]:
+    return {"ansible.builtin.import_role": {"name": f"llmops.gpu_inference.{role}", "tasks_from": file}}
+
+
+def test_client_files_on_the_controller_stay_out_of_repositories(tmp_path: Path) -> None:
+    variables = {
+        "clients_files": [{"type": "openai", "path": "app/openai.env", "location": "controller"}],
+        "clients_gateway_url": "http://192.0.2.10:8400",
+        "clients_api_keys": {"app": "a-key-that-nobody-sees"},
+        "clients_state_dir": str(tmp_path / "state"),
+        "clients_controller_dir": str(tmp_path / "clients"),
+    }
+    plays = [{"tasks": [tasks_of("clients", "configure")]}]
+    first = run(tmp_path, "localhost,", plays, **variables)
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert "a-key-that-nobody-sees" in (tmp_path / "clients/app/openai.env").read_text(encoding="utf-8")
+    ignore = tmp_path / "clients/.gitignore"
+    assert ignore.read_text(encoding="utf-8") == "*\n"
+    ignore.write_text("mine\n", encoding="utf-8")
+    again = run(tmp_path, "localhost,", plays, **variables)
+    assert "changed=0" in again.stdout, again.stdout
+    assert ignore.read_text(encoding="utf-8") == "mine\n"
+
+
+def test_folders_that_are_there_keep_their_mode(tmp_path: Path) -> None:
+    """Such as a user's own cache of the hub; their owner cannot be played without root."""
+    folders = [tmp_path / "data", tmp_path / "data/vllm", tmp_path / "hub"]
+    for folder in folders:
+        folder.mkdir()
+        folder.chmod(0o2775)
+    variables = {"vllm_data_dir": str(folders[0]), "vllm_huggingface_dir": str(folders[2])}
+    done = run(tmp_path, "localhost,", [{"tasks": [tasks_of("vllm", "configure")]}], **variables)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "changed=0" in done.stdout, done.stdout
+    assert [oct(folder.stat().st_mode & 0o7777) for folder in folders] == ["0o2775"] * 3
+
+
+def test_a_host_that_failed_before_is_a_line_of_the_report(tmp_path: Path) -> None:
+    """The tasks are those of verify.yml; what they read is played."""
+    plays = {play["name"]: play for play in yaml.safe_load((ROOT / "playbooks/verify.yml").read_text(encoding="utf-8"))}
+    named = {task["name"]: task for play in plays.values() for task in play["tasks"]}
+    fact = "ansible.builtin.set_fact"
+    answers: dict[str, Any] = {"__verify_units": {"units": []}, "__verify_host": {"rows": []}, "__verify_network": {"rows": []}}
+    shown = {"ansible.builtin.copy": {"content": "{{ inference_report | to_json }}", "dest": str(tmp_path / "out.json"), "mode": "0600"}}
+    found = run(
+        tmp_path,
+        "asks,fails,",
+        [
+            {
+                "tasks": [
+                    {fact: answers, "when": "inventory_hostname == 'asks'"},
+                    {"ansible.builtin.fail": {}, "when": "inventory_hostname == 'fails'"},
+                ]
+            },
+            {"tasks": [named["Remember it for the report"], named["Put the report together"], {**shown, "run_once": True}]},
+        ],
+        inference_plan={"table": []},
+        __verify_gateway={"url": "http://192.0.2.10:8400"},
+    )
+    assert (tmp_path / "out.json").exists(), found.stdout + found.stderr
+    report = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
+    assert report["units"] == [{"host": "fails", "unit": "(unknown)", "message": "the host was not asked"}]
+    assert [view["name"] for view in report["views"] if view["rows"]] == ["fails (host)", "fails (clients network)"]
+    assert report["failed"] == 2
