@@ -448,7 +448,7 @@ class HostPlan:
             culprit = tasks[owner.index(position)]
             size = culprit.service.memory
             remedy = "Give less memory, use another GPU or host, or lower inference_gpu_reserve"
-            if tasks[owner.index(position)].device == "cpu" and not (hardware is not None and hardware.unified):
+            if culprit.device == "cpu" and not (hardware is not None and hardware.unified):
                 remedy = "Give less memory, or use another host"  # the reserve of main memory is fixed
             self._judge(f"{culprit.service.path}.memory", size.text if size else None, f"{problem}. {remedy}")
         return [ledger.grants[target] for target in owner]
