@@ -23,7 +23,7 @@ VLLM_CPU_IMAGES: Mapping[str, str] = {
 #: Orin on JetPack 6: built for Tegra's CUDA 12.6, needs L4T 36.4 or newer.
 VLLM_ORIN_JETPACK6 = "ghcr.io/nvidia-ai-iot/vllm:r36.4-tegra-aarch64-cu126-22.04"
 OLLAMA_IMAGE = "ollama/ollama:0.32.15"
-LITELLM_IMAGE = "ghcr.io/berriai/litellm:v1.106.9"
+LITELLM_IMAGE = "ghcr.io/berriai/litellm:v1.110.2"
 
 CUDA13_DRIVER = 580
 CUDA12_DRIVER = 525

@@ -38,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
         nargs="*",
         default=["all"],
         metavar="NAME",
-        help="node, node-trixie, vllm, litellm, ollama, crawl4ai, registry, models, demo, all (default)",
+        help="node, node-trixie, vllm, litellm, litellm-before, ollama, crawl4ai, registry, models, demo, all (default)",
     )
 
     command = commands.add_parser("model", help="make one more tiny model, below /srv/models on every node")

@@ -74,13 +74,17 @@ RECIPES: dict[str, Recipe] = {
                 'ENTRYPOINT ["vllm", "serve"]',
             ),
         ),
-        Recipe(
-            "litellm",
-            "litellm",
-            settings.LITELLM_TAG,
-            "litellm",
-            base="python",
-            changes=(f"ENV {_PYTHON_PATH} HOME=/root", "WORKDIR /app", "EXPOSE 4000/tcp", 'ENTRYPOINT ["litellm"]'),
+        *(
+            Recipe(
+                name,
+                "litellm",
+                tag,
+                "litellm",
+                base="python",
+                variables={"VERSION": tag.removeprefix("v")},
+                changes=(f"ENV {_PYTHON_PATH} HOME=/root", "WORKDIR /app", "EXPOSE 4000/tcp", 'ENTRYPOINT ["litellm"]'),
+            )
+            for name, tag in (("litellm", settings.LITELLM_TAG), ("litellm-before", settings.LITELLM_TAG_BEFORE))
         ),
         Recipe(
             "ollama",

@@ -30,7 +30,9 @@ REGISTRY_HOST_PORT = int(os.environ.get("GPU_INFERENCE_TESTBED_REGISTRY_PORT", "
 
 IMAGE_PREFIX = "gpu-inference-testbed"
 VLLM_TAG = "v0.32.0-cpu"
-LITELLM_TAG = "v1.106.9"
+LITELLM_TAG = "v1.110.2"
+LITELLM_TAG_BEFORE = "v1.106.9"
+"""The release that the collection pinned before, for tests of an upgrade."""
 OLLAMA_TAG = "0.32.15"
 CRAWL4AI_TAG = "0.9.5"
 

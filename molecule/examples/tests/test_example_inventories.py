@@ -150,7 +150,7 @@ except litellm.BadRequestError as error:
     print(error)
 """
     run = "docker run --rm --network crawl4ai-network --env-file /opt/crawl4ai/.llm.env --env LITELLM_LOCAL_MODEL_COST_MAP=True"
-    done = crawl4ai.check_output(f"{run} --entrypoint python3 registry.testbed:5000/berriai/litellm:v1.106.9 -c {shlex.quote(program)}")
+    done = crawl4ai.check_output(f"{run} --entrypoint python3 registry.testbed:5000/berriai/litellm:v1.110.2 -c {shlex.quote(program)}")
     assert done.splitlines()[0].strip() == SEEN
     assert "LLM Provider NOT provided" in done
 

@@ -136,7 +136,7 @@ def test_image_manifest_says_which_layers_are_compressed() -> None:
 
 def test_nodes_pull_by_name() -> None:
     names = {published.recipe: published.for_nodes for published in registry.PUBLISHED}
-    assert names["litellm"] == "registry.testbed:5000/berriai/litellm:v1.106.9"
+    assert names["litellm"] == "registry.testbed:5000/berriai/litellm:v1.110.2"
     assert names["vllm"] == "registry.testbed:5000/vllm/vllm-openai:v0.32.0-cpu"
 
 
