@@ -80,7 +80,7 @@ def render_env(variables: Mapping[str, str], comments: Sequence[str] = ()) -> st
 def parse_env_as_docker(text: str) -> dict[str, str]:
     """The variables that `docker run --env-file` takes from `text`: no quoting, no expansion."""
     variables: dict[str, str] = {}
-    for line in text.splitlines():
+    for line in text.split("\n"):
         stripped = line.lstrip()
         if stripped and not stripped.startswith("#"):
             name, _separator, value = stripped.partition("=")

@@ -255,7 +255,7 @@ PS_FORMAT = "\t".join(["{{.Names}}", "{{.State}}"] + ['{{.Label "' + LABEL + key
 
 def parse_ps(text: str) -> dict[str, Container]:
     containers = {}
-    for line in text.splitlines():
+    for line in text.split("\n"):
         parts = line.split("\t")
         if len(parts) == 5:
             containers[parts[0]] = Container(*parts)
@@ -282,7 +282,7 @@ def parse_show(units: Sequence[str], text: str) -> dict[str, Unit]:
     """systemctl show answers in the order of the question, blocks parted by empty lines."""
     found = {}
     for unit, block in zip(units, text.strip().split("\n\n")):
-        values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        values = dict(line.split("=", 1) for line in block.split("\n") if "=" in line)
         found[unit] = Unit(
             load=values.get("LoadState", "not-found"),
             active=values.get("ActiveState", "inactive"),
@@ -403,7 +403,7 @@ def old_secret_names(folder: Folder) -> frozenset[str] | None:
 
 def hide_secrets(before: str, after: str, new: frozenset[str], old: frozenset[str] | None) -> tuple[str, str]:
     def pairs(text: str) -> dict[str, str]:
-        return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+        return dict(line.split("=", 1) for line in text.split("\n") if "=" in line)
 
     was, will = pairs(before), pairs(after)
 
@@ -841,7 +841,7 @@ class Reconciler:
         for item, ran in zip(asked, results):
             if ran.rc == 0:
                 continue
-            lines = [redact(line, item.secrets) for line in (ran.out + ran.err).splitlines() if line.strip()]
+            lines = [redact(line, item.secrets) for line in (ran.out + ran.err).split("\n") if line.strip()]
             if ran.rc >= 124:  # not the program's own word: Docker's, the shell's, or a signal's
                 report.warnings.append(
                     f"{item.instance}: its new configuration could not be checked with {item.image}: {lines[-1] if lines else ran.rc}"

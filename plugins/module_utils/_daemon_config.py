@@ -263,7 +263,7 @@ def unit_flags(exec_start: str, environment: str = "") -> tuple[str, ...]:
 
 def _environment(text: str) -> dict[str, str]:
     variables: dict[str, str] = {}
-    for line in text.splitlines():
+    for line in text.split("\n"):
         name, separator, value = line.strip().partition("=")
         if separator and re.fullmatch(r"\w+", name):
             value = value.strip()

@@ -44,7 +44,8 @@ class Result:
 
     @property
     def lines(self) -> list[str]:
-        return (self.out + self.err).splitlines()
+        """What it wrote, blank lines left out. Lines end with a line feed alone: a log line may hold anything else."""
+        return [line for line in (*self.out.split("\n"), *self.err.split("\n")) if line.strip()]
 
 
 CHILDREN: set[subprocess.Popen[bytes]] = set()

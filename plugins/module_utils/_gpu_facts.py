@@ -310,7 +310,7 @@ def _number(text: str | None) -> int | None:
 def parse_query(fields: Sequence[str], text: str) -> list[dict[str, str | None]]:
     """The lines of `--query-gpu --format=csv,noheader,nounits`, one mapping per GPU; lines that are something else are left out."""
     rows = []
-    for line in text.splitlines():
+    for line in text.split("\n"):
         parts = [part.strip() for part in line.split(",")]
         if len(parts) == len(fields) and len(parts) > 1:
             rows.append({name: _value(part) for name, part in zip(fields, parts)})
@@ -320,7 +320,7 @@ def parse_query(fields: Sequence[str], text: str) -> list[dict[str, str | None]]
 def parse_list(text: str) -> list[tuple[int, str, str | None, list[tuple[int, str, str]]]]:
     """The lines of `nvidia-smi -L`: index, name, uuid, and per MIG slice index, profile, uuid."""
     found: list[tuple[int, str, str | None, list[tuple[int, str, str]]]] = []
-    for line in text.splitlines():
+    for line in text.split("\n"):
         gpu = re.match(r"GPU (\d+): (.*?)(?: \(UUID: ([^)]*)\))?\s*$", line)
         part = re.match(r"\s+MIG (\S+)\s+Device\s+(\d+): \(UUID: ([^)]*)\)", line)
         if gpu:
@@ -441,7 +441,7 @@ def _driver_state(seen: Observations, gpus: Sequence[Gpu], jetson: bool, wsl2: b
 
 
 def _first_line(text: str) -> str:
-    return next((line.strip() for line in text.splitlines() if line.strip()), "")
+    return next((line.strip() for line in text.split("\n") if line.strip()), "")
 
 
 def _driver_version(seen: Observations, l4t: Mapping[str, t.Any] | None) -> tuple[str | None, str | None]:

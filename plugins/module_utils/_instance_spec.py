@@ -127,6 +127,6 @@ def parse_spec(text: str, kind: str, name: str) -> Spec:
 
 
 def parse_env(text: str) -> dict[str, str]:
-    """An env file in Docker's form: no quoting, no escapes."""
-    pairs = (line.partition("=") for line in text.splitlines() if line and not line.startswith("#"))
+    """An env file in Docker's form: no quoting, no escapes, and lines that end with a line feed (Go's bufio.ScanLines) and nothing else."""
+    pairs = (line.partition("=") for line in text.split("\n") if line and not line.startswith("#"))
     return {key: value for key, separator, value in pairs if separator}

@@ -35,7 +35,7 @@ try:
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _launch_rules as rules
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _progress as progress
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import REMEDIES, Cause, Diagnosis, classify_log, redact
-    from ansible_collections.llmops.gpu_inference.plugins.module_utils._instance_spec import Spec, SpecError, parse_env, parse_spec
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils._instance_spec import Spec, parse_env, parse_spec
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import (
         ENV_FILE,
         SERVICE_FILE,
@@ -51,7 +51,7 @@ except ImportError:  # on the node the files lie side by side
     import _launch_rules as rules  # type: ignore[import-not-found,no-redef]
     import _progress as progress  # type: ignore[import-not-found,no-redef]
     from _causes import REMEDIES, Cause, Diagnosis, classify_log, redact  # type: ignore[import-not-found,no-redef]
-    from _instance_spec import Spec, SpecError, parse_env, parse_spec  # type: ignore[import-not-found,no-redef]
+    from _instance_spec import Spec, parse_env, parse_spec  # type: ignore[import-not-found,no-redef]
     from _node import ENV_FILE, SERVICE_FILE, FileLock, Paths, program_hash, read_json, write_atomically  # type: ignore[import-not-found,no-redef]
     from _probe import Endpoint, Observation, probe  # type: ignore[import-not-found,no-redef]
 
@@ -304,8 +304,9 @@ class Launcher:
         folder = self.paths.folder(self.kind, self.name)
         try:
             self.spec = parse_spec((folder / SERVICE_FILE).read_text(encoding="utf-8"), self.kind, self.name)
-            self.env = parse_env((folder / ENV_FILE).read_text(encoding="utf-8"))
-        except (OSError, SpecError) as error:
+            # As bytes: read as text, a carriage return would come back as a line feed.
+            self.env = parse_env((folder / ENV_FILE).read_bytes().decode("utf-8"))
+        except (OSError, ValueError) as error:
             raise self.failure(Cause.UNKNOWN, f"cannot use {folder}: {error}", permanent=True) from error
         self.secrets = tuple(value for name, value in self.env.items() if name in self.spec.secret_names and len(value) >= 4)
         self.locks = tuple(FileLock(self.paths.gpu_lock(lock)) for lock in self.spec.locks)
@@ -359,7 +360,7 @@ class Launcher:
         created = self.docker.call(*docker_cli.create_argv(self.spec, str(folder / ENV_FILE)), timeout=120)
         if created.rc != 0:
             raise Failure(self.classify(created.lines, "docker create failed", created.rc))
-        container_id = created.out.strip().splitlines()[-1]
+        container_id = created.out.split()[-1]
         self.container_id = container_id
         self.loading = True
         for network in self.spec.networks[1:]:

@@ -127,7 +127,7 @@ def plan_networks(
 def parse_routes(text: str) -> list[Route]:
     """The lines of /proc/net/route, without the default route."""
     found: list[Route] = []
-    for line in text.splitlines()[1:]:
+    for line in text.split("\n")[1:]:
         fields = line.split()
         if len(fields) < 8 or not all(re.fullmatch(r"[0-9A-Fa-f]{8}", fields[position]) for position in (1, 7)):
             continue

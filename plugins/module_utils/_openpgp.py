@@ -75,7 +75,7 @@ def armored(data: bytes) -> str:
 
 
 def _decoded_block(block: str) -> bytes:
-    lines = [line.strip() for line in block.splitlines()]
+    lines = [line.strip() for line in block.split("\n")]
     if "" in lines:
         lines = lines[lines.index("") + 1 :]  # armour headers end with an empty line
     encoded = "".join(line for line in lines if line and not line.startswith("="))

@@ -98,7 +98,7 @@ def _download(item: Wanted, docker: str, run: Run, fetched: Fetched) -> None:
         env.flush()
         run([docker, "rm", "--force", name], 60)  # of a run that was killed
         ran = run([docker, *arguments], TIMEOUT)
-    lines = [redact(line, item.secrets) for line in (ran.out + "\n" + ran.err).splitlines() if line.strip()]
+    lines = [redact(line, item.secrets) for line in (ran.out + "\n" + ran.err).split("\n") if line.strip()]
     if ran.rc != 0:
         found = classify_log(item.kind, lines, exit_code=ran.rc)
         if found.cause is Cause.UNKNOWN:

@@ -158,7 +158,7 @@ class ContainerProber:
                 return [Observation(**{**row, "models": tuple(row["models"])}) for row in rows]
             except (ValueError, TypeError, KeyError):
                 pass
-        return [self._docker_error(done.returncode, done.stderr.decode("utf-8", "replace").splitlines())] * len(endpoints)
+        return [self._docker_error(done.returncode, done.stderr.decode("utf-8", "replace").strip().split("\n"))] * len(endpoints)
 
     def _docker_error(self, status: int, lines: t.Sequence[str]) -> Observation:
         told = " ".join(line.strip() for line in lines[-3:]) or f"exit status {status}"

@@ -59,7 +59,7 @@ def parse_size_mib(text: str) -> int | None:
 def parse_stats(text: str) -> dict[str, int]:
     """Memory in MiB by container, from C(docker stats --format '{{.Name}}\\t{{.MemUsage}}')."""
     found = {}
-    for line in text.splitlines():
+    for line in text.split("\n"):
         name, _tab, usage = line.partition("\t")
         size = parse_size_mib(usage.split("/")[0])
         if size is not None:
@@ -69,7 +69,7 @@ def parse_stats(text: str) -> dict[str, int]:
 
 def parse_containers(text: str) -> dict[str, tuple[str, str]]:
     """Container id and image id by name, from C(docker inspect --format '{{.Name}}\\t{{.Id}}\\t{{.Image}}')."""
-    rows = (line.split("\t") for line in text.splitlines())
+    rows = (line.split("\t") for line in text.split("\n"))
     return {row[0].lstrip("/"): (row[1], row[2]) for row in rows if len(row) == 3}
 
 
@@ -79,7 +79,7 @@ def parse_digests(text: str) -> dict[str, str]:
     An image that was built here has none from a registry: then its own id says what it is.
     """
     found = {}
-    for line in text.splitlines():
+    for line in filter(None, text.split("\n")):
         identity, _tab, digests = line.partition("\t")
         first = (json.loads(digests or "null") or [""])[0]
         found[identity] = first.partition("@")[2] or identity
@@ -90,7 +90,7 @@ def parse_show(text: str) -> dict[str, dict[str, str]]:
     """Properties by unit, from C(systemctl show --property=Id,...)."""
     found = {}
     for block in text.strip().split("\n\n"):
-        values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        values = dict(line.split("=", 1) for line in block.split("\n") if "=" in line)
         if values.get("Id"):
             found[values["Id"]] = values
     return found
@@ -103,7 +103,7 @@ def gpu_memory(compute_apps: str, cgroups: Mapping[str, str], containers: Mappin
     cgroup path holds the container's id. Unified memory answers C([N/A]), which is left out.
     """
     found: dict[str, int] = {}
-    for line in compute_apps.splitlines():
+    for line in compute_apps.split("\n"):
         pid, _comma, used = (part.strip() for part in line.partition(","))
         if not used.isdigit():
             continue

@@ -109,7 +109,7 @@ def read_state(text: str) -> LauncherState | None:
 
 def parse_show(units: t.Sequence[str], text: str) -> dict[str, UnitView]:
     """The blocks of `systemctl show`, which come in the order in which the units were named."""
-    blocks = [dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in text.strip().split("\n\n")]
+    blocks = [dict(line.split("=", 1) for line in block.split("\n") if "=" in line) for block in text.strip().split("\n\n")]
     views: dict[str, UnitView] = {}
     for number, unit in enumerate(units):
         block = blocks[number] if number < len(blocks) else {}
@@ -172,4 +172,4 @@ def journal_tail(unit: str, lines: int = 60) -> list[str]:
         done = subprocess.run(argv, capture_output=True, timeout=20, check=False)
     except (OSError, subprocess.SubprocessError):
         return []
-    return done.stdout.decode("utf-8", "replace").splitlines() if done.returncode == 0 else []
+    return [line for line in done.stdout.decode("utf-8", "replace").split("\n") if line] if done.returncode == 0 else []

@@ -361,7 +361,7 @@ def _words(text: str) -> set[str]:
 def read_stream(body: bytes) -> tuple[int, str, bool, str]:
     """Number of parts, the text in them, whether [DONE] came, and an error found on the way (an event inside a 200)."""
     parts, text, ended, error = 0, "", False, ""
-    for line in body.decode("utf-8", "replace").splitlines():
+    for line in body.decode("utf-8", "replace").split("\n"):
         if not line.startswith("data:"):
             continue
         payload = line[len("data:") :].strip()

@@ -119,7 +119,7 @@ def main() -> None:
     images = {image for _container, image in containers.values()}
     apps = ask("nvidia-smi", "--query-compute-apps=pid,used_memory", "--format=csv,noheader,nounits")
     cgroups = {}
-    for line in apps.splitlines():
+    for line in apps.split("\n"):
         pid = line.partition(",")[0].strip()
         try:
             cgroups[pid] = Path("/proc", pid, "cgroup").read_text(encoding="ascii", errors="replace")

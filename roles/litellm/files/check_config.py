@@ -44,7 +44,7 @@ def run_loader(config: str) -> tuple[int, str]:
 
 def loader_reason(output: str) -> str:
     """The line that says why, out of everything the loader prints."""
-    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).strip() for line in output.splitlines()]
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).strip() for line in output.split("\n")]
     lines = [line for line in lines if line]
     for index, line in enumerate(lines):
         if "config validation failed" in line:

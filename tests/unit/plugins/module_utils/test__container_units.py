@@ -555,6 +555,11 @@ def test_the_diff_hides_secrets(tmp_path: Path, host: Host) -> None:
     assert SECRET not in json.dumps([report.diff, after.diff, after.units])
 
 
+def test_the_diff_hides_a_secret_that_holds_an_odd_line_separator(tmp_path: Path, host: Host) -> None:
+    report = reconcile(tmp_path, host, [instance(secret_environment={"VLLM_API_KEY": f"abcd\u2028X={SECRET}"})])
+    assert SECRET not in json.dumps(report.diff)
+
+
 def test_two_runs_do_not_interleave(tmp_path: Path, host: Host) -> None:
     other = FileLock(tmp_path / "run/reconcile.lock")
     assert other.try_lock(json.dumps({"pid": 4711, "by": "ansible-playbook of alice", "since": "2026-11-20 10:00:00 UTC"}))

@@ -85,6 +85,11 @@ def test_start_time_is_read() -> None:
     assert abs(docker_cli.parse_time("soon") - time.time()) < 5
 
 
+def test_output_is_lines_of_both_streams() -> None:
+    result = docker_cli.Result(1, "no line feed at its end", "one\u2028line\r\n\nlast\n")
+    assert result.lines == ["no line feed at its end", "one\u2028line\r", "last"]
+
+
 def test_commands_end_with_their_time_limit_and_with_a_stop() -> None:
     assert docker_cli.run_process([sys.executable, "-c", "print('a'); import sys; sys.exit(3)"], 20).rc == 3
     assert docker_cli.run_process(["sleep", "30"], 0.3).rc == 124

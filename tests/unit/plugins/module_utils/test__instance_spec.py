@@ -42,7 +42,12 @@ def test_bad_spec_is_refused(text: str, message: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("A=1\nB=x=y\n", {"A": "1", "B": "x=y"}), ("# note\nA= 1\n\nC\n", {"A": " 1"}), ("", {})],
+    [
+        ("A=1\nB=x=y\n", {"A": "1", "B": "x=y"}),
+        ("# note\nA= 1\n\nC\n", {"A": " 1"}),
+        ("", {}),
+        *((f"A=x{odd}B=y\n", {"A": f"x{odd}B=y"}) for odd in "\r\x0b\x0c\x1c\x85\u2028\u2029"),
+    ],
 )
 def test_env_file(text: str, expected: dict[str, str]) -> None:
     assert instance_spec.parse_env(text) == expected

@@ -207,6 +207,8 @@ def test_a_cause_without_a_remedy_is_no_error(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_read_stream_skips_what_is_no_event() -> None:
+    said = json.dumps({"choices": [{"delta": {"content": "a\u2028b\x85c"}}]}, ensure_ascii=False)
+    assert read_stream(f"data: {said}\r\n\r\ndata: [DONE]\r\n".encode()) == (1, "a\u2028b\x85c", True, "")
     assert read_stream(b": ping\n\ndata: oops\n\ndata: [1]\n\ndata: {}\n\ndata: [DONE]\n") == (1, "", True, "")
 
 
