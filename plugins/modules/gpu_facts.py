@@ -15,8 +15,9 @@ description:
   - Returns the platform, the GPUs with their memory and compute capability, the driver and the CUDA that it carries, the Jetson
     release, and the versions of Docker Engine and the NVIDIA Container Toolkit as C(ansible_facts.gpu_inference).
   - Works without C(nvidia-smi) and without Docker. A driver that does not answer, a GPU without a driver, and a driver without a GPU
-    are facts of their own.
-  - Reads query CSV, the list, and the XML of C(nvidia-smi), never its banner.
+    are facts of their own, each with what to do about it.
+  - Reads query CSV, the list, and the XML of C(nvidia-smi), never its banner, each as far as it goes and whatever the exit status. A
+    GPU that has fallen off the bus is left out, the others are facts, and a warning says so.
 extends_documentation_fragment:
   - llmops.gpu_inference._attributes
 attributes:
@@ -88,14 +89,14 @@ ansible_facts:
           type: bool
         driver:
           description:
-            - C(version), C(cuda) (the highest CUDA that it supports), C(state), and C(message).
+            - C(version), C(cuda) (the highest CUDA that it supports), C(state), and C(message) (what is wrong, and its remedy).
             - The state is V(ok), V(missing) (a GPU without a working driver), V(mismatch) (upgraded without a reboot),
-              V(no_gpu) (a driver without a GPU), or V(none) (neither).
+              V(no_gpu) (a driver without a GPU, or a card that is held for a virtual machine), or V(none) (neither).
           type: dict
         gpus:
           description:
-            - Per GPU C(index), C(uuid), C(name), C(memory_mib), C(compute_capability), and C(mig).
-            - Per MIG slice C(uuid), C(profile), and C(memory_mib).
+            - Per GPU C(index), C(uuid), C(name), C(memory_mib), C(compute_capability), C(mig_enabled), and C(mig).
+            - Per MIG slice C(uuid), C(profile), C(memory_mib), and C(gpu_instance), whose slices share one memory.
             - With unified memory C(memory_mib) is the host's. Where there is no UUID (Jetson), C(uuid) is the index.
             - Empty where the driver does not work.
           type: list
@@ -120,7 +121,9 @@ from collections.abc import Sequence
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._gpu_facts import Answer, build_facts, observe
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._facts_nvidia import Answer
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._facts_observe import observe, run_limited
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._gpu_facts import build_facts
 
 
 def main() -> None:
@@ -132,24 +135,15 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    module.run_command_environ_update = {"LANG": "C", "LC_ALL": "C"}
 
     def run(argv: Sequence[str]) -> Answer:
         program = argv[0] if os.path.isabs(argv[0]) else module.get_bin_path(argv[0])
         if not program:
             return Answer()
         # A driver in trouble can make nvidia-smi hang for ever.
-        limited = [module.get_bin_path("timeout"), str(module.params["timeout"])] if module.get_bin_path("timeout") else []
-        rc, out, err = module.run_command([*limited, program, *argv[1:]], handle_exceptions=False)
-        return Answer(rc, out, f"{argv[0]} gave no answer within {module.params['timeout']} seconds" if limited and rc == 124 else err)
+        return run_limited([program, *argv[1:]], module.params["timeout"], {"LANG": "C", "LC_ALL": "C"})
 
-    def run_safely(argv: Sequence[str]) -> Answer:
-        try:
-            return run(argv)
-        except OSError as error:
-            return Answer(126, "", str(error))
-
-    seen = observe(run_safely, module.params["root"], platform.machine(), platform.release())
+    seen = observe(run, module.params["root"], platform.machine(), platform.release())
     result = build_facts(seen, {str(key): str(value) for key, value in module.params["jetpack_releases"].items()})
     for warning in result.warnings:
         module.warn(warning)

@@ -15,16 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from testbed.toolkit.dress import dress, dress_kernel, names, recording
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._gpu_facts import (
-    Answer,
-    Facts,
-    Observations,
-    build_facts,
-    observe,
-    parse_list,
-    parse_query,
-    parse_xml,
-)
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._facts_nvidia import Answer
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._facts_observe import Observations, observe
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._gpu_facts import Facts, build_facts
 
 DOCKER_INFO = json.dumps(
     {"ServerVersion": "28.3.3", "Runtimes": {"runc": {}, "nvidia": {}}, "CDISpecDirs": ["/etc/cdi"], "CgroupDriver": "systemd"}
@@ -49,7 +42,15 @@ def facts_of(root: Path, name: str) -> Facts:
 def gpu(
     index: int, uuid: str, name: str, memory: int | None, capability: str | None, mig: list[dict[str, t.Any]] | None = None
 ) -> dict[str, t.Any]:
-    return {"index": index, "uuid": uuid, "name": name, "memory_mib": memory, "compute_capability": capability, "mig": mig or []}
+    return {
+        "index": index,
+        "uuid": uuid,
+        "name": name,
+        "memory_mib": memory,
+        "compute_capability": capability,
+        "mig_enabled": bool(mig),
+        "mig": mig or [],
+    }
 
 
 L40S = ("GPU-8a1f0c52-7d52-4a5e-9a0c-3c3f2c9f1f11", "GPU-b7d4e1f3-0a86-4f0b-b1a9-5e2d7c8f9022")
@@ -74,6 +75,13 @@ EXPECTED: dict[str, dict[str, t.Any]] = {
         "driver": {"version": "610.43.02", "cuda": "13.3", "state": "ok", "message": ""},
         "gpus": [gpu(0, L40S[0], "NVIDIA L40S", 46068, "8.9"), gpu(1, L40S[1], "NVIDIA L40S", 46068, "8.9")],
     },
+    "h200": {
+        "platform": "dgpu",
+        "memory_mib": 128887,
+        "driver": {"version": "580.159.04", "cuda": "13.0", "state": "ok", "message": ""},
+        "gpus": [gpu(0, "GPU-80219ea5-55b4-c54e-7a81-d0f289d9e697", "NVIDIA H200", 143771, "9.0")],
+        "os": {"id": "debian", "version": "13", "codename": "trixie", "kernel": "6.18.44"},
+    },
     "h100-mig": {
         "platform": "dgpu",
         "gpus": [
@@ -84,8 +92,8 @@ EXPECTED: dict[str, dict[str, t.Any]] = {
                 81559,
                 "9.0",
                 [
-                    {"uuid": "MIG-b9ad0f5d-8a76-5a35-bd57-7d4e0d4b1c01", "profile": "3g.40gb", "memory_mib": 40448},
-                    {"uuid": "MIG-0fd4ac2d-5fcd-5c8b-9c3e-3ce4a0a7ff02", "profile": "1g.10gb", "memory_mib": 9984},
+                    {"uuid": "MIG-b9ad0f5d-8a76-5a35-bd57-7d4e0d4b1c01", "profile": "3g.40gb", "memory_mib": 40448, "gpu_instance": 2},
+                    {"uuid": "MIG-0fd4ac2d-5fcd-5c8b-9c3e-3ce4a0a7ff02", "profile": "1g.10gb", "memory_mib": 9984, "gpu_instance": 9},
                 ],
             )
         ],
@@ -121,7 +129,7 @@ EXPECTED: dict[str, dict[str, t.Any]] = {
         "driver": {"version": "580.00", "cuda": "13.0", "state": "ok", "message": ""},
         "gpus": [gpu(0, "GPU-3c6fd2ab-51f1-7d0f-8c0e-0d5c2e6fb5c4", "NVIDIA Thor", 125798, "11.0")],
     },
-    "jetson-unknown": {"platform": "jetson", "l4t": {"release": "36.9.9", "jetpack": None}},
+    "jetson-unknown": {"platform": "jetson", "l4t": {"release": "36.9.9", "jetpack": "6"}},
     "wsl2": {
         "platform": "dgpu",
         "wsl2": True,
@@ -152,7 +160,7 @@ def test_recorded_platforms(tmp_path: Path, name: str) -> None:
     result = facts_of(tmp_path, name)
     assert {key: result.facts[key] for key in EXPECTED[name]} == EXPECTED[name]
     assert set(result.facts) == set(EXPECTED["rtx5090"])
-    assert bool(result.warnings) is (name == "jetson-unknown")
+    assert result.warnings == []
 
 
 @pytest.mark.parametrize(
@@ -161,7 +169,7 @@ def test_recorded_platforms(tmp_path: Path, name: str) -> None:
         ("mismatch", "mismatch", ["reboot the host", "Failed to initialize NVML: Driver/library version mismatch"]),
         ("driver-dead", "missing", ["0000:01:00.0", "kernel module does not answer", "couldn't communicate"]),
         ("driver-missing", "missing", ["0000:01:00.0", "nouveau", "Install NVIDIA's driver"]),
-        ("driver-without-gpu", "no_gpu", ["no NVIDIA GPU", "No devices were found"]),
+        ("driver-without-gpu", "no_gpu", ["no NVIDIA GPU is on the PCI bus", "No devices were found"]),
     ],
 )
 def test_driver_in_trouble_is_a_fact(tmp_path: Path, name: str, state: str, words: list[str]) -> None:
@@ -180,7 +188,8 @@ def test_a_gpu_given_to_a_virtual_machine_is_not_ours(tmp_path: Path) -> None:
     link.unlink()
     link.symlink_to("../../drivers/vfio-pci")
     facts = build_facts(observe(only_smi, str(tmp_path))).facts
-    assert (facts["platform"], facts["driver"]["state"]) == ("cpu", "none")
+    assert (facts["platform"], facts["driver"]["state"]) == ("cpu", "no_gpu")
+    assert "PCI 0000:01:00.0 is bound to vfio-pci" in facts["driver"]["message"]
 
 
 def test_gpu_without_any_driver(tmp_path: Path) -> None:
@@ -190,11 +199,65 @@ def test_gpu_without_any_driver(tmp_path: Path) -> None:
     assert "no NVIDIA driver is installed" in driver["message"]
 
 
+@pytest.mark.parametrize(
+    ("release", "jetpack"),
+    [
+        ("R32 (release), REVISION: 6.1", "4.6"),
+        ("R35 (release), REVISION: 1.0", "5.0.2"),
+        ("R35 (release), REVISION: 6.2", "5.1.5"),
+        ("R35 (release), REVISION: 6.3", "5.1.5"),
+        ("R36 (release), REVISION: 2.0", "6.0"),
+        ("R36 (release), REVISION: 4.2", "6.1"),
+        ("R39 (release), REVISION: 0.0", "7.2"),
+        ("R36 (release), REVISION: 6.0", "6"),
+        ("R39 (release), REVISION: 4.1", "7"),
+        ("R35 (release), REVISION: 7", "5"),
+        ("R41 (release), REVISION: 1.0", None),
+    ],
+)
+def test_jetpack_releases_by_table_and_by_rule(release: str, jetpack: str | None) -> None:
+    result = build_facts(Observations(nv_tegra_release=f"# {release}, GCID: 1, BOARD: generic\n"))
+    assert result.facts["l4t"]["jetpack"] == jetpack
+    assert bool(result.warnings) is (jetpack is None)
+
+
 def test_jetpack_table_can_be_extended(tmp_path: Path) -> None:
     dress(tmp_path, "jetson-unknown")
     result = build_facts(observe(only_smi, str(tmp_path)), {"36.9.9": "6.9"})
     assert result.facts["l4t"] == {"release": "36.9.9", "jetpack": "6.9"}
     assert result.warnings == []
+
+
+IGX = "# R36 (release), REVISION: 4.3, GCID: 38968081, BOARD: generic, EABI: aarch64, DATE: Wed Jan  8 01:49:37 UTC 2025\n"
+RTX_6000 = "0, GPU-5c89852c-d268-c3f3-1b07-005d5ae1dc3f, NVIDIA RTX 6000 Ada Generation, 570.133.20, 8.9, 49140, [N/A]"
+THOR = "1, GPU-3c6fd2ab-51f1-7d0f-8c0e-0d5c2e6fb5c4, NVIDIA Thor, 580.00, 11.0, [N/A], Disabled"
+MEMINFO = "MemTotal: 64329300 kB\nMemAvailable: 60120340 kB\n"
+
+
+@pytest.mark.parametrize("rows", [[RTX_6000], [RTX_6000, THOR]])
+def test_an_igx_with_a_card_has_memory_of_its_own_for_it(rows: list[str]) -> None:
+    seen = Observations(nv_tegra_release=IGX, compatible="nvidia,tegra234\0", meminfo=MEMINFO, smi_query=Answer(0, "\n".join(rows)))
+    result = build_facts(seen)
+    assert (result.facts["platform"], result.facts["unified_memory"]) == ("dgpu", False)
+    assert [item["memory_mib"] for item in result.facts["gpus"]] == [49140]
+    assert result.facts["l4t"] == {"release": "36.4.3", "jetpack": "6.2"}
+    assert [warning for warning in result.warnings if "NVIDIA Thor, which shares its memory" in warning] == result.warnings
+    assert len(result.warnings) == len(rows) - 1
+
+
+@pytest.mark.parametrize(
+    ("row", "unified", "memory"),
+    [
+        ("0, GPU-1, NVIDIA GH200 480GB, 580.95.05, 9.0, 97871, Disabled", False, 97871),
+        ("0, GPU-1, NVIDIA GB200, 580.95.05, 10.0, 189471, Disabled", False, 189471),
+        ("0, GPU-1, NVIDIA GB10, 580.142, 12.1, [N/A], [N/A]", True, 62821),
+        ("0, GPU-1, NVIDIA GB10, 580.142, [N/A], [N/A], [N/A]", True, 62821),
+        ("0, GPU-1, NVIDIA GeForce RTX 5090, 590.44.01, 12.0, [N/A], [N/A]", False, None),
+    ],
+)
+def test_which_gpus_share_the_memory(row: str, unified: bool, memory: int | None) -> None:
+    facts = build_facts(Observations(architecture="aarch64", meminfo=MEMINFO, smi_query=Answer(0, row))).facts
+    assert (facts["platform"], facts["unified_memory"], facts["gpus"][0]["memory_mib"]) == ("dgpu", unified, memory)
 
 
 @pytest.mark.parametrize(
@@ -262,16 +325,6 @@ def test_toolkit(package: Answer, cli: Answer, jetson: bool, managed: bool, expe
 )
 def test_docker(info: Answer, version: Answer, expected: dict[str, t.Any]) -> None:
     assert build_facts(Observations(docker_info=info, docker_version=version)).facts["docker"] == expected
-
-
-def test_parsers() -> None:
-    assert parse_query(("index", "name"), "0, NVIDIA L40S\nwarning: infoROM is corrupted at gpu 0000:17:00.0\n1, [N/A]\n") == [
-        {"index": "0", "name": "NVIDIA L40S"},
-        {"index": "1", "name": None},
-    ]
-    assert parse_list("GPU 0: NVIDIA Thor\nnoise\n") == [(0, "NVIDIA Thor", None, [])]
-    assert parse_xml("not xml") is None
-    assert parse_xml("<nvidia_smi_log><gpu>") is None
 
 
 NOISE = st.one_of(
