@@ -56,6 +56,9 @@ SEVERAL_BACKENDS_POLICY: t.Final[t.Mapping[str, int]] = {
     "NotFoundErrorAllowedFails": 100000,
 }
 
+#: Without a price LiteLLM looks for one with every answer, twice, through its whole list: half of all the time that it takes for a request.
+FREE: t.Final[t.Mapping[str, int]] = {"input_cost_per_token": 0, "output_cost_per_token": 0}
+
 MODES: t.Final[t.Mapping[str, str]] = {
     "chat": "chat",
     "embedding": "embedding",
@@ -319,6 +322,9 @@ def _deployment(model: Model, backend: Backend, gateway_host: str, group_has_ord
         info["allowed_fails"] = SINGLE_BACKEND_ALLOWED_FAILS
     if not backend.health:
         info["disable_background_health_check"] = True
+    # A provider that somebody chose may be one that takes money.
+    if not backend.provider and not any("cost" in key for key in model.request_defaults):
+        info.update(FREE)
     return {"model_name": model.name, "litellm_params": params, "model_info": info}
 
 

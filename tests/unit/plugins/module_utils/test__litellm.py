@@ -82,6 +82,16 @@ def test_provider(engine: str, capability: str, provider: str | None, expected: 
 
 
 @pytest.mark.parametrize(
+    ("changes", "defaults", "free"),
+    [({}, {}, True), ({"engine": "ollama"}, {}, True), ({"provider": "openai"}, {}, False), ({}, {"input_cost_per_token": 1e-6}, False)],
+)
+def test_our_own_models_are_free(changes: dict[str, Any], defaults: dict[str, Any], free: bool) -> None:
+    config = _litellm.build_config(gateway(model(backends=[backend(**changes)], request_defaults=defaults)), "n1")
+    info = config["model_list"][0]["model_info"]
+    assert ("input_cost_per_token" in info, info.get("output_cost_per_token")) == (free, 0 if free else None)
+
+
+@pytest.mark.parametrize(
     ("host", "changes", "api_base"),
     [
         ("n1", {}, "http://vllm-chat:8000/v1"),
