@@ -26,6 +26,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ansible_collections.llmops.gpu_inference.plugins.module_utils import _docker_flags as docker_flags
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import Cause, Diagnosis, classify_log, diagnosis, redact
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import (
     ENV_FILE,
@@ -49,7 +50,7 @@ _FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _STAGED = re.compile(r"^\..*\.new$")
 CHECKS_AT_ONCE = 2  # each imports an engine: half a minute of a core, and a gigabyte
-_CHECK_ARGUMENTS = ("-v", "--volume", "--mount", "-e", "--env")
+_CHECK_ARGUMENTS = ("volume", "mount", "env")
 
 # Parts of an instance that make another container. The rest only steers the launcher.
 _CONTAINER_KEYS = ("kind", "name", "image", "entrypoint", "command", "docker_arguments", "networks", "locks", "pull_models")
@@ -140,6 +141,11 @@ def _check(parameters: Mapping[str, t.Any], environment: Mapping[str, str]) -> l
     read = (parameters.get("check") or {}).get("input")
     if read and read not in (parameters.get("files") or {}):
         errors.append(f"instance {where}: check.input: '{read}' is not among files")
+    taken = dict.fromkeys(environment, "it is in environment or secret_environment, which it would override")
+    errors += [
+        f"instance {where}: docker_arguments[{mistake.position}] '{mistake.shown}' {mistake.message}"
+        for mistake in docker_flags.refused(parameters.get("docker_arguments") or [], variables=taken)
+    ]
     probe = parameters.get("probe") or {}
     variable = probe.get("api_key_variable")
     if variable and variable not in environment:
@@ -152,16 +158,10 @@ def check_arguments(docker_arguments: Sequence[str], instance: str, environment:
 
     The mounts of the instance's own files are left out: Docker would make a folder in place of one that is not there yet.
     """
-    result: list[str] = []
-    arguments = iter(docker_arguments)
-    for argument in arguments:
-        name, equals, value = argument.partition("=")
-        if name not in _CHECK_ARGUMENTS:
-            continue
-        if not equals:
-            value = next(arguments, "")
-        if f"/{instance}/" not in value.partition(":")[0]:
-            result += [name, value]
+    flags, _mistakes = docker_flags.read(docker_arguments)
+    result = docker_flags.words(
+        flag for flag in flags if flag.name in _CHECK_ARGUMENTS and f"/{instance}/" not in flag.value.partition(":")[0]
+    )
     for variable, value in sorted(environment.items()):
         result += ["--env", f"{variable}={value}"]
     return result

@@ -21,9 +21,11 @@ from dataclasses import dataclass
 from typing import IO, Any, Callable
 
 try:
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils import _docker_flags as docker_flags
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._instance_spec import Spec
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import LABEL, OWNER
 except ImportError:  # on the node the files lie side by side
+    import _docker_flags as docker_flags  # type: ignore[import-not-found,no-redef]
     from _instance_spec import Spec  # type: ignore[import-not-found,no-redef]
     from _node import LABEL, OWNER  # type: ignore[import-not-found,no-redef]
 
@@ -178,7 +180,7 @@ def create_argv(spec: Spec, env_file: str) -> list[str]:
         ("locks", ",".join(spec.locks)),
     ):
         argv += ["--label", f"{LABEL}{key}={value}"]
-    if not any(argument.split("=")[0] == "--log-driver" for argument in spec.docker_arguments):
+    if not docker_flags.values(spec.docker_arguments, "log-driver"):
         # The journal keeps the log. Docker's copy only bridges the moments in which nobody reads.
         argv += ["--log-driver", "local", "--log-opt", "max-size=10m", "--log-opt", "max-file=2"]
     if spec.networks:
@@ -190,17 +192,12 @@ def create_argv(spec: Spec, env_file: str) -> list[str]:
 
 
 def download_argv(spec: Spec, env_file: str) -> list[str]:
-    """Arguments of docker run for the download that precedes the start: same image, mounts and environment, but no ports."""
+    """Arguments of docker run for the download that precedes the start: same image, mounts and environment, but no port or address."""
     argv = ["run", "--rm", "--name", spec.container + "-download", "--pull", "never", "--env-file", env_file]
     argv += ["--label", f"{LABEL}owner={OWNER}", "--label", f"{LABEL}download-of={spec.instance}"]
     if spec.networks:
         argv += ["--network", spec.networks[0]]
-    skip = False
-    for argument in spec.docker_arguments:
-        if skip or argument in ("-p", "--publish"):
-            skip = not skip
-        elif not argument.startswith("--publish="):
-            argv.append(argument)
+    argv += docker_flags.words(docker_flags.beside(spec.docker_arguments))
     if spec.download_entrypoint is not None:
         argv += ["--entrypoint", spec.download_entrypoint]
     return argv + [spec.image] + list(spec.download_command)

@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Callable, Generic, TypeVar
 
+from ansible_collections.llmops.gpu_inference.plugins.module_utils import _docker_flags as docker_flags
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._litellm import ROUTING_KEYS
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_findings import (
     SIZE_HINT,
@@ -524,11 +525,9 @@ def _service(raw: Any, path: str, report: Report) -> Service:
         fields.add("gpus", fields.data.get("gpus"), "contradicts device: cpu; remove one of the two")
         gpus = None
     arguments = fields.texts("container_extra_arguments", pattern=NO_CONTROL, expected="one argument of docker create")
-    for position, argument in enumerate(arguments):
-        flag = argument.split("=", 1)[0]
-        if flag in ("--gpus", "--runtime", "--name", "--network", "--net", "--env-file", "--label"):
-            remedy = "use gpus of the service" if flag in ("--gpus", "--runtime") else "it is set by the collection"
-            fields.add(f"container_extra_arguments[{position}]", argument, f"is not allowed: {remedy}")
+    by_gpus = dict.fromkeys(("gpus", "runtime"), "use gpus of the service")
+    for mistake in docker_flags.refused(arguments, ours=by_gpus, variables=RESERVED_ENV):
+        fields.add(f"container_extra_arguments[{mistake.position}]", mistake.shown, mistake.message)
     return Service(
         path=path,
         model=model,

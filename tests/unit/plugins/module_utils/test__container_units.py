@@ -106,6 +106,9 @@ def test_secrets_are_in_the_env_file_only() -> None:
         ([instance(files={"../x": ""})], ["'../x' is no plain file name"]),
         ([instance(files={"env": ""})], ["'env'"]),
         ([instance(check={"input": "other"})], ["check.input: 'other' is not among files"]),
+        ([instance(docker_arguments=["--init", "alpine"])], ["docker_arguments[1] 'alpine'", "would take it for the image"]),
+        ([instance(docker_arguments=["--rm", "-lio.llmops.gpu-inference.owner=x"])], ["[0] '--rm' is not allowed", "use another label"]),
+        ([instance(docker_arguments=["-e", "HF_HOME=/x"])], ["'--env HF_HOME' is not allowed: it is in environment or secret_environment"]),
         ([instance(environment={"A-B": "1"})], ["'A-B' is no name of an environment variable"]),
         ([instance(environment={"A": "1\n2"})], ["A has a line break"]),
         ([instance(secret_environment={})], ["'VLLM_API_KEY' is not among"]),
@@ -484,7 +487,7 @@ def test_a_check_sees_no_network_no_secrets_and_no_files_of_the_instance(tmp_pat
     reconcile(tmp_path, host, [instance(docker_arguments=arguments, environment={"B": 2}, check=CHECK)])
     (argv,) = [call for call in host.calls if call[:2] == ["docker", "run"]]
     assert argv[argv.index("--network") + 1] == "none"
-    tail = ["-v", "/models:/models", "--env", "A=1", "--env", "B=2", "--entrypoint", "python3", "vllm/vllm-openai:v0.32.0", "-c", "read()"]
+    tail = ["--volume=/models:/models", "--env=A=1", "--env", "B=2", "--entrypoint", "python3", "vllm/vllm-openai:v0.32.0", "-c", "read()"]
     assert argv[-len(tail) :] == tail
     assert SECRET not in " ".join(argv)
     assert not any("config.yaml" in argument or "1:1" in argument for argument in argv)

@@ -30,14 +30,21 @@ def test_create_argv_has_labels_and_no_secret() -> None:
     assert "VLLM_API_KEY" not in " ".join(argv)
 
 
-def test_log_driver_of_the_user_stays() -> None:
-    argv = docker_cli.create_argv(spec(docker_arguments=["--log-driver=journald"]), "/x/env")
-    assert [word for word in argv if word.startswith("--log-")] == ["--log-driver=journald"]
+@pytest.mark.parametrize("given", [["--log-driver=journald"], ["--log-driver", "journald"]])
+def test_log_driver_of_the_user_stays(given: list[str]) -> None:
+    argv = docker_cli.create_argv(spec(docker_arguments=given), "/x/env")
+    assert [word for word in argv if word.startswith("--log-")] == given[:1]
+    no_driver = docker_cli.create_argv(spec(docker_arguments=["--label", "--log-driver=x"]), "/x/env")
+    assert no_driver[no_driver.index("--log-driver") + 1] == "local"
 
 
 def test_download_publishes_no_port() -> None:
-    argv = docker_cli.download_argv(spec(download_command=["-c", "get"], download_entrypoint="python3"), "/x/env")
+    ports = ["--publish=127.0.0.1:8070:8000", "-p", "127.0.0.1:9000:9000", "-p127.0.0.1:9000:9001", "-Pitp", "9000:1", "--ip=10.0.0.9"]
+    given = spec(docker_arguments=[*ports, "--shm-size=1g"], download_command=["-c", "get"], download_entrypoint="python3")
+    argv = docker_cli.download_argv(given, "/x/env")
     assert "8070" not in " ".join(argv)
+    assert "10.0.0.9" not in " ".join(argv)
+    assert not any("publish" in word for word in argv)
     assert "9000" not in " ".join(argv)
     assert "--shm-size=1g" in argv
     assert argv[-5:] == ["--entrypoint", "python3", "vllm/vllm-openai:v0.32.0", "-c", "get"]

@@ -416,6 +416,21 @@ MISTAKES: list[Any] = [
     (one(service(enabled="perhaps")), "inference_services[0].enabled (host node1)", "true or false"),
     (one(service(networks="inference")), "inference_services[0].networks (host node1)", "must be a list"),
     (one(service(container_extra_arguments=["--gpus=all"])), "inference_services[0].container_extra_arguments[0] (host node1)", "use gpus"),
+    (
+        one(service(container_extra_arguments=["--init", "-l", "io.llmops.gpu-inference.owner=x"])),
+        "inference_services[0].container_extra_arguments[1] (host node1)",
+        "use another label",
+    ),
+    (
+        one(service(container_extra_arguments=["--ulimit memlock=-1"])),
+        "inference_services[0].container_extra_arguments[0] (host node1)",
+        "write it as two entries",
+    ),
+    (
+        one(service(container_extra_arguments=["-e", "VLLM_API_KEY=x"])),
+        "inference_services[0].container_extra_arguments[0] (host node1)",
+        "engine keys are generated",
+    ),
     (one(service(pull="sometimes")), "inference_services[0].pull (host node1)", "missing, always, never"),
     (one(service(mounts=[{"source": "x"}])), "inference_services[0].mounts[0].source (host node1)", "absolute path"),
     (one("chat"), "inference_services[0] (host node1)", "must be a mapping"),
