@@ -233,10 +233,10 @@ FEATURES = [
     Feature(
         "a client's key is for inference only",
         "every known key opens every route",
-        "roles/litellm/files/gateway_rules.py",
+        "roles/litellm/files/gateway_access.py",
         "if not client_may_call(path, policy.client_routes):",
         "if False:",
-        "tests/unit/roles/litellm/test_gateway_rules.py::test_refusal",
+        "tests/unit/roles/litellm/test_gateway_access.py::test_refusal",
         "assert None == 403",
     ),
     Feature(

@@ -10,7 +10,9 @@ import os
 from pathlib import Path
 
 from fastapi import Request
-from gateway_rules import Keys, Policy, client_may_call, strip_bearer
+from gateway_access import client_may_call
+from gateway_keys import Keys, strip_bearer
+from gateway_policy import Policy
 from litellm.proxy._types import LitellmUserRoles, ProxyException, UserAPIKeyAuth
 
 KEYS = Keys.from_environment(os.environ)

@@ -12,7 +12,10 @@ import typing as t
 from pathlib import Path
 
 from fastapi import HTTPException
-from gateway_rules import Keys, MediaRefusedError, Policy, check_media, refusal, trim_images, wants_plain_health
+from gateway_access import refusal, wants_plain_health
+from gateway_keys import Keys
+from gateway_media import MediaRefusedError, check_media, trim_images
+from gateway_policy import Policy
 from litellm.integrations.custom_logger import CustomLogger
 
 KEYS = Keys.from_environment(os.environ)
