@@ -65,6 +65,8 @@ _LAUNCHER_KEYS = (
     "download_command",
     "restart_limit",
 )
+# Settings of the launcher that came later: left out where they are not given, so that the hashes of older units hold.
+_LATER_KEYS = ("memory_limit_mib",)
 
 
 class UnitsError(Exception):
@@ -187,6 +189,7 @@ def want(parameters: Mapping[str, t.Any]) -> Wanted:
         raise UnitsError("; ".join(errors))
     files = {name: str(text) for name, text in (parameters.get("files") or {}).items()}
     service: dict[str, t.Any] = {key: parameters.get(key) for key in _CONTAINER_KEYS + _LAUNCHER_KEYS}
+    service.update({key: parameters[key] for key in _LATER_KEYS if parameters.get(key) is not None})
     service["locks"] = sorted(set(service["locks"] or []))
     if service["probe"]:
         service["probe"] = {key: value for key, value in service["probe"].items() if value is not None}
@@ -378,6 +381,22 @@ def decide(wanted: Wanted, unit: Unit, container: Container | None, state: Mappi
     if unit.active == "failed":
         return Decision(START, "failed")
     return Decision(START, "not running")
+
+
+def reload_reason(decision: Decision, wanted: Wanted, folder: Folder) -> str:
+    """Why a unit's launcher reads its settings again: a bound on memory is named, since its change reaches a container that serves."""
+    if decision.action != RELOAD:
+        return decision.reason
+    bounds = []
+    for files in (folder.texts, wanted.files):
+        try:
+            bounds.append(json.loads(files[SERVICE_FILE]).get("memory_limit_mib"))
+        except (KeyError, ValueError, AttributeError):
+            return decision.reason
+    if bounds[0] == bounds[1]:
+        return decision.reason
+    before, after = (f"{mib} MiB" if mib else "none" for mib in bounds)
+    return f"the bound on its main memory changes from {before} to {after}, without a restart"
 
 
 def diff_of(wanted: Wanted, folder: Folder) -> list[dict[str, str]]:
@@ -629,7 +648,7 @@ class Reconciler:
                 "container": item.container,
                 "config_hash": item.config_hash,
                 "action": action,
-                "reason": decision.reason,
+                "reason": reload_reason(decision, item, folder),
             }
             report.diff += diff_of(item, folder)
             if action == KEEP and not differs and self._enabled(item.unit):

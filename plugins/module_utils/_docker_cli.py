@@ -22,10 +22,12 @@ from typing import IO, Any, Callable
 
 try:
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _docker_flags as docker_flags
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils import _memory_limit as memory_limit
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._instance_spec import Spec
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import LABEL, OWNER
 except ImportError:  # on the node the files lie side by side
     import _docker_flags as docker_flags  # type: ignore[import-not-found,no-redef]
+    import _memory_limit as memory_limit  # type: ignore[import-not-found,no-redef]
     from _instance_spec import Spec  # type: ignore[import-not-found,no-redef]
     from _node import LABEL, OWNER  # type: ignore[import-not-found,no-redef]
 
@@ -124,6 +126,8 @@ class Container:
     oom_killed: bool
     started_at: str
     labels: Mapping[str, str]
+    pid: int = 0
+    memory: int = 0  # its bound on main memory in bytes, 0 for none
 
     @property
     def owned(self) -> bool:
@@ -151,6 +155,8 @@ def parse_inspect(text: str) -> list[Container]:
                 oom_killed=bool(state.get("OOMKilled")),
                 started_at=str(state.get("StartedAt") or ""),
                 labels=(document.get("Config") or {}).get("Labels") or {},
+                pid=int(state.get("Pid") or 0),
+                memory=int((document.get("HostConfig") or {}).get("Memory") or 0),
             )
         )
     return containers
@@ -186,6 +192,8 @@ def create_argv(spec: Spec, env_file: str) -> list[str]:
     if spec.networks:
         argv += ["--network", spec.networks[0]]
     argv += list(spec.docker_arguments)
+    if spec.memory_limit_mib:
+        argv += memory_limit.arguments(spec.memory_limit_mib)
     if spec.entrypoint is not None:
         argv += ["--entrypoint", spec.entrypoint]
     return argv + [spec.image] + list(spec.command)

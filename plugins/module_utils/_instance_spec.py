@@ -59,6 +59,7 @@ class Spec(Instance):
     download_entrypoint: str | None = None
     secret_names: tuple[str, ...] = ()
     restart_limit: int = 5
+    memory_limit_mib: int | None = None
 
 
 def _strings(document: Mapping[str, Any], key: str) -> tuple[str, ...]:
@@ -121,6 +122,7 @@ def parse_spec(text: str, kind: str, name: str) -> Spec:
             download_entrypoint=document.get("download_entrypoint"),
             secret_names=_strings(document, "secret_names"),
             restart_limit=int(document.get("restart_limit") or 5),
+            memory_limit_mib=int(document["memory_limit_mib"]) if document.get("memory_limit_mib") else None,
         )
     except (TypeError, ValueError) as error:
         raise SpecError(f"service.json has a value of the wrong type: {error}") from error

@@ -33,6 +33,7 @@ from typing import IO, Any, Callable
 try:
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _docker_cli as docker_cli
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _launch_rules as rules
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils import _memory_limit as memory_limit
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _progress as progress
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import REMEDIES, Cause, Diagnosis, classify_log, redact
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._instance_spec import Spec, parse_env, parse_spec
@@ -49,6 +50,7 @@ try:
 except ImportError:  # on the node the files lie side by side
     import _docker_cli as docker_cli  # type: ignore[import-not-found,no-redef]
     import _launch_rules as rules  # type: ignore[import-not-found,no-redef]
+    import _memory_limit as memory_limit  # type: ignore[import-not-found,no-redef]
     import _progress as progress  # type: ignore[import-not-found,no-redef]
     from _causes import REMEDIES, Cause, Diagnosis, classify_log, redact  # type: ignore[import-not-found,no-redef]
     from _instance_spec import Spec, parse_env, parse_spec  # type: ignore[import-not-found,no-redef]
@@ -520,6 +522,9 @@ class Launcher:
             self.log_position = str(before.get("log_position") or "")
         position = self.log_position or time.strftime("%Y-%m-%dT%H:%M:%S.000000000Z", time.gmtime())
         self.say(f"adopts the running container {container.id[:12]}")
+        bounded = memory_limit.change(self.docker.call, container, self.spec.memory_limit_mib, bool(self.spec.locks))
+        if bounded:
+            self.say(bounded)
         self.loading = not was_ready
         if was_ready:
             self.ready_at = before.get("ready_at")

@@ -148,6 +148,11 @@ options:
         description: Drop the page cache before the start, for GPUs that share the memory of the host.
         type: bool
         default: false
+      memory_limit_mib:
+        description:
+          - Bound on the container's main memory in MiB, with as much swap again. A container that runs gets a changed one without a
+            restart. One that holds more than nine tenths of it, or got its GPU by the hook of an old toolkit, gets it with its next start.
+        type: int
       pull_models:
         description: Models to pull through the server once it runs. For Ollama.
         type: list
@@ -411,6 +416,7 @@ INSTANCE = {
     "stop_timeout": {"type": "float", "default": 60},
     "watchdog": {"type": "float", "default": 0},
     "drop_page_cache": {"type": "bool", "default": False},
+    "memory_limit_mib": {"type": "int"},
     "pull_models": {"type": "list", "elements": "str", "default": []},
     "download_entrypoint": {"type": "str"},
     "download_command": {"type": "list", "elements": "str", "default": []},

@@ -71,6 +71,8 @@ def instance(name: str = "chat", kind: str = "vllm", **changes: t.Any) -> dict[s
         ({"start_timeout": 1.0}, False, True),
         ({"watchdog": 60.0}, False, True),
         ({"pull": "always"}, False, True),
+        ({"memory_limit_mib": None}, False, False),
+        ({"memory_limit_mib": 8192}, False, True),
         ({"image": "vllm/vllm-openai:v0.33.0"}, True, True),
         ({"command": []}, True, True),
         ({"docker_arguments": ["--init", "--shm-size=1g"]}, True, True),
@@ -311,6 +313,18 @@ def test_new_settings_of_the_launcher_do_not_touch_the_container(tmp_path: Path,
     report = reconcile(tmp_path, host, [instance(watchdog=60.0)])
     assert report.reloaded == ["vllm/chat"]
     assert host.effects == [["systemctl", "kill", "--kill-who=main", "--signal=SIGHUP", "--", "vllm@chat.service"]]
+
+
+def test_a_new_bound_on_memory_is_named_and_touches_no_container(tmp_path: Path, host: Host) -> None:
+    reconcile(tmp_path, host, [instance()])
+    host.serve(units.want(instance()))
+    for mib, words in ((8192, "from none to 8192 MiB, without a restart"), (4096, "from 8192 MiB to 4096 MiB, without a restart")):
+        host.calls.clear()
+        report = reconcile(tmp_path, host, [instance(memory_limit_mib=mib)])
+        assert (report.reloaded, report.restarted) == (["vllm/chat"], [])
+        assert words in report.units["vllm/chat"]["reason"]
+        assert host.effects == [["systemctl", "kill", "--kill-who=main", "--signal=SIGHUP", "--", "vllm@chat.service"]]
+        host.serve(units.want(instance(memory_limit_mib=mib)))
 
 
 def test_a_missed_upgrade_of_the_launcher_is_made_up_for(tmp_path: Path, host: Host) -> None:

@@ -30,6 +30,12 @@ def test_create_argv_has_labels_and_no_secret() -> None:
     assert "VLLM_API_KEY" not in " ".join(argv)
 
 
+def test_the_bound_on_memory_comes_last_so_that_it_counts() -> None:
+    argv = docker_cli.create_argv(spec(docker_arguments=["--memory", "1024m"], memory_limit_mib=2048), "/x/env")
+    assert argv[argv.index("--memory") :][:4] == ["--memory", "1024m", "--memory", "2048m"]
+    assert "--memory" not in docker_cli.create_argv(spec(), "/x/env")
+
+
 @pytest.mark.parametrize("given", [["--log-driver=journald"], ["--log-driver", "journald"]])
 def test_log_driver_of_the_user_stays(given: list[str]) -> None:
     argv = docker_cli.create_argv(spec(docker_arguments=given), "/x/env")

@@ -280,6 +280,19 @@ def test_a_killed_launcher_leaves_a_container_that_the_next_adopts(node: Node, e
     assert node.state()["failures"] == 1
 
 
+def test_a_container_that_serves_gets_a_new_bound_on_its_memory(node: Node, engine: Server) -> None:
+    node.instance(engine.base_url, memory_limit_mib=8192, locks=[])
+    running = container()
+    running["HostConfig"] = {"Memory": 4096 * 1024 * 1024}
+    node.docker.write(running)
+    node.start()
+    node.until("ready")
+    assert [call for call in node.calls() if call.startswith("update")] == ["update --memory 8192m --memory-swap 16384m id-of-vllm-chat"]
+    assert "bounds its main memory to 8.0 GiB, without a restart" in node.said()
+    assert not any(call.startswith(("create", "rm", "stop")) for call in node.calls())
+    assert node.stop() == 0
+
+
 def test_a_container_is_adopted_without_the_pause_after_failures(node: Node, engine: Server) -> None:
     """Meanwhile a neighbour that waits for the GPU would take the container for nobody's, and remove it."""
     write_atomically(node.paths.history("vllm", "chat"), json.dumps({"failures": 5}))
