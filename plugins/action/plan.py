@@ -23,6 +23,16 @@ from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan_table i
 
 display = Display()
 
+#: Earlier releases handed plan and keys on as facts, and a persistent fact cache kept them.
+_ONCE_FACTS = ("inference_plan", "inference_secrets")
+
+
+def _forget_cached(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes the fact cache forget them: a fact can be replaced but not removed. Nothing where it has none."""
+    hostvars = variables.get("hostvars") or {}
+    kept = {name for host in hostvars for name in _ONCE_FACTS if (hostvars[host].get("ansible_facts") or {}).get(name) is not None}
+    return {"ansible_facts": dict.fromkeys(sorted(kept))} if kept else {}
+
 
 class ActionModule(ActionBase):
     """Computes the plan on the controller from the variables of all declared hosts."""
@@ -67,7 +77,8 @@ class ActionModule(ActionBase):
         if arguments["show"]:
             # Not by the task's result: most callbacks print a text of several lines as one.
             display.display(render(plan))
-        return {"changed": False, "ansible_facts": {"inference_plan": plan}}
+        # Not as facts, which a cache would keep for later runs.
+        return {"changed": False, "plan": plan, **_forget_cached(variables)}
 
     def _secrets_dir(self, variables: Mapping[str, Any]) -> str | None:
         """Where the collection keeps its files on the controller; None where there is no place for them."""

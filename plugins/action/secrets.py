@@ -61,7 +61,7 @@ class ActionModule(ActionBase):
             name: key(f"inference_gateway.client_keys.{name}", "client_keys", name, given=given, prefix="sk-")
             for name, given in args["client_keys"].items()
         }
-        facts = {
+        keys = {
             "master_key": master,
             "engine_keys": {host: engine_key(host) for host in args["engine_hosts"]},
             "client_keys": clients,
@@ -74,5 +74,5 @@ class ActionModule(ActionBase):
             problems.append(f"inference_gateway.client_keys.{name}: {trouble}; null has one of its own generated")
         if problems:
             raise AnsibleActionFail("Unusable keys:\n" + "\n".join(f"- {problem}" for problem in problems))
-        # Hidden here and not by the task's no_log: a failure above has to stay readable.
-        return {"changed": bool(store.created), "ansible_facts": {"inference_secrets": facts}, "_ansible_no_log": True}
+        # Hidden here and not by the task's no_log: a failure above has to stay readable. And no fact, which a cache would keep.
+        return {"changed": bool(store.created), "secrets": keys, "_ansible_no_log": True}

@@ -21,7 +21,7 @@ description:
   - Below it follow the gateway's models with their other names and the hosts that serve them, and the warnings.
 options:
   _input:
-    description: The fact C(inference_plan) that M(llmops.gpu_inference.plan) sets.
+    description: The plan that M(llmops.gpu_inference.plan) returns.
     type: dict
     required: true
 author:
@@ -44,7 +44,7 @@ _value:
 def plan_table(plan: Any) -> str:
     """The table of a plan as aligned text."""
     if not isinstance(plan, Mapping) or not isinstance(plan.get("table"), list):
-        raise AnsibleFilterError("plan_table needs the fact inference_plan that llmops.gpu_inference.plan sets")
+        raise AnsibleFilterError("plan_table needs the plan that llmops.gpu_inference.plan returns")
     return render(plan)
 
 

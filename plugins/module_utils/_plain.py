@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
-"""Values as plain Python: since ansible-core 2.19 what a filter gets are tagged subclasses, which PyYAML refuses to write."""
+"""Values as plain Python: what a filter gets are subclasses (unsafe text, since ansible-core 2.19 tagged values), which PyYAML refuses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ def plain(value: Any) -> Any:
         return {plain(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
-    for exact in (bool, int, float, str):
+    if isinstance(value, str):
+        return str.__str__(value)  # str(value) of an unsafe text is unsafe again (ansible-core 2.17)
+    for exact in (bool, int, float):
         if isinstance(value, exact):
             return exact(value)
     return value

@@ -55,6 +55,7 @@ EXAMPLES = r"""
 - name: Resolve and check the inventory
   llmops.gpu_inference.plan:
   run_once: true
+  register: resolved
 
 - name: Show what a deployment would do
   llmops.gpu_inference.plan:
@@ -64,44 +65,41 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-ansible_facts:
-  description: The plan as a fact.
+plan:
+  description:
+    - What every role is to do. It holds no secrets, only the names of the variables that will hold them.
+    - No fact, so that no fact cache keeps it for a later run.
   returned: success
   type: dict
   contains:
-    inference_plan:
-      description: What every role is to do. It holds no secrets, only the names of the variables that will hold them.
-      returned: success
+    warnings:
+      description: What is worth knowing but no mistake.
+      type: list
+      elements: str
+    table:
+      description: One row per service, in the order of the ledger.
+      type: list
+      elements: dict
+      sample:
+        - host: gpu01
+          gpu: "0"
+          service: chat
+          model: chat
+          engine: vllm
+          port: 8070
+          memory: 12.0
+          memory_left: 18.3
+          image: vllm/vllm-openai:v0.32.0
+          rule: "3: engine of the model is vllm"
+          platform: dgpu
+          device: gpu
+    hosts:
+      description: Per host its platform, address, roles, networks, engine instances and proxied ports.
       type: dict
-      contains:
-        warnings:
-          description: What is worth knowing but no mistake.
-          type: list
-          elements: str
-        table:
-          description: One row per service, in the order of the ledger.
-          type: list
-          elements: dict
-          sample:
-            - host: gpu01
-              gpu: "0"
-              service: chat
-              model: chat
-              engine: vllm
-              port: 8070
-              memory: 12.0
-              memory_left: 18.3
-              image: vllm/vllm-openai:v0.32.0
-              rule: "3: engine of the model is vllm"
-              platform: dgpu
-              device: gpu
-        hosts:
-          description: Per host its platform, address, roles, networks, engine instances and proxied ports.
-          type: dict
-        gateway:
-          description: The models, aliases and settings of the gateway, or null where no host is in the group C(gateways).
-          type: dict
-        clients:
-          description: Per client host the client files that are wanted.
-          type: dict
+    gateway:
+      description: The models, aliases and settings of the gateway, or null where no host is in the group C(gateways).
+      type: dict
+    clients:
+      description: Per client host the client files that are wanted.
+      type: dict
 """

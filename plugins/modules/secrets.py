@@ -69,37 +69,33 @@ EXAMPLES = r"""
     client_keys:
       crawler: # generated
   run_once: true
+  register: generated
 """
 
 RETURN = r"""
-ansible_facts:
-  description: The keys, hidden from all output.
+secrets:
+  description: The keys of the deployment, hidden from all output. No fact, so that no fact cache gets them.
   returned: success
   type: dict
   contains:
-    inference_secrets:
-      description: The keys of the deployment.
+    master_key:
+      description: The gateway's master key.
+      type: str
+      returned: success
+    engine_keys:
+      description: Keys of the engines by host.
       type: dict
       returned: success
-      contains:
-        master_key:
-          description: The gateway's master key.
-          type: str
-          returned: success
-        engine_keys:
-          description: Keys of the engines by host.
-          type: dict
-          returned: success
-        client_keys:
-          description: Keys of clients by name.
-          type: dict
-          returned: success
-        external_keys:
-          description: Keys of servers that are not ours by name.
-          type: dict
-          returned: success
-        redis_password:
-          description: Password of the Redis that gateways share, or null.
-          type: str
-          returned: success
+    client_keys:
+      description: Keys of clients by name.
+      type: dict
+      returned: success
+    external_keys:
+      description: Keys of servers that are not ours by name.
+      type: dict
+      returned: success
+    redis_password:
+      description: Password of the Redis that gateways share, or null.
+      type: str
+      returned: success
 """

@@ -44,7 +44,7 @@ def plain(value: Any) -> Any:
         return int(value)
     if isinstance(value, float):
         return float(value)
-    return str(value)
+    return str.__str__(value) if isinstance(value, str) else str(value)
 
 
 def present(value: Any) -> bool | None:

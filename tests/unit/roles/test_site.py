@@ -41,9 +41,7 @@ def engine_units(tmp_path: Path, **own: Any) -> list[dict[str, Any]]:
     )
     secrets = {"engine_keys": {"localhost": "k" * 20}}
     inventory_file = tmp_path / "inventory.yml"
-    inventory_file.write_text(
-        yaml.safe_dump({"all": {"hosts": {"localhost": {"ansible_python_interpreter": sys.executable, "inference_plan": plan, **own}}}})
-    )
+    inventory_file.write_text(yaml.safe_dump({"all": {"hosts": {"localhost": {"ansible_python_interpreter": sys.executable, **own}}}}))
     found = subprocess.run(
         [
             str(Path(sys.executable).parent / "ansible-playbook"),
@@ -51,7 +49,7 @@ def engine_units(tmp_path: Path, **own: Any) -> list[dict[str, Any]]:
             str(inventory_file),
             str(playbook),
             "-e",
-            json.dumps({"inference_secrets": secrets}),
+            json.dumps({"inference_secrets": secrets, "inference_plan": plan}),
         ],
         cwd=tmp_path,
         env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(REPOSITORY / "collections")},

@@ -31,9 +31,9 @@ PLAYBOOK = [
                 "when": "played_facts is defined",
                 "no_log": True,
             },
-            {"llmops.gpu_inference.plan": {"show": True}, "run_once": True},
+            {"llmops.gpu_inference.plan": {"show": True}, "run_once": True, "register": "made"},
             {
-                "ansible.builtin.copy": {"content": "{{ inference_plan | to_json }}", "dest": "{{ out }}", "mode": "0600"},
+                "ansible.builtin.copy": {"content": "{{ made.plan | to_json }}", "dest": "{{ out }}", "mode": "0600"},
                 "delegate_to": "localhost",
                 "run_once": True,
             },
