@@ -49,6 +49,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_platfor
     REMEMBERED,
     Hardware,
 )
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._vllm import cpu_utilization
 
 DEFAULT_READY_TIMEOUT = 1800
 DEFAULT_STOP_TIMEOUT = 60
@@ -694,13 +695,13 @@ def _join(first: Ask, second: Ask) -> Ask:
 
 
 def _utilization(service: Service, grant: Grant | None, device: str) -> tuple[float | None, int | None]:
-    """The engine's share of a GPU's whole memory, rounded down, and the same in MiB."""
+    """The engine's share of a GPU's whole memory, or of its container's limit, rounded down, and the same in MiB."""
     amount = grant.amount if grant else None
     total = grant.total if grant else None
     if amount is None and service.memory is not None:
         amount = service.memory.mib
     if device == "cpu":
-        return None, int(amount) if amount is not None else None
+        return (cpu_utilization(int(amount), total), int(amount)) if amount else (None, None)
     fraction = service.memory.fraction if service.memory is not None else None
     if amount is None or not total:
         return fraction, int(amount) if amount is not None else None

@@ -115,6 +115,26 @@ except HFValidationError as error:
 
 _TRUE = ("1", "on", "true", "yes")
 
+# Page cache of the container's own cgroup that an image's libraries take: measured 700 MiB for a small one.
+_LIBRARIES_MIB = 2048
+
+
+def cpu_limit_mib(budget_mib: int) -> int:
+    """Docker's limit on the main memory of an engine that may take C(budget_mib) for itself, its weights and its KV cache.
+
+    vLLM takes the limit less all that is charged to the cgroup for what is free (vllm/utils/cpu_resource_utils.py), page cache included,
+    which the kernel gives back only when the limit is reached. So the files that are read at a start must fit beside the budget: the
+    weights, which are part of it, and the image's libraries. With the budget for a limit it fails with "Available memory on node 0
+    (0.0/1.0 GiB) on kv cache allocation is less than requested memory for kv".
+    """
+    return 2 * budget_mib + _LIBRARIES_MIB
+
+
+def cpu_utilization(budget_mib: int, host_mib: float | None = None) -> float:
+    """The fraction of its limit, or of the host's memory where that is less, that makes vLLM keep to its budget; rounded down."""
+    limit = float(cpu_limit_mib(budget_mib))
+    return int(budget_mib / min(limit, host_mib or limit) * 1000) / 1000
+
 
 def has_flag(flag: str, version: tuple[int, ...] | None) -> bool:
     """A version that is not known is taken for a current one."""
@@ -149,8 +169,7 @@ def engine_config(instance: Mapping[str, Any]) -> dict[str, Any]:
         "revision": instance.get("revision"),
         "max-model-len": instance.get("max_model_len"),
         "tensor-parallel-size": tensor_parallel_size if tensor_parallel_size > 1 else None,
-        # Both are about a GPU: vLLM's CPU build sizes its KV cache by kv-cache-memory-bytes alone.
-        "gpu-memory-utilization": instance.get("gpu_memory_utilization") if instance.get("device") != "cpu" else None,
+        "gpu-memory-utilization": utilization(instance),
         "kv-cache-memory-bytes": instance.get("kv_cache_memory_bytes"),
     }
     config.update({key: value for key, value in optional.items() if value is not None})
@@ -165,6 +184,16 @@ def engine_config(instance: Mapping[str, Any]) -> dict[str, Any]:
         else:
             config[key] = value
     return config
+
+
+def utilization(instance: Mapping[str, Any]) -> float | None:
+    """Share of a GPU's memory; on the CPU of the container's limit, unless the size of the KV cache is given, which is all it decides."""
+    given = instance.get("gpu_memory_utilization")
+    if instance.get("device") != "cpu":
+        return None if given is None else float(given)
+    if instance.get("kv_cache_memory_bytes") or not instance.get("memory_mib"):
+        return None
+    return float(given or cpu_utilization(int(instance["memory_mib"])))
 
 
 def layered_image(image: str, packages: Sequence[str]) -> str:
@@ -227,9 +256,6 @@ def docker_arguments(instance: Mapping[str, Any], *, data_dir: str, huggingface_
         arguments += ["--mount", f"type=bind,source={model},target={model},readonly"]
     for mount in mounts:
         arguments += volume(mount["source"], mount["target"], read_only=bool(mount.get("read_only")))
-    if instance.get("device") == "cpu" and instance.get("memory_mib"):
-        # On a GPU the budget is the engine's own business; in main memory Docker enforces it.
-        arguments += ["--memory", f"{int(instance['memory_mib'])}m"]
     arguments += gpu_arguments(*gpu_access(instance))
     return arguments + [str(argument) for argument in instance.get("container_extra_arguments") or []]
 
@@ -265,6 +291,8 @@ def container_unit(
     secrets = {"VLLM_API_KEY": api_key, "HF_TOKEN": None if str(instance["model"]).startswith("/") else huggingface_token}
     command = ["--config", CONFIG_PATH]
     download = download_command(instance)
+    on_cpu = instance.get("device") == "cpu" and instance.get("memory_mib")
+    limit = cpu_limit_mib(int(instance["memory_mib"])) if on_cpu else None
     return {
         "kind": "vllm",
         "name": instance["name"],
@@ -300,6 +328,7 @@ def container_unit(
         "stop_timeout": int(instance.get("stop_timeout") or 60),
         "watchdog": watchdog,
         "drop_page_cache": bool(instance.get("drop_page_cache")),
+        **({"memory_limit_mib": limit} if limit else {}),
         "pull_models": [],
         "download_entrypoint": "python3" if download else None,
         "download_command": download,

@@ -177,7 +177,7 @@ def test_cpu_service_beside_a_gpu_one() -> None:
     assert (embedding["gpu_access"], embedding["gpus"], embedding["gpu_memory_utilization"], embedding["memory_mib"]) == (
         "runtime",  # so that the container can be kept from the GPU
         [],
-        None,
+        0.333,  # of a limit of 6 GiB
         2048,
     )
     assert embedding["image"] == "vllm/vllm-openai-cpu:v0.32.0-x86_64"

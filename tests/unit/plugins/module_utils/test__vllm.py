@@ -13,6 +13,8 @@ import yaml
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._vllm import (
     container_unit,
+    cpu_limit_mib,
+    cpu_utilization,
     engine_config,
     image_layers,
     layered_image,
@@ -50,7 +52,7 @@ def instance(**changes: Any) -> dict[str, Any]:
         pytest.param({"stop_timeout": 10}, {"shutdown-timeout": 0}, id="no-drain"),
         pytest.param({"tensor_parallel_size": 2}, {"tensor-parallel-size": 2}, id="two-gpus"),
         pytest.param({"tensor_parallel_size": 1}, {"tensor-parallel-size": None}, id="one-gpu"),
-        pytest.param({"device": "cpu"}, {"gpu-memory-utilization": None}, id="cpu-has-no-fraction"),
+        pytest.param({"device": "cpu"}, {"gpu-memory-utilization": None}, id="cpu-without-memory"),
         pytest.param({"kv_cache_memory_bytes": 1024}, {"kv-cache-memory-bytes": 1024}, id="kv-cache"),
         pytest.param({"engine_args": {"max_num_seqs": 8}}, {"max-num-seqs": 8}, id="underscores"),
         pytest.param({"engine_args": {"--max-num-seqs": 8}}, {"max-num-seqs": 8}, id="leading-dashes"),
@@ -106,10 +108,31 @@ def test_port_is_published_on_loopback_only() -> None:
     assert arguments[arguments.index("--publish") + 1] == "127.0.0.1:8070:8000"
 
 
+@pytest.mark.parametrize(
+    ("budget", "host", "limit", "utilization"),
+    [
+        pytest.param(1024, None, 4096, 0.25, id="small"),
+        pytest.param(16384, None, 34816, 0.47, id="large"),
+        pytest.param(16384, 24000.0, 34816, 0.682, id="limit-beyond-the-host"),
+        pytest.param(16384, 256000.0, 34816, 0.47, id="limit-within-the-host"),
+    ],
+)
+def test_a_cpu_engine_keeps_to_its_budget_below_its_limit(budget: int, host: float | None, limit: int, utilization: float) -> None:
+    assert (cpu_limit_mib(budget), cpu_utilization(budget, host)) == (limit, utilization)
+
+
 def test_host_memory_of_a_cpu_engine_is_limited() -> None:
-    arguments = container_unit(instance(device="cpu", memory_mib=4096))["docker_arguments"]
-    assert arguments[arguments.index("--memory") + 1] == "4096m"
-    assert "--memory" not in container_unit(instance(memory_mib=4096))["docker_arguments"]
+    """The files that a start reads count as used for vLLM until the limit is reached, so there is room for them beside the budget."""
+    unit = container_unit(instance(device="cpu", memory_mib=1024, gpu_memory_utilization=None))
+    assert unit["memory_limit_mib"] == 4096
+    assert "gpu-memory-utilization: 0.25\n" in unit["files"]["config.yaml"]
+    assert "--memory" not in unit["docker_arguments"]
+    planned = container_unit(instance(device="cpu", memory_mib=1024, gpu_memory_utilization=0.3))
+    assert "gpu-memory-utilization: 0.3\n" in planned["files"]["config.yaml"]
+    sized = container_unit(instance(device="cpu", memory_mib=1024, kv_cache_memory_bytes=2**20))
+    assert "gpu-memory-utilization" not in sized["files"]["config.yaml"]
+    assert "memory_limit_mib" not in container_unit(instance(memory_mib=4096))
+    assert "memory_limit_mib" not in container_unit(instance(device="cpu"))
 
 
 @pytest.mark.parametrize(
