@@ -28,6 +28,7 @@ from pathlib import Path
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _docker_flags as docker_flags
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import Cause, Diagnosis, classify_log, diagnosis, redact
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import reason
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import (
     ENV_FILE,
     LABEL,
@@ -530,7 +531,7 @@ def image_id(run: Run, docker: str, image: str) -> str | None:
 def pull_image(run: Run, docker: str, image: str, timeout: float) -> str:
     """What went wrong; empty when the image is here."""
     ran = run([docker, "pull", "--quiet", image], timeout)
-    return "" if ran.rc == 0 else ran.err.strip() or f"docker pull ended with {ran.rc}"
+    return "" if ran.rc == 0 else reason(ran.err)
 
 
 def with_remedy(subject: str, found: Diagnosis) -> str:
@@ -708,7 +709,7 @@ class Reconciler:
         if ran.rc != 0:
             if self.settings.check_mode:
                 return {}
-            raise UnitsError(f"Docker does not answer ({self.paths.docker} ps): {ran.err.strip()}. See systemctl status docker.")
+            raise UnitsError(f"Docker does not answer ({self.paths.docker} ps): {reason(ran.err)}. See systemctl status docker.")
         return parse_ps(ran.out)
 
     def _units(self, units: Sequence[str]) -> dict[str, Unit]:
@@ -860,10 +861,11 @@ class Reconciler:
         for item, ran in zip(asked, results):
             if ran.rc == 0:
                 continue
-            lines = [redact(line, item.secrets) for line in (ran.out + ran.err).split("\n") if line.strip()]
+            lines = [redact(line, item.secrets) for line in f"{ran.out}\n{ran.err}".split("\n") if line.strip()]
             if ran.rc >= 124:  # not the program's own word: Docker's, the shell's, or a signal's
                 report.warnings.append(
-                    f"{item.instance}: its new configuration could not be checked with {item.image}: {lines[-1] if lines else ran.rc}"
+                    f"{item.instance}: its new configuration could not be checked with {item.image}: "
+                    + redact(reason(ran.err or ran.out), item.secrets)
                 )
                 continue
             found = classify_log(item.kind, lines, exit_code=ran.rc)
@@ -949,7 +951,7 @@ class Reconciler:
         if container is not None and container.owned and container.instance == stray.instance:
             ran = self._run([self.paths.docker, "rm", "--force", container.name], 120)
             if ran.rc != 0 and "No such container" not in ran.err:
-                raise UnitsError(f"cannot remove the container {container.name}: {ran.err.strip()}")
+                raise UnitsError(f"cannot remove the container {container.name}: {reason(ran.err)}")
         for file in (self.paths.state(stray.kind, stray.name), self.paths.history(stray.kind, stray.name)):
             with contextlib.suppress(FileNotFoundError):
                 file.unlink()

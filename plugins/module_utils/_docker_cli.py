@@ -173,7 +173,27 @@ def parse_time(text: str) -> float:
 
 
 def daemon_down(text: str) -> bool:
-    return bool(re.search(r"Cannot connect to the Docker daemon|[Ii]s the docker daemon running|error during connect|docker\.sock", text))
+    """Whether the client did not reach the daemon; a path that ends in docker.sock may stand in other messages too."""
+    return bool(
+        re.search(
+            r"onnect to the [Dd]ocker (?:daemon|API)|[Ii]s the docker daemon running|error during connect|dial unix \S*docker\.sock", text
+        )
+    )
+
+
+# What the client adds to an answer of the daemon, and to a mistake in its arguments.
+_CLIENTS_OWN = re.compile(
+    r"^(?:Error: failed to start containers?: .*|(?:Run|See) 'docker .*--help'.*|Usage:\s.*|Unable to find image '.*' locally|WARNING: .*)$"
+)
+_DAEMON = "Error response from daemon: "
+
+
+def reason(text: str) -> str:
+    """Of all that a docker command wrote, the sentence that says why it failed, in one line; the daemon's if it said one."""
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    telling = [line for line in lines if not _CLIENTS_OWN.match(line)] or lines
+    first = next((number for number, line in enumerate(telling) if _DAEMON in line), 0)
+    return " ".join(telling[first:])[:1000] or "Docker gave no reason"
 
 
 def create_argv(spec: Spec, env_file: str) -> list[str]:

@@ -298,9 +298,14 @@ class Launcher:
     def classify(self, lines: Sequence[str], what: str, exit_code: int | None = None, oom_killed: bool = False) -> Diagnosis:
         found = classify_log(self.kind, lines, exit_code=exit_code, oom_killed=oom_killed)
         last = lines[-1].strip() if lines else "no output"
-        # Of a docker command its own words say more than that they are not known here.
+        # A download's own words say more than that they are not known here.
         message = last if found.cause is Cause.UNKNOWN and "exit code" not in what else found.message or last
         return replace(found, message=message if what in message or "exit code" in message else f"{what}: {message}")
+
+    def refused(self, result: docker_cli.Result, what: str) -> Failure:
+        """A Docker command that failed: in Docker's own words, of which the last ones only say that it did."""
+        why = docker_cli.reason(result.err or result.out)
+        return Failure(replace(classify_log(self.kind, [why], exit_code=result.rc), message=f"{what}: {why}"))
 
     def load(self) -> None:
         folder = self.paths.folder(self.kind, self.name)
@@ -361,18 +366,18 @@ class Launcher:
         folder = self.paths.folder(self.kind, self.name)
         created = self.docker.call(*docker_cli.create_argv(self.spec, str(folder / ENV_FILE)), timeout=120)
         if created.rc != 0:
-            raise Failure(self.classify(created.lines, "docker create failed", created.rc))
+            raise self.refused(created, "docker create failed")
         container_id = created.out.split()[-1]
         self.container_id = container_id
         self.loading = True
         for network in self.spec.networks[1:]:
             connected = self.docker.call("network", "connect", network, container_id)
             if connected.rc != 0:
-                raise Failure(self.classify(connected.lines, f"docker network connect {network} failed", connected.rc))
+                raise self.refused(connected, f"docker network connect {network} failed")
         self.publish()
         begun = self.docker.call("start", container_id, timeout=180)
         if begun.rc != 0:
-            raise Failure(self.classify(begun.lines, "docker start failed", begun.rc))
+            raise self.refused(begun, "docker start failed")
         self.say(f"container {container_id[:12]} started")
         self.attend(container_id, "")
         self.deadline = time.monotonic() + self.spec.start_timeout
@@ -392,9 +397,9 @@ class Launcher:
         if result.rc == 0:
             return
         if present:
-            self.say(f"cannot pull {spec.image}, starts the image that is here: {result.err.strip()}")
+            self.say(f"cannot pull {spec.image}, starts the image that is here: {docker_cli.reason(result.err)}")
             return
-        raise Failure(self.classify(result.lines, f"cannot pull {spec.image}", result.rc))
+        raise self.refused(result, f"cannot pull {spec.image}")
 
     def download(self) -> None:
         if not self.spec.download_command:

@@ -73,11 +73,51 @@ def test_split_timestamp(raw: bytes, parts: tuple[str, bytes]) -> None:
     [
         ("Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?", True),
         ("error during connect: Get http://x", True),
+        ("permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock", True),
+        ("failed to connect to the docker API at unix:///var/run/docker.sock; check if the path is correct", True),
+        ("Error response from daemon: error while creating mount source path '/x/docker.sock': mkdir /x: read-only file system", False),
         ("Error response from daemon: No such container: vllm-chat", False),
     ],
 )
 def test_daemon_down(text: str, down: bool) -> None:
     assert docker_cli.daemon_down(text) is down
+
+
+MKDIR = "Error response from daemon: error while creating mount source path '/proc/x': mkdir /proc/x: no such file or directory"
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        pytest.param(f"{MKDIR}\nError: failed to start containers: 0123456789ab\n", MKDIR, id="start"),
+        pytest.param("unknown flag: --ulimit memlock\nSee 'docker create --help'.\n", "unknown flag: --ulimit memlock", id="flag-26"),
+        pytest.param(
+            "unknown flag: --x\n\nUsage:  docker create [OPTIONS] IMAGE\n\nRun 'docker create --help' for more information\n",
+            "unknown flag: --x",
+            id="flag-28",
+        ),
+        pytest.param(
+            "docker: Invalid ip address: 192.168.1.300.\nSee 'docker create --help'.\n",
+            "docker: Invalid ip address: 192.168.1.300.",
+            id="address",
+        ),
+        pytest.param(
+            "Error response from daemon: invalid config for network bridge: invalid endpoint settings:\n* one\n* two\n",
+            "Error response from daemon: invalid config for network bridge: invalid endpoint settings: * one * two",
+            id="several-lines",
+        ),
+        pytest.param(
+            "WARNING: Your kernel does not support swap limit capabilities\nUnable to find image 'x:1' locally\n"
+            "docker: Error response from daemon: Get \"https://x/v2/\": dial tcp: no such host.\nSee 'docker run --help'.\n",
+            'docker: Error response from daemon: Get "https://x/v2/": dial tcp: no such host.',
+            id="run",
+        ),
+        pytest.param("Error: failed to start containers: x\n", "Error: failed to start containers: x", id="nothing-else"),
+        pytest.param("", "Docker gave no reason", id="silent"),
+    ],
+)
+def test_the_sentence_that_says_why(said: str, told: str) -> None:
+    assert docker_cli.reason(said) == told
 
 
 def test_inspect_is_read() -> None:

@@ -222,6 +222,14 @@ def test_systemctl_status_shows_where_it_is(node: Node, engine: Server) -> None:
         ({"pull": [1, "dial tcp: lookup registry: no such host"]}, {}, 1, None, "cannot pull"),
         ({"create": [125, "Error response from daemon: something odd"]}, {}, 1, None, "docker create failed"),
         ({"start": [1, "could not select device driver nvidia"]}, {}, 78, "runtime_missing", ""),
+        # The last line of docker start never says why.
+        (
+            {"start": [1, "Error response from daemon: error while making the thing\nError: failed to start containers: id"]},
+            {},
+            1,
+            None,
+            "docker start failed: Error response from daemon: error while making the thing",
+        ),
         ({"network": [1, "network extra not found"]}, {}, 1, None, "docker network connect extra failed"),
         ({"run": [1, "something broke"]}, {"download_command": ["x"]}, 1, "download_failed", "something broke"),
         ({"exit": 2, "log": ["vllm serve: error: unrecognized arguments: --x"]}, {}, 78, "bad_flag", ""),
@@ -238,7 +246,8 @@ def test_starts_that_fail(node: Node, play: dict[str, Any], changes: dict[str, A
     assert state["phase"] == "failed"
     assert cause in (None, state["cause"])
     assert text in state["message"]
-    wait_for(lambda: f"STATUS=failed: {state['cause']}: " in node.notified, node.said)  # for systemctl status
+    wait_for(lambda: f"STATUS=failed: {state['cause']}: {state['message']}" in node.notified, node.said)  # for systemctl status
+    assert f"launcher: {state['cause']}: {state['message']}" in node.said()  # for the journal
     assert node.docker.containers() == []
     history = json.loads(node.paths.history("vllm", "chat").read_text(encoding="utf-8"))
     assert history["failures"] == (0 if code == 78 else 1)
