@@ -1,0 +1,35 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._groups import check_groups
+
+
+class ActionModule(ActionBase):
+    """Looks at the groups of the inventory, on the controller."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+    _supports_check_mode = True
+    _supports_async = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        super().run(tmp, task_vars)
+        variables: Mapping[str, Any] = task_vars or {}
+        _result, arguments = self.validate_argument_spec(argument_spec={"strict": {"type": "bool", "default": True}})
+        groups = {str(name): [str(host) for host in hosts] for name, hosts in (variables.get("groups") or {}).items()}
+        hostvars = variables["hostvars"]
+        found = check_groups(
+            groups, [host for host in groups.get("all") or () if "inference_services" in hostvars[host]], arguments["strict"]
+        )
+        if found.errors:
+            raise AnsibleActionFail("The groups of the inventory: " + "; ".join(found.errors) + ".")
+        return {"changed": False, "warnings": found.warnings} if found.warnings else {"changed": False}

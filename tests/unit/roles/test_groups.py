@@ -1,0 +1,57 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A playbook says when it would do nothing: its plays have no hosts, and Ansible calls that success."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from support.repository import ROOT
+
+PLAYBOOKS = sorted(path.stem for path in (ROOT / "playbooks").glob("*.yml") if path.stem != "groups")
+
+
+def run(tmp_path: Path, playbook: str, groups: dict[str, list[str]], *arguments: str) -> subprocess.CompletedProcess[str]:
+    children = {name: {"hosts": {host: {} for host in hosts}} for name, hosts in groups.items()}
+    (tmp_path / "hosts.yml").write_text(yaml.safe_dump({"all": {"children": children}}), encoding="utf-8")
+    return subprocess.run(
+        [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "hosts.yml", str(ROOT / f"playbooks/{playbook}.yml"), *arguments],
+        cwd=tmp_path,
+        env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections")},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("playbook", PLAYBOOKS)
+def test_every_playbook_looks_at_the_groups_first(playbook: str) -> None:
+    first = yaml.safe_load((ROOT / f"playbooks/{playbook}.yml").read_text(encoding="utf-8"))[0]
+    assert first["ansible.builtin.import_playbook"] == "groups.yml"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("playbook", "groups", "arguments", "words"),
+    [
+        ("site", {"inference_node": ["gpu01"], "gateway": ["gpu01"]}, (), "no group inference_nodes: rename it"),
+        ("plan", {"inference_nodes": ["gpu01"], "gateway": ["gpu01"]}, ("--limit", "gpu01"), "no group gateways: rename it"),
+        ("stop", {}, (), "so there is nothing to do"),
+    ],
+)
+def test_a_misspelt_group_is_an_error(
+    tmp_path: Path, playbook: str, groups: dict[str, list[str]], arguments: tuple[str, ...], words: str
+) -> None:
+    found = run(tmp_path, playbook, groups, *arguments)
+    assert found.returncode == 2, found.stdout + found.stderr
+    assert words in " ".join(found.stdout.split())
+    assert "Plan the deployment" not in found.stdout
