@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ansible import constants
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
@@ -46,12 +47,19 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         variables: Mapping[str, Any] = task_vars or {}
         _result, arguments = self.validate_argument_spec(
-            argument_spec={"remember_hardware": {"type": "bool", "default": True}, "show": {"type": "bool", "default": False}}
+            argument_spec={
+                "remember_hardware": {"type": "bool", "default": True},
+                "show": {"type": "bool", "default": False},
+                "offline": {"type": "bool", "default": False},
+                "warn": {"type": "bool", "default": True},
+            }
         )
         secrets_dir = self._secrets_dir(variables)
         cache = Path(secrets_dir) / "known_hardware.json" if secrets_dir else None
         known = read_known_hardware(cache) if cache else {}
-        inventory, unreadable = collect_inventory(variables, known)
+        # Facts in a cache that outlives the run may be of a host that does not answer any more.
+        lasting = constants.config.get_config_value("CACHE_PLUGIN") != "memory"
+        inventory, unreadable = collect_inventory(variables, known, cached_facts_are_fresh=not lasting)
         try:
             plan = build_plan(inventory)
         except PlanError as error:
@@ -74,11 +82,17 @@ class ActionModule(ActionBase):
                 plan["warnings"].append(
                     f"the hardware of the hosts could not be kept in {cache} ({error.strerror}); check inference_secrets_dir"
                 )
+        running = set(variables.get("ansible_play_hosts_all") or ())
+        unseen = [name for name, host in inventory["hosts"].items() if not host["hardware"]]
+        unreached = [name for name in unseen if name in running and not arguments["offline"]]
         if arguments["show"]:
             # Not by the task's result: most callbacks print a text of several lines as one.
-            display.display(render(plan))
+            display.display(render(plan, unreached, asked=not arguments["offline"]))
         # Not as facts, which a cache would keep for later runs.
-        return {"changed": False, "plan": plan, **_forget_cached(variables)}
+        result: dict[str, Any] = {"changed": False, "plan": plan, "unreached": unreached, **_forget_cached(variables)}
+        if plan["warnings"] and arguments["warn"] and not arguments["show"]:
+            result["warnings"] = list(plan["warnings"])
+        return result
 
     def _secrets_dir(self, variables: Mapping[str, Any]) -> str | None:
         """Where the collection keeps its files on the controller; None where there is no place for them."""

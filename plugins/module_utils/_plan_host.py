@@ -640,8 +640,14 @@ class HostPlan:
                 "platform": self.platform,
                 "device": task.device,
                 "model": task.model.name,
+                "hardware": self.origin,
             }
         )
+
+    @property
+    def origin(self) -> str:
+        """Where the hardware is known from."""
+        return self.hardware.origin if self.hardware is not None else "unknown"
 
     def output(self, hosts: Mapping[str, Host]) -> dict[str, Any]:
         host, settings = self.host, self.host.settings
@@ -657,6 +663,7 @@ class HostPlan:
         others = [other for other in hosts.values() if other.is_gateway and other.name != host.name]
         return {
             "platform": self.platform,
+            "hardware": self.origin,
             "address": host.address,
             "roles": roles,
             "data_dir": settings.data_dir,

@@ -23,6 +23,14 @@ options:
     description: Whether to keep the hardware facts of the hosts that answered.
     type: bool
     default: true
+  offline:
+    description: Whether no host was asked on purpose, so that none of them counts as not reached.
+    type: bool
+    default: false
+  warn:
+    description: Whether warnings of the plan are warnings of the task. Where the plan is shown they stand below it instead.
+    type: bool
+    default: true
   show:
     description: Whether to print the plan as a table, as P(llmops.gpu_inference.plan_table#filter) renders it.
     type: bool
@@ -65,6 +73,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+unreached:
+  description: Hosts of this run that did not say what they are. What is planned for them is not verified.
+  returned: success
+  type: list
+  elements: str
 plan:
   description:
     - What every role is to do. It holds no secrets, only the names of the variables that will hold them.
@@ -77,7 +90,9 @@ plan:
       type: list
       elements: str
     table:
-      description: One row per service, in the order of the ledger.
+      description:
+        - One row per service, in the order of the ledger.
+        - C(hardware) says where it is known from, V(facts), V(inference_hardware), V(an earlier run), or V(unknown).
       type: list
       elements: dict
       sample:
@@ -93,6 +108,7 @@ plan:
           rule: "3: engine of the model is vllm"
           platform: dgpu
           device: gpu
+          hardware: facts
     hosts:
       description: Per host its platform, address, roles, networks, engine instances and proxied ports.
       type: dict

@@ -30,6 +30,8 @@ SECRETS = frozenset(
 #: Facts and group names that only look like variables.
 NOT_VARIABLES = frozenset({"inference_plan", "inference_secrets", "inference_report"})
 _CONNECTION = ("ansible_host",)
+#: Where role planning keeps what module gpu_facts answered.
+REGISTERED = "__planning_gpu_facts"
 
 
 def plain(value: Any) -> Any:
@@ -81,8 +83,13 @@ def _client_without_secrets(entry: Mapping[str, Any]) -> dict[str, Any]:
     return reduced
 
 
-def collect_inventory(task_vars: Mapping[str, Any], known: Mapping[str, Any]) -> tuple[dict[str, Any], list[Finding]]:
-    """The plan's inventory from C(hostvars) and C(groups), and the variables that could not be read."""
+def collect_inventory(
+    task_vars: Mapping[str, Any], known: Mapping[str, Any], *, cached_facts_are_fresh: bool = True
+) -> tuple[dict[str, Any], list[Finding]]:
+    """The plan's inventory from C(hostvars) and C(groups), and the variables that could not be read.
+
+    What role planning registered is of this run. Facts are too, unless a cache keeps them: then they are like what is remembered.
+    """
     groups = task_vars.get("groups") or {}
     hostvars = task_vars["hostvars"]
     members = {group: set(groups.get(group) or ()) for group in GROUPS}
@@ -109,15 +116,16 @@ def collect_inventory(task_vars: Mapping[str, Any], known: Mapping[str, Any]) ->
             with contextlib.suppress(Exception):
                 if source.get(key) is not None:
                     variables[key] = plain(source[key])
-        facts: Any = None
-        with contextlib.suppress(Exception):
-            facts = plain((source.get("ansible_facts") or {}).get("gpu_inference"))
+        facts = _hardware(source, REGISTERED)
+        cached = _hardware(source)
+        if cached_facts_are_fresh:
+            facts = facts or cached
         hosts[name] = {
             "groups": [group for group in GROUPS if name in members[group]],
             "vars": variables,
             "unreadable": unreadable,
             "hardware": facts or None,
-            "known_hardware": known.get(name),
+            "known_hardware": cached or known.get(name),
         }
     reasons = [
         Finding(f"{key} (host{'s' if len(where) > 1 else ''} {', '.join(where[:3])})", None, f"cannot be evaluated: {message}")
@@ -126,6 +134,14 @@ def collect_inventory(task_vars: Mapping[str, Any], known: Mapping[str, Any]) ->
     # A host of this run that nothing is known about is like one that is away: what it has cannot be checked.
     in_play = [name for name, host in hosts.items() if name in running and (host["hardware"] or host["vars"].get("inference_hardware"))]
     return {"hosts": hosts, "in_play": in_play}, reasons
+
+
+def _hardware(source: Mapping[str, Any], variable: str = "") -> Any:
+    """What module gpu_facts said of a host: in what was registered, or among its facts."""
+    with contextlib.suppress(Exception):
+        holder = source[variable] if variable else source
+        return plain((holder["ansible_facts"] or {})["gpu_inference"])
+    return None
 
 
 def _first_line(error: Exception) -> str:

@@ -15,9 +15,17 @@ def _gib(value: Any) -> str:
     return "?" if value is None else f"{value:.1f} GiB"
 
 
+#: Where the hardware of a host is known from.
+_ORIGINS: Mapping[str, str] = {
+    "facts": "as seen",
+    "inference_hardware": "declared",
+    "an earlier run": "earlier run",
+    "unknown": "unknown",
+}
 _COLUMNS: tuple[tuple[str, Callable[[Mapping[str, Any]], str]], ...] = (
     ("HOST", lambda row: str(row["host"])),
     ("PLATFORM", lambda row: str(row["platform"])),
+    ("HARDWARE", lambda row: _ORIGINS[str(row.get("hardware") or "unknown")]),
     ("GPU", lambda row: str(row["gpu"]) or "?"),
     ("SERVICE", lambda row: str(row["service"])),
     ("ENGINE", lambda row: str(row["engine"])),
@@ -44,14 +52,22 @@ def _model_row(model: Mapping[str, Any]) -> list[str]:
     return [str(model["name"]), str(model["capability"]), ", ".join(model["aliases"]) or "-", ", ".join(served)]
 
 
-def render(plan: Mapping[str, Any]) -> str:
-    """The services with their memory, the gateway's models, the warnings."""
+def render(plan: Mapping[str, Any], unreached: Sequence[str] = (), *, asked: bool = True) -> str:
+    """The services with their memory, the gateway's models, what is not verified, the warnings.
+
+    C(unreached): hosts of this run that did not answer. C(asked): whether hosts were asked at all.
+    """
     rows = [[show(row) for _title, show in _COLUMNS] for row in plan["table"]]
     lines = _aligned([title for title, _show in _COLUMNS], rows) if rows else ["No service is enabled on any host."]
     gateway = plan.get("gateway")
     if gateway and gateway["models"]:
         lines += ["", f"Gateway on {', '.join(gateway['hosts'])}, port {gateway['port']}:"]
         lines += _aligned(("MODEL", "CAPABILITY", "ALSO CALLED", "SERVED BY"), [_model_row(model) for model in gateway["models"]])
+    if not asked:
+        lines += ["", "No host was asked: nothing of this is verified."]
+    elif unreached:
+        known = {name: _ORIGINS[str(host.get("hardware") or "unknown")] for name, host in plan["hosts"].items()}
+        lines += ["", "Not reached, and so not verified: " + ", ".join(f"{name} ({known.get(name, 'unknown')})" for name in unreached)]
     if plan.get("warnings"):
         lines += ["", *(f"warning: {warning}" for warning in plan["warnings"])]
     return "\n".join(lines)

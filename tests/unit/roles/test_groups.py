@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -19,7 +20,7 @@ PLAYBOOKS = sorted(path.stem for path in (ROOT / "playbooks").glob("*.yml") if p
 
 
 def run(tmp_path: Path, playbook: str, groups: dict[str, list[str]], *arguments: str) -> subprocess.CompletedProcess[str]:
-    children = {name: {"hosts": {host: {} for host in hosts}} for name, hosts in groups.items()}
+    children: dict[str, Any] = {name: {"hosts": {host: {} for host in hosts}} for name, hosts in groups.items()}
     (tmp_path / "hosts.yml").write_text(yaml.safe_dump({"all": {"children": children}}), encoding="utf-8")
     return subprocess.run(
         [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "hosts.yml", str(ROOT / f"playbooks/{playbook}.yml"), *arguments],

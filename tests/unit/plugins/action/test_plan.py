@@ -95,7 +95,7 @@ def test_plan_of_real_variables(project: Project) -> None:
     result = project.run("-vvv", "--diff", "--limit", "n1")
     assert result.returncode == 0, result.stdout + result.stderr
     assert SECRET not in result.stdout + result.stderr
-    assert "HOST  PLATFORM  GPU  SERVICE" in result.stdout
+    assert "HOST  PLATFORM  HARDWARE" in result.stdout
     plan = json.loads(project.out.read_text(encoding="utf-8"))
     assert plan["hosts"]["n1"]["vllm"][0]["model"] == "Qwen/Qwen3-8B"
     # Neither --limit nor a host that was never contacted takes a route away.

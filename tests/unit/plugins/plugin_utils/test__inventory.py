@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.inventories import dgpu
+from support.inventories import cpu, dgpu
 
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._inventory import (
     collect_inventory,
@@ -107,6 +107,18 @@ def test_a_variable_that_cannot_be_evaluated_is_a_finding() -> None:
     inventory, (finding,) = collect_inventory(task_vars(n1={"inference_models": broken}, n2={"inference_models": broken}), {})
     assert str(finding) == "inference_models (hosts n1, n2): cannot be evaluated: 'nope' is undefined"
     assert inventory["hosts"]["n1"]["unreadable"] == ["inference_models"]
+
+
+def test_what_was_registered_is_of_this_run_and_cached_facts_may_not_be() -> None:
+    registered = {"__planning_gpu_facts": {"ansible_facts": {"gpu_inference": dgpu()}}}
+    cached = {"ansible_facts": {"gpu_inference": cpu()}}
+    variables = task_vars(n1={**registered, **cached}, n2=cached, n3={"__planning_gpu_facts": {"skipped": True}})
+    inventory, _findings = collect_inventory(variables, {"n2": dgpu(), "n3": dgpu()}, cached_facts_are_fresh=False)
+    hosts = inventory["hosts"]
+    assert [hosts[name]["hardware"] and hosts[name]["hardware"]["platform"] for name in hosts] == ["dgpu", None, None]
+    assert [hosts[name]["known_hardware"]["platform"] for name in ("n2", "n3")] == ["cpu", "dgpu"]
+    inventory, _findings = collect_inventory(variables, {})
+    assert inventory["hosts"]["n2"]["hardware"]["platform"] == "cpu"
 
 
 def test_hosts_without_any_hardware_are_not_judged() -> None:

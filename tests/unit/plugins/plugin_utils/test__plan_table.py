@@ -4,15 +4,15 @@
 
 from __future__ import annotations
 
-from support.inventories import dgpu, gpu, host, inventory, one, service
+from support.inventories import dgpu, gpu, host, inventory, one, service, variables
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan import build_plan
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan_table import render
 
 EXPECTED = """\
-HOST   PLATFORM  GPU  SERVICE    ENGINE  PORT    MEMORY      LEFT  IMAGE                                RULE
-node1  dgpu      0    chat       vllm    8070  12.0 GiB  18.3 GiB  vllm/vllm-openai:v0.32.0             otherwise vLLM
-node1  dgpu      -    embedding  vllm    8090         ?  57.6 GiB  vllm/vllm-openai-cpu:v0.32.0-x86_64  otherwise vLLM
+HOST   PLATFORM  HARDWARE  GPU  SERVICE    ENGINE  PORT    MEMORY      LEFT  IMAGE                                RULE
+node1  dgpu      as seen   0    chat       vllm    8070  12.0 GiB  18.3 GiB  vllm/vllm-openai:v0.32.0             otherwise vLLM
+node1  dgpu      as seen   -    embedding  vllm    8090         ?  57.6 GiB  vllm/vllm-openai-cpu:v0.32.0-x86_64  otherwise vLLM
 
 Gateway on node1, port 8400:
 MODEL      CAPABILITY  ALSO CALLED                     SERVED BY
@@ -31,6 +31,27 @@ def test_table() -> None:
         )
     )
     assert render(plan) == EXPECTED
+
+
+def test_what_was_not_reached_does_not_look_verified() -> None:
+    declared = {"platform": "dgpu", "gpus": [{"memory": "32GiB"}]}
+    plan = build_plan(
+        inventory(
+            in_play=["seen", "declared"],
+            seen=host(hardware=dgpu(), **variables(service(memory=0.5))),
+            declared=host(**variables(service(memory=0.5), inference_hardware=declared)),
+            before=host(known=dgpu(), **variables(service(memory=0.5))),
+            never=host(**variables(service(memory=0.5), inference_platform="dgpu")),
+        )
+    )
+    lines = render(plan, ["declared", "never"]).splitlines()
+    assert [line.split("  ")[0].strip() for line in lines[1:5]] == ["seen", "declared", "before", "never"]
+    assert [
+        word for line, word in zip(lines[1:5], ("as seen", "declared", "earlier run", "unknown")) if f"dgpu      {word} " not in line
+    ] == []
+    assert "Not reached, and so not verified: declared (declared), never (unknown)" in lines
+    assert "No host was asked: nothing of this is verified." in render(plan, asked=False)
+    assert "verified" not in render(plan)
 
 
 def test_warnings_come_last() -> None:
