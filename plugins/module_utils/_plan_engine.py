@@ -15,6 +15,7 @@ from typing import Any
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_images import VLLM_VERSION
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_model import Model, Variant
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_platform import version_tuple
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._vllm_flags import overlay, settings
 
 #: Arguments that vLLM 0.32 no longer knows: it ends with exit code 2. With what takes their place.
 GONE_ENGINE_ARGS: Mapping[str, str] = {
@@ -67,10 +68,11 @@ def variant_for(model: Model, platform: str, forced: str) -> Variant:
     if over.source is not None and over.source != base.source:
         # A revision or digest belongs to the source that it was written for.
         base = replace(base, revision=None, digest=None)
-    for key in ("engine_args", "env"):
-        below, above = getattr(base, key), getattr(over, key)
-        if below is not None or above is not None:
-            merged[key] = {name: value for name, value in {**(below or {}), **(above or {})}.items() if value is not None}
+    if base.env is not None or over.env is not None:
+        merged["env"] = {name: value for name, value in {**(base.env or {}), **(over.env or {})}.items() if value is not None}
+    if base.engine_args is not None or over.engine_args is not None:
+        merged["engine_args"] = overlay(base.engine_args or {}, over.engine_args or {})
+    merged["written"] = {**base.written, **over.written}
     return replace(base, **merged)
 
 
@@ -140,8 +142,12 @@ def gone_arguments(arguments: Mapping[str, Any], engine_version: str | None) -> 
     if version is not None and version < _GONE_SINCE:
         return []
     shown = engine_version or VLLM_VERSION
-    found = [(name, f"vLLM {shown} no longer has this flag; {GONE_ENGINE_ARGS[name]}") for name in arguments if name in GONE_ENGINE_ARGS]
-    compilation = arguments.get("compilation-config")
-    if isinstance(compilation, Mapping) and "level" in compilation:
-        found.append(("compilation-config", f"vLLM {shown} no longer has its key level; use optimization-level: 0 to 3"))
+    found = [
+        (name, f"vLLM {shown} no longer has this flag; {GONE_ENGINE_ARGS[name.partition('.')[0]]}")
+        for name in arguments
+        if name.partition(".")[0] in GONE_ENGINE_ARGS
+    ]
+    if "level" in settings(arguments, "compilation-config"):
+        key = "compilation-config.level" if "compilation-config.level" in arguments else "compilation-config"
+        found.append((key, f"vLLM {shown} no longer has its key level; use optimization-level: 0 to 3"))
     return found

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_engine 
     source_trouble,
     variant_for,
 )
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_engine_args import flag_troubles
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_findings import Report, hint
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_images import (
     KNOWN_L4T,
@@ -50,9 +52,12 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_platfor
     Hardware,
 )
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._vllm import cpu_utilization
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._vllm_flags import number, overlay
 
 DEFAULT_READY_TIMEOUT = 1800
 DEFAULT_STOP_TIMEOUT = 60
+#: Each multiplies the GPUs of an engine (vLLM 0.32, config/parallel.py: world_size, and data parallel ranks of that size).
+_MULTIPLIERS = ("pipeline-parallel-size", "prefill-context-parallel-size", "data-parallel-size")
 #: vLLM's own default share of a GPU; a service without memory never takes more.
 VLLM_DEFAULT_UTILIZATION = 0.92
 
@@ -171,7 +176,7 @@ class HostPlan:
         name, is_default = self._image(model, variant, service, engine, device)
         version = (variant.engine_version or version_in(name)) if engine == "vllm" else version_in(name)
         arguments = self._arguments(model, variant, service, choice, version)
-        count, pins = self._gpus(service, device, arguments, engine)
+        count, pins = self._gpus(model, service, device, arguments, engine)
         return Task(
             position=position,
             service=service,
@@ -229,8 +234,7 @@ class HostPlan:
         return name, publisher or not (explicit or configured)
 
     def _arguments(self, model: Model, variant: Variant, service: Service, choice: Choice, version: str | None) -> dict[str, Any]:
-        merged = {**(variant.engine_args or {}), **service.engine_args}
-        merged = {name: value for name, value in merged.items() if value is not None}
+        merged = overlay(variant.engine_args or {}, service.engine_args)
         if choice.engine == "ollama":
             for key in ("kv_cache_memory", "shm_size", "drop_page_cache"):
                 if getattr(service, key):
@@ -249,25 +253,23 @@ class HostPlan:
                         f"the engine_args of {model.name} are not used: Ollama serves it there ({choice.rule})", [self.host.name]
                     )
             return {}
-        for name, message in gone_arguments(merged, version):
-            over = model.on_platform.get(self.platform)
-            if name in service.engine_args:
-                where = service.path
-            elif over is not None and name in (over.engine_args or {}):
-                where = f"{model.path}.on_platform.{self.platform}"
-            else:
-                where = model.path
-            self._add(f"{where}.engine_args.{name}", merged[name], message)
-        length = service.max_model_len or variant.max_model_len
-        if length is not None and "max-model-len" in merged:
-            self._add(f"{model.path}.engine_args.max-model-len", merged["max-model-len"], "max_model_len is set too; keep one of the two")
-        if service.kv_cache_memory is not None and "kv-cache-memory-bytes" in merged:
-            self._add(
-                f"{model.path}.engine_args.kv-cache-memory-bytes",
-                merged["kv-cache-memory-bytes"],
-                "kv_cache_memory of the service is set too; keep one of the two",
-            )
+        troubles = [*gone_arguments(merged, version), *flag_troubles(merged)]
+        if "max-model-len" in merged and (service.max_model_len or variant.max_model_len) is not None:
+            troubles.append(("max-model-len", "max_model_len is set too; keep one of the two"))
+        if "kv-cache-memory-bytes" in merged and service.kv_cache_memory is not None:
+            troubles.append(("kv-cache-memory-bytes", "kv_cache_memory of the service is set too; keep one of the two"))
+        for name, message in troubles:
+            self._add(self._argument_path(name, model, service), merged[name], message)
         return merged
+
+    def _argument_path(self, name: str, model: Model, service: Service) -> str:
+        """Where the user wrote an engine argument, and how."""
+        over = model.on_platform.get(self.platform)
+        if name in service.engine_args:
+            return f"{service.path}.engine_args.{service.written.get(name, name)}"
+        if over is not None and name in (over.engine_args or {}):
+            return f"{model.path}.on_platform.{self.platform}.engine_args.{over.written.get(name, name)}"
+        return f"{model.path}.engine_args.{model.base.written.get(name, name)}"
 
     def _pins(self, service: Service, *, report: bool) -> tuple[str, ...]:
         """The keys of the GPUs that the user gave."""
@@ -293,16 +295,13 @@ class HostPlan:
                 self._judge(where, name, f"the host has no such GPU; it has {shown}")
         return tuple(keys)
 
-    def _gpus(self, service: Service, device: str, arguments: Mapping[str, Any], engine: str) -> tuple[int, tuple[str, ...]]:
+    def _gpus(self, model: Model, service: Service, device: str, arguments: Mapping[str, Any], engine: str) -> tuple[int, tuple[str, ...]]:
         if device == "cpu":
             return 0, ()
         where = service.path
         pins = self._pins(service, report=True)
-        factor = 1
-        for name in ("pipeline-parallel-size", "data-parallel-size"):
-            value = arguments.get(name)
-            if isinstance(value, int) and not isinstance(value, bool) and value > 1:
-                factor *= value
+        factors = {name: value for name in _MULTIPLIERS for value in (number(arguments, name),) if value is not None and value > 1}
+        factor = math.prod(factors.values())
         parallel = service.tensor_parallel_size
         given = len(service.gpus) if service.gpus is not None else None
         if engine == "ollama":
@@ -315,7 +314,7 @@ class HostPlan:
                 self._add(
                     f"{where}.gpus",
                     list(service.gpus or ()),
-                    f"{given} GPUs cannot be divided by {factor} (pipeline and data parallel size)",
+                    f"{given} GPUs cannot be divided by {factor} ({', '.join(factors)})",
                 )
         else:
             count = parallel * factor
@@ -329,7 +328,13 @@ class HostPlan:
         if hardware is not None and hardware.devices:
             whole = sum(1 for item in hardware.devices if not item.is_slice)
             if not pins and count > max(whole, 1):
-                self._judge(f"{where}.tensor_parallel_size", count, f"needs {count} GPUs, the host has {whole}")
+                wish = {self._argument_path(name, model, service): value for name, value in factors.items()}
+                if parallel is not None and parallel > 1:
+                    wish = {f"{where}.tensor_parallel_size": parallel, **wish}
+                # GPUs that are not there, and an engine over several hosts, are told as such already.
+                if wish and not any(flag_troubles(arguments)):
+                    product = f" ({' x '.join(f'{name} {value}' for name, value in wish.items())})" if len(wish) > 1 else ""
+                    self._judge(*next(iter(wish.items())), f"needs {count} GPUs{product}, the host has {whole}")
                 count = 1
             if pins and len(pins) > 1 and any(item.is_slice for item in hardware.devices if item.key in pins):
                 self._add(f"{where}.gpus", list(service.gpus or ()), "an engine cannot run over several MIG slices; give it one")
@@ -583,9 +588,7 @@ class HostPlan:
     def _backend(self, task: Task) -> None:
         ollama = task.engine == "ollama"
         source = str(task.variant.source)
-        length = task.service.max_model_len or task.variant.max_model_len
-        if length is None and isinstance(task.engine_args.get("max-model-len"), int):
-            length = int(task.engine_args["max-model-len"])
+        length = task.service.max_model_len or task.variant.max_model_len or number(task.engine_args, "max-model-len")
         self.backends.append(
             gateway_part.Backend(
                 model=task.model,
@@ -599,7 +602,7 @@ class HostPlan:
                 address=self.host.address,
                 order=task.service.order,
                 weight=task.service.weight,
-                max_model_len=length,
+                max_model_len=length if length is not None and length > 0 else None,
                 source=source,
             )
         )
@@ -724,4 +727,4 @@ def _sum_mib(services: Sequence[Service]) -> int | None:
 
 
 def _other_parallel(arguments: Mapping[str, Any]) -> bool:
-    return any(isinstance(arguments.get(name), int) and arguments[name] > 1 for name in ("pipeline-parallel-size", "data-parallel-size"))
+    return any((number(arguments, name) or 1) > 1 for name in _MULTIPLIERS)

@@ -74,6 +74,8 @@ class Variant:
     engine_version: str | None = None
     image_packages: tuple[str, ...] | None = None
     image_has_entrypoint: bool | None = None
+    #: How the user wrote each key of engine_args.
+    written: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,7 @@ class Service:
     mounts: tuple[Mount, ...] = ()
     pull: str = "missing"
     drop_page_cache: bool | None = None
+    written: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

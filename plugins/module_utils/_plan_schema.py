@@ -14,6 +14,7 @@ from typing import Any, Callable, Generic, TypeVar
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _docker_flags as docker_flags
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._litellm import ROUTING_KEYS
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_engine_args import read_engine_args
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_findings import (
     SIZE_HINT,
     Fields,
@@ -104,23 +105,6 @@ _SERVICE_KEYS = (
     "pull",
     "drop_page_cache",
 )
-#: Engine arguments that the plan sets itself, and where the user says the same thing instead.
-RESERVED_ENGINE_ARGS: Mapping[str, str] = {
-    "host": "the engine always listens in its container; remove it",
-    "port": "the port is the service's: inference_services[].port",
-    "api-key": "engine keys are generated, or taken from inference_engine_key; here they would end up in a world-readable file",
-    "served-model-name": "the model's name and its source are served; add further names as aliases of the model",
-    "config": "the collection writes the engine's config file itself; give the single arguments here",
-    "model": "use source",
-    "model-tag": "use source",
-    "revision": "use revision of the model",
-    "uds": "the gateway reaches engines by TCP; remove it",
-    "gpu-memory-utilization": "use memory of the service (a size, or a fraction such as 0.38), so that the sum per GPU is checked",
-    "device-memory-utilization": "use memory of the service (a size, or a fraction such as 0.38), so that the sum per GPU is checked",
-    "tensor-parallel-size": "use tensor_parallel_size of the service, so that its GPUs are counted",
-    "ssl-keyfile": "engines speak http behind the gateway; TLS belongs to the node proxy",
-    "ssl-certfile": "engines speak http behind the gateway; TLS belongs to the node proxy",
-}
 #: Environment variables that are ours, and why.
 RESERVED_ENV: Mapping[str, str] = {
     "VLLM_PORT": "vLLM uses it for internal ports and fails when it is set; the service's port is inference_services[].port",
@@ -436,6 +420,7 @@ def _variant(fields: Fields, *, required: bool = False) -> Variant:
                 fields.add(
                     f"image_packages[{position}]", package, "must be pinned (name==version), so that the layer can be rebuilt the same"
                 )
+    arguments, written = read_engine_args(fields)
     return Variant(
         source=fields.text(
             "source", required=required, pattern=r"[^\s\x00-\x1f'\"]+", expected="a hub id, an absolute path on the node, or an Ollama tag"
@@ -445,7 +430,8 @@ def _variant(fields: Fields, *, required: bool = False) -> Variant:
         digest=fields.maybe_text("digest", pattern=r"(sha256:)?[0-9a-f]{12,64}", expected="the digest of an Ollama model (hexadecimal)"),
         engine=fields.choice("engine", ENGINES, "") or None,
         max_model_len=read_max_model_len(fields),
-        engine_args=_engine_args(fields) if fields.data.get("engine_args") is not None else None,
+        engine_args=arguments if fields.data.get("engine_args") is not None else None,
+        written=written,
         env=_env(fields) if fields.data.get("env") is not None else None,
         image=fields.maybe_text("image", pattern=IMAGE, expected="an image such as vllm/vllm-openai:v0.32.0"),
         engine_version=fields.maybe_text(
@@ -458,24 +444,6 @@ def _variant(fields: Fields, *, required: bool = False) -> Variant:
 
 def read_max_model_len(fields: Fields) -> int | None:
     return fields.integer("max_model_len", 1, 100_000_000, what="a number of tokens")
-
-
-def _engine_args(fields: Fields) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in fields.mapping("engine_args").items():
-        where = f"engine_args.{key}"
-        name = key.strip().lstrip("-").replace("_", "-")
-        if name in RESERVED_ENGINE_ARGS:
-            fields.add(where, value, f"is set by the collection: {RESERVED_ENGINE_ARGS[name]}")
-        elif not re.fullmatch(r"[A-Za-z][A-Za-z0-9.-]{2,}", name):
-            fields.add(where, value, "must be the full name of an engine flag, such as max-num-seqs")
-        elif name in found:
-            fields.add(where, value, "is given twice (- and _ are the same in flags)")
-        elif not isinstance(value, (str, int, float, bool, list, tuple, Mapping, type(None))):
-            fields.add(where, value, "must be a text, a number, true or false, a list or a mapping")
-        else:
-            found[name] = value
-    return found
 
 
 def _env(fields: Fields) -> dict[str, Any]:
@@ -528,6 +496,7 @@ def _service(raw: Any, path: str, report: Report) -> Service:
     by_gpus = dict.fromkeys(("gpus", "runtime"), "use gpus of the service")
     for mistake in docker_flags.refused(arguments, ours=by_gpus, variables=RESERVED_ENV):
         fields.add(f"container_extra_arguments[{mistake.position}]", mistake.shown, mistake.message)
+    engine_args, written = read_engine_args(fields)
     return Service(
         path=path,
         model=model,
@@ -546,7 +515,8 @@ def _service(raw: Any, path: str, report: Report) -> Service:
         weight=fields.integer("weight", 1, 1_000_000),
         networks=tuple(dict.fromkeys(fields.texts("networks", pattern=NETWORK_NAME, expected="the name of a Docker network"))),
         container_extra_arguments=arguments,
-        engine_args=_engine_args(fields),
+        engine_args=engine_args,
+        written=written,
         env=_env(fields),
         max_model_len=read_max_model_len(fields),
         mounts=_mounts(fields),

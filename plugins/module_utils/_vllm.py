@@ -18,6 +18,7 @@ from typing import Any
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._gpu_access import gpu_arguments, gpu_environment
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plain import plain, yaml_text
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_platform import version_tuple
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._vllm_flags import file_entries, keyed
 
 CONTAINER_PORT = 8000
 CONFIG_PATH = "/etc/vllm/config.yaml"
@@ -141,10 +142,6 @@ def has_flag(flag: str, version: tuple[int, ...] | None) -> bool:
     return version is None or version >= OWN_FLAGS_SINCE[flag]
 
 
-def config_key(name: str) -> str:
-    return name.lstrip("-").replace("_", "-")
-
-
 def engine_config(instance: Mapping[str, Any]) -> dict[str, Any]:
     """The content of the engine's C(--config) file: our own settings, then the user's C(engine_args) on top."""
     version = version_tuple(instance.get("engine_version"))
@@ -173,13 +170,8 @@ def engine_config(instance: Mapping[str, Any]) -> dict[str, Any]:
         "kv-cache-memory-bytes": instance.get("kv_cache_memory_bytes"),
     }
     config.update({key: value for key, value in optional.items() if value is not None})
-    for name, value in (instance.get("engine_args") or {}).items():
-        key = config_key(name)
-        if value is False:
-            # `key: false` in the file is silently dropped (vllm#51401); the parser knows --no-KEY for what is on by default.
-            config.pop(key, None)
-            config[f"no-{key}"] = True
-        elif value is None:
+    for key, value in file_entries(instance.get("engine_args") or {}, version).items():
+        if value is None:
             config.pop(key, None)
         else:
             config[key] = value
@@ -268,7 +260,7 @@ def download_command(instance: Mapping[str, Any]) -> list[str]:
         return []
     if any(environment.get(name) in _TRUE for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "VLLM_USE_MODELSCOPE")):
         return []
-    load_format = {config_key(name): value for name, value in (instance.get("engine_args") or {}).items()}.get("load-format")
+    load_format = keyed(instance.get("engine_args") or {}).get("load-format")
     if load_format not in (None, "auto", "hf", "safetensors", "fastsafetensors"):
         return []
     return ["-c", DOWNLOAD_PROGRAM, model, str(instance.get("revision") or "")]

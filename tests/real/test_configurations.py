@@ -13,14 +13,13 @@ from __future__ import annotations
 import copy
 import json
 import shutil
-import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from support.containers import LITELLM, VLLM, docker_run
+from support.containers import LITELLM, VLLM, docker_run_python
 from unit.inventories.test_examples import EXAMPLES, plan_of
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _litellm
@@ -68,18 +67,6 @@ for folder in sorted(glob.glob("*/")):
 """
 
 
-def run(image: str, program: str, folder: Path, environment: Mapping[str, str]) -> str:
-    done = subprocess.run(
-        docker_run(image, folder, "python3", "-c", program, environment=environment),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
-
-
 def test_vllm_accepts_every_engine_of_the_examples(tmp_path: Path) -> None:
     expected: dict[str, Any] = {}
     for example in EXAMPLES:
@@ -88,7 +75,7 @@ def test_vllm_accepts_every_engine_of_the_examples(tmp_path: Path) -> None:
                 name = f"{example}-{instance['name']}.yaml"
                 (tmp_path / name).write_text(container_unit(instance)["files"]["config.yaml"], encoding="utf-8")
                 expected[name] = {"model": instance["model"], "names": instance["served_model_names"]}
-    assert json.loads(run(VLLM, PARSE_VLLM, tmp_path, {}).splitlines()[-1]) == expected
+    assert json.loads(docker_run_python(VLLM, PARSE_VLLM, tmp_path).splitlines()[-1]) == expected
 
 
 def golden(name: str) -> Case:
@@ -160,7 +147,7 @@ def verdicts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, An
         for file, content in texts.items():
             (folder / file).write_text(json.dumps(content))
         (folder / "config.yaml").write_text(_litellm.config_text(config))
-    run(LITELLM, CHECK_LITELLM, top, _litellm.BASE_ENVIRONMENT)
+    docker_run_python(LITELLM, CHECK_LITELLM, top, _litellm.BASE_ENVIRONMENT)
     return {name: json.loads((top / name / "verdict.json").read_text().splitlines()[-1]) for name in cases}
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,3 +23,11 @@ def docker_run(image: str, folder: Path, *command: str, environment: Mapping[str
     for name, value in {"HOME": str(folder), **environment}.items():
         argv += ["--env", f"{name}={value}"]
     return [*argv, "--entrypoint", command[0], image, *command[1:]]
+
+
+def docker_run_python(image: str, program: str, folder: Path, environment: Mapping[str, str] | None = None) -> str:
+    """What a Python program of an image prints; it runs in the folder."""
+    command = docker_run(image, folder, "python3", "-c", program, environment=environment or {})
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout

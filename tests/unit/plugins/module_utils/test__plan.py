@@ -482,7 +482,7 @@ MISTAKES: list[Any] = [
     (one(service(), inference_models=models(passthrough="embeddings")), "inference_models.chat.passthrough", "a path such as"),
     # engine arguments and environment
     (one(service(), inference_models=models(engine_args={"task": "embed"})), "inference_models.chat.engine_args.task", "runner: pooling"),
-    (one(service(), inference_models=models(engine_args={"swap_space": 4})), "inference_models.chat.engine_args.swap-space", "no longer"),
+    (one(service(), inference_models=models(engine_args={"swap_space": 4})), "inference_models.chat.engine_args.swap_space", "no longer"),
     (
         one(service(), inference_models=models(engine_args={"--host": "x"})),
         "inference_models.chat.engine_args.--host",
@@ -509,7 +509,7 @@ MISTAKES: list[Any] = [
         "inference_models.chat.engine_args.gpu-memory-utilization",
         "use memory",
     ),
-    (one(service(), inference_models=models(engine_args={"tp": 2})), "inference_models.chat.engine_args.tp", "full name"),
+    (one(service(), inference_models=models(engine_args={"tp": 2})), "inference_models.chat.engine_args.tp", "use tensor_parallel_size"),
     (
         one(service(engine_args={"max-num-seqs": 1, "max_num_seqs": 2})),
         "inference_services[0].engine_args.max_num_seqs (host node1)",
