@@ -33,10 +33,11 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_images 
     is_floating,
     repository,
     tegra_trouble,
+    too_old,
     version_in,
     vllm_image,
 )
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_memory import Ask, Grant, find_device, settle
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_memory import DEFAULT_SHARE, Ask, Grant, find_device, settle
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_model import (
     DEFAULT_OLLAMA_PORT,
     INVALID_PORT,
@@ -50,6 +51,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_model i
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_platform import (
     REMEMBERED,
     Hardware,
+    mig_remedy,
 )
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._vllm import cpu_utilization
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._vllm_flags import number, overlay
@@ -58,8 +60,6 @@ DEFAULT_READY_TIMEOUT = 1800
 DEFAULT_STOP_TIMEOUT = 60
 #: Each multiplies the GPUs of an engine (vLLM 0.32, config/parallel.py: world_size, and data parallel ranks of that size).
 _MULTIPLIERS = ("pipeline-parallel-size", "prefill-context-parallel-size", "data-parallel-size")
-#: vLLM's own default share of a GPU; a service without memory never takes more.
-VLLM_DEFAULT_UTILIZATION = 0.92
 
 
 @dataclass(frozen=True)
@@ -276,7 +276,7 @@ class HostPlan:
         if service.gpus is None:
             return ()
         hardware = self.hardware
-        if hardware is None or not hardware.devices:
+        if hardware is None or not (hardware.devices or hardware.unsliced):
             return service.gpus
         keys: list[str] = []
         for position, name in enumerate(service.gpus):
@@ -287,6 +287,9 @@ class HostPlan:
                     keys.append(device.key)
                 elif report:
                     self._add(where, name, f"is the same GPU as another one in the list ({device.key})")
+            elif report and any(name in (item.index, item.key) for item in hardware.unsliced):
+                bare = next(item for item in hardware.unsliced if name in (item.index, item.key))
+                self._judge(where, name, mig_remedy(bare))
             elif report and name in hardware.sliced:
                 slices = ", ".join(d.key for d in hardware.devices if d.is_slice)
                 self._judge(where, name, f"is split by MIG; name one of its slices: {slices}")
@@ -325,6 +328,8 @@ class HostPlan:
                     f"{count} GPUs are needed (tensor_parallel_size {parallel}{f' x {factor}' if factor > 1 else ''}), {given} are given",
                 )
         hardware = self.hardware
+        if hardware is not None and hardware.unsliced and not hardware.devices and service.gpus is None:
+            self._judge(f"{where}.gpus", None, mig_remedy(hardware.unsliced[0]))
         if hardware is not None and hardware.devices:
             whole = sum(1 for item in hardware.devices if not item.is_slice)
             if not pins and count > max(whole, 1):
@@ -400,29 +405,9 @@ class HostPlan:
 
     def _grants(self, tasks: Sequence[Task]) -> list[Grant | None]:
         hardware = self.hardware
-        known = hardware is not None and (
-            hardware.memory_mib is not None if hardware.unified else any(d.memory_mib is not None for d in hardware.devices)
-        )
-        for task in tasks:
-            size = task.service.memory
-            if (
-                task.device == "gpu"
-                and not known
-                and self.host.in_play
-                and task.engine == "vllm"
-                and size is not None
-                and size.mib is not None
-            ):
-                self._add(
-                    f"{task.service.path}.memory",
-                    size.text,
-                    "the memory of the host's GPU is not known; declare it in inference_hardware, or give a fraction such as 0.38",
-                )
-        if any(task.device == "gpu" for task in tasks) and not known:
-            self.report.warn(
-                "the memory of the GPUs is not known, so the sum of the services is not checked; declare it in inference_hardware",
-                [self.host.name],
-            )
+        old = frozenset(device.key for device in too_old(hardware))
+        if hardware is not None and len(old) == len(hardware.devices):
+            old = frozenset()  # refused already
         asks = [
             Ask(
                 name=task.service.name,
@@ -430,6 +415,7 @@ class HostPlan:
                 size=task.service.memory,
                 pins=task.pins,
                 rest=task.engine == "vllm" and task.device == "gpu" and task.service.memory is None,
+                shun=old if task.engine == "vllm" else frozenset(),
             )
             for task in tasks
         ]
@@ -457,7 +443,36 @@ class HostPlan:
             if culprit.device == "cpu" and not (hardware is not None and hardware.unified):
                 remedy = "Give less memory, or use another host"  # the reserve of main memory is fixed
             self._judge(f"{culprit.service.path}.memory", size.text if size else None, f"{problem}. {remedy}")
-        return [ledger.grants[target] for target in owner]
+        grants = [ledger.grants[target] for target in owner]
+        self._unknown_memory(tasks, grants)
+        return grants
+
+    def _unknown_memory(self, tasks: Sequence[Task], grants: Sequence[Grant | None]) -> None:
+        """A GPU whose memory is not known is the same alone and beside others: a size cannot be a share of it, and sums are not checked."""
+        hardware = self.hardware
+        names = {device.key: f"GPU {device.index} ({device.name})" for device in hardware.devices} if hardware is not None else {}
+        unknown: list[str] = []
+        for task, grant in zip(tasks, grants):
+            if task.device != "gpu" or (grant is not None and grant.total is not None) or (grant is None and names):
+                continue
+            which = [names[key] for key in (grant.devices if grant else ()) if key in names]
+            unknown += which
+            size = task.service.memory
+            if task.engine == "vllm" and size is not None and size.mib is not None and self.host.in_play:
+                self._add(
+                    f"{task.service.path}.memory",
+                    size.text,
+                    f"the memory of {', '.join(which) or 'the host GPU'} is not known; declare it in inference_hardware, or give a "
+                    "fraction such as 0.38",
+                )
+            elif not which:
+                unknown.append("the GPUs")
+        if unknown:
+            self.report.warn(
+                f"the memory of {', '.join(dict.fromkeys(unknown))} is not known, so the sum of the services is not checked; declare it in "
+                "inference_hardware",
+                [self.host.name],
+            )
 
     # --- writing down --------------------------------------------------------------------------------------------
 
@@ -489,6 +504,7 @@ class HostPlan:
         service, model, variant = task.service, task.model, task.variant
         source = str(variant.source)
         utilization, memory_mib = _utilization(service, grant, task.device)
+        self._mig_batches(task, grant)
         kv_cache = service.kv_cache_memory
         if (
             kv_cache is not None
@@ -541,6 +557,17 @@ class HostPlan:
                 "dimension": model.dimension,
             }
         )
+
+    def _mig_batches(self, task: Task, grant: Grant | None) -> None:
+        """NVML does not tell vLLM the memory of a slice, so it takes its defaults for the smallest cards, without a word (vllm#55381)."""
+        slices = {device.key for device in self.hardware.devices if device.is_slice} if self.hardware is not None else set()
+        if "max-num-batched-tokens" not in task.engine_args and slices.intersection(grant.devices if grant else ()):
+            self.report.warn(
+                f"{task.service.path} ({task.service.name}) runs in a MIG slice, of which vLLM cannot read the memory: unless engine_args "
+                "has a max-num-batched-tokens it takes 2048, and 256 for max-num-seqs, which costs a third of the throughput and more; "
+                "8192 suits most slices",
+                [self.host.name],
+            )
 
     def _ollama_instance(self, port: int, members: Sequence[tuple[Task, Grant | None]]) -> None:
         task, grant = members[0]
@@ -717,7 +744,7 @@ def _utilization(service: Service, grant: Grant | None, device: str) -> tuple[fl
         return fraction, int(amount) if amount is not None else None
     share = fraction if fraction is not None else amount / total
     if service.memory is None:
-        share = min(share, VLLM_DEFAULT_UTILIZATION)
+        share = min(share, DEFAULT_SHARE)  # a service without memory never takes more
     return int(share * 1000 + 1e-9) / 1000, int(amount)
 
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_findings import Report
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_platform import Hardware, version_tuple
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_platform import Device, Hardware, version_tuple
 
 VLLM_VERSION = "0.32.0"
 VLLM_IMAGE = f"vllm/vllm-openai:v{VLLM_VERSION}"
@@ -132,14 +132,22 @@ def vllm_image(
     return VLLM_IMAGE, ""
 
 
+def too_old(hardware: Hardware | None) -> list[Device]:
+    """GPUs that no image of vLLM with CUDA 12.9 or newer has code for: Maxwell, Pascal, Volta."""
+    devices = hardware.devices if hardware is not None else ()
+    return [device for device in devices if device.compute_capability is not None and device.compute_capability < MIN_COMPUTE_CAPABILITY]
+
+
 def driver_trouble(engine: str, image: str, hardware: Hardware, devices: Sequence[str]) -> str | None:
     """Why this image cannot work with this host's driver or GPU, with the remedy; None where nothing speaks against it."""
     driver = hardware.driver_version
     chosen = [device for device in hardware.devices if not devices or device.key in devices]
-    old = [device for device in chosen if device.compute_capability is not None and device.compute_capability < MIN_COMPUTE_CAPABILITY]
-    if engine == "vllm" and old:
-        capability = ".".join(map(str, old[0].compute_capability or ()))
-        return f"{old[0].name} has compute capability {capability}, vLLM needs 7.5; serve the model with Ollama, or on another GPU"
+    old = [device for device in too_old(hardware) if device in chosen]
+    # Without a given GPU the service goes to one that will do, where there is one.
+    if engine == "vllm" and old and (devices or len(old) == len(chosen)):
+        return (
+            f"{old[0].name} has compute capability {old[0].capability_text}, vLLM needs 7.5; serve the model with Ollama, or on another GPU"
+        )
     if driver is None or hardware.platform == "jetson":
         return None
     text = hardware.driver_text
@@ -167,7 +175,7 @@ def driver_trouble(engine: str, image: str, hardware: Hardware, devices: Sequenc
 
 def tegra_trouble(image: str, hardware: Hardware) -> str | None:
     """An image of ordinary arm64 CUDA 13 on JetPack 6 starts without a GPU or not at all."""
-    if hardware.l4t is None:
+    if hardware.l4t is None or hardware.platform != "jetson":
         return None
     major = cuda_major(image)
     if major is not None and major >= 13 and hardware.l4t[0] <= 36:

@@ -26,6 +26,8 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_platfor
     Hardware,
 )
 
+#: vLLM's own default share of a GPU, gpu-memory-utilization.
+DEFAULT_SHARE = 0.92
 #: A service that takes what is left needs at least this much to be worth starting.
 LEAST_REST_MIB = 1024.0
 HOST_POOL = "host"
@@ -34,12 +36,13 @@ _TOLERANCE = 1e-6
 
 @dataclass(frozen=True)
 class Pool:
-    """Memory that is given out once: a GPU's, or a host's. C(total) is None where it is not known."""
+    """Memory that is given out once: a GPU's, or a host's. C(total) is None where it is not known; then fractions are counted."""
 
     key: str
     title: str
     total: float | None
     reserve: float
+    share: float = 1.0  # of it that is for services, as far as that is known without the total
 
     @property
     def usable(self) -> float | None:
@@ -55,6 +58,14 @@ class Ask:
     size: Size | None
     pins: tuple[str, ...] = ()  # device keys
     rest: bool = False
+    shun: frozenset[str] = frozenset()  # keys of devices that it cannot use
+
+    @property
+    def share(self) -> float:
+        """The fraction that is asked for, of a pool whose size does not matter; an engine that takes the rest would take its default."""
+        if self.rest:
+            return DEFAULT_SHARE
+        return (self.size.fraction or 0.0) if self.size is not None else 0.0
 
 
 @dataclass(frozen=True)
@@ -97,9 +108,17 @@ def pools_of(hardware: Hardware | None, reserve: Mapping[str, Size]) -> tuple[di
     for device in hardware.devices:
         asked = next((reserve[key] for key in (device.key, device.index, "") if key in reserve), None)
         default = GPU_RESERVE_FRACTION * device.memory_mib if device.memory_mib is not None else 0.0
-        title = f"GPU {device.index} ({device.name})"
-        pools[device.key] = Pool(device.key, title, device.memory_mib, _reserved(asked, device.memory_mib, default))
-    return pools, {device.key: device.key for device in hardware.devices}
+        share = 1.0 - (asked.fraction or 0.0) if asked is not None else 1.0
+        alike = [other.index for other in hardware.devices if other.memory_key == device.memory_key]
+        title = (
+            f"GPU {device.index} ({device.name})"
+            if len(alike) == 1
+            else f"the GPU instance of the slices {', '.join(alike)} ({device.name})"
+        )
+        pools.setdefault(
+            device.memory_key, Pool(device.memory_key, title, device.memory_mib, _reserved(asked, device.memory_mib, default), share)
+        )
+    return pools, {device.key: device.memory_key for device in hardware.devices}
 
 
 def _reserved(asked: Size | None, total: float | None, default: float) -> float:
@@ -117,6 +136,7 @@ class _State:
         self.pools = pools
         self.pool_of = pool_of
         self.taken: dict[str, float] = dict.fromkeys(pools, 0.0)
+        self.shares: dict[str, float] = dict.fromkeys(pools, 0.0)
         self.guests: dict[str, int] = dict.fromkeys(pools, 0)
         self.devices: dict[int, tuple[str, ...]] = {}
         self.amounts: dict[int, float | None] = {}
@@ -138,7 +158,12 @@ class _State:
 
     def fits(self, ask: Ask, devices: Sequence[str]) -> bool:
         wanted: dict[str, float] = {}
-        for pool in self._target_pools(ask, devices):
+        targets = self._target_pools(ask, devices)
+        for pool in targets:
+            known = self.pools[pool].total is not None
+            if not known and self.shares[pool] + targets.count(pool) * ask.share > self.pools[pool].share + _TOLERANCE:
+                return False
+        for pool in targets:
             free = self.free(pool)
             if ask.rest:
                 if free is not None and free < LEAST_REST_MIB:
@@ -158,6 +183,7 @@ class _State:
         for pool in pools:
             own = amount if ask.rest else self.amount(ask, pool)
             self.taken[pool] += own or 0.0
+            self.shares[pool] += ask.share
             self.guests[pool] += 1
         self.devices[position] = tuple(devices)
         self.amounts[position] = amount
@@ -167,6 +193,12 @@ class _State:
         if not ask.count or ask.pins:
             devices = list(ask.pins) if ask.count else []
             return devices if self.fits(ask, devices) else None
+        order = [device for device in order if device not in ask.shun]
+        known = [device for device in order if self.pools[self.pool_of[device]].total is not None]
+        # A size can only be counted where the memory is known; a fraction goes elsewhere when the others are full.
+        order = (
+            known if known and ask.size is not None and ask.size.mib is not None else sorted(order, key=lambda device: device not in known)
+        )
         if ask.rest:
             # An empty GPU first; else the one with the most room.
             order = sorted(order, key=lambda device: (self.guests[self.pool_of[device]] > 0, -(self.free(self.pool_of[device]) or 0.0)))
@@ -182,6 +214,10 @@ class _State:
 def settle(asks: Sequence[Ask], hardware: Hardware | None, reserve: Mapping[str, Size]) -> Ledger:
     """Place every ask and keep the books. The problems name services and GiB, the caller names the host."""
     pools, pool_of = pools_of(hardware, reserve)
+    if not pool_of:
+        # Nothing is known of the GPUs, but who shares one is.
+        for pin in dict.fromkeys(pin for ask in asks for pin in ask.pins):
+            pools[pin], pool_of[pin] = Pool(pin, f"GPU {pin}", None, 0.0), pin
     order = [device.key for device in hardware.devices if not device.is_slice] if hardware else []
     slices = [device.key for device in hardware.devices if device.is_slice] if hardware else []
     # Slices come after whole GPUs and never take part in tensor parallelism.
@@ -189,7 +225,7 @@ def settle(asks: Sequence[Ask], hardware: Hardware | None, reserve: Mapping[str,
     problems: list[tuple[int, str]] = []
     placed: list[int] = []
     for position, ask in enumerate(asks):
-        if ask.count and not pool_of:
+        if ask.count and not (order or slices) and not all(pin in pool_of for pin in ask.pins or ("",)):
             # Nothing is known of the GPUs: the engine will see what the runtime gives it.
             state.devices[position], state.amounts[position] = ask.pins, None
             continue
@@ -236,6 +272,8 @@ def _pack(
 def _problem(ask: Ask, others: Sequence[Ask], others_devices: Sequence[Sequence[str]], state: _State) -> str:
     def asked(item: Ask, pool: str) -> str:
         amount = state.amount(item, pool)
+        if amount is None and item.size is not None and item.size.fraction is not None:
+            return f"{item.name} {item.size.fraction:g}"
         return f"{item.name} {gib(amount)}" if amount is not None else f"{item.name} (no memory given)"
 
     def guests(pool: str) -> list[Ask]:
@@ -247,6 +285,8 @@ def _problem(ask: Ask, others: Sequence[Ask], others_devices: Sequence[Sequence[
 
     def account(pool: Pool) -> str:
         held = [asked(item, pool.key) for item in guests(pool.key)]
+        if pool.total is None:
+            return f"the memory of {pool.title} is not known" + (f", and it is asked for by: {', '.join(held)}" if held else "")
         reserve = f" ({gib(pool.total or 0)} less a reserve of {gib(pool.reserve)})"
         return f"{pool.title} has {gib(pool.usable or 0)} for services{reserve}" + (
             f", of which are asked: {', '.join(held)}" if held else ""
@@ -260,6 +300,16 @@ def _problem(ask: Ask, others: Sequence[Ask], others_devices: Sequence[Sequence[
     if ask.rest and any(item.rest for key in keys for item in guests(key)):
         wish = f"{ask.name} and {next(item.name for key in keys for item in guests(key) if item.rest)} both take all that is left"
         return f"{wish}; give both a memory. " + "; ".join(account(state.pools[key]) for key in keys)
+    unknown = next((state.pools[key] for key in keys if state.pools[key].total is None), None)
+    if len(keys) == 1 and unknown is not None:
+        shares = sum(item.share for item in guests(keys[0])) + ask.share
+        default = (
+            f" (vLLM's default of {DEFAULT_SHARE:g} where none is given)" if any(item.rest for item in (ask, *guests(keys[0]))) else ""
+        )
+        return (
+            f"{asked(ask, keys[0])} does not fit: {account(unknown)}; with {ask.name} that is {shares:g} of it{default}, more than "
+            f"{unknown.share:g}"
+        )
     if ask.rest:
         return f"{ask.name} takes what is left{many}, which is less than {gib(LEAST_REST_MIB)}. " + "; ".join(
             account(state.pools[key]) for key in keys

@@ -8,9 +8,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._facts_jetson import is_integrated
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._facts_nvidia import guess_instances, profile_memory
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_findings import Fields, Report, parse_size
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_model import PLATFORMS, Host
 
@@ -23,6 +25,12 @@ GPU_RESERVE_FRACTION = 0.05
 #: What the system keeps of main memory for itself, for services on the CPU.
 HOST_RESERVE_FRACTION = 0.10
 HOST_RESERVE_MIN_MIB = 512
+
+_TROUBLE: Mapping[str | None, str] = {
+    "missing": "there is an NVIDIA GPU but no working driver",
+    "mismatch": "the driver's module and library differ",
+    "no_gpu": "there is no NVIDIA GPU to use",
+}
 
 DECLARED = "inference_hardware"
 REMEMBERED = "an earlier run"
@@ -42,7 +50,8 @@ _HARDWARE_KEYS = (
     "toolkit",
     "os",
 )
-_GPU_KEYS = ("index", "uuid", "name", "memory_mib", "memory", "compute_capability", "mig")
+_GPU_KEYS = ("index", "uuid", "name", "memory_mib", "memory", "compute_capability", "mig_enabled", "mig")
+_MIG_KEYS = ("uuid", "profile", "memory_mib", "memory", "gpu_instance")
 
 
 @dataclass(frozen=True)
@@ -55,6 +64,15 @@ class Device:
     memory_mib: float | None
     compute_capability: tuple[int, int] | None
     is_slice: bool = False
+    pool: str = ""  # what its memory is counted in: of slices their GPU instance, else the device itself
+
+    @property
+    def memory_key(self) -> str:
+        return self.pool or self.key
+
+    @property
+    def capability_text(self) -> str:
+        return ".".join(map(str, self.compute_capability or ()))
 
 
 @dataclass(frozen=True)
@@ -71,6 +89,7 @@ class Hardware:
     driver_message: str = ""
     devices: tuple[Device, ...] = ()
     sliced: frozenset[str] = frozenset()  # indexes and uuids of GPUs that are split by MIG
+    unsliced: tuple[Device, ...] = ()  # GPUs with MIG enabled and no slice: no engine can use them
     l4t: tuple[int, ...] | None = None
     jetpack: str = ""
 
@@ -105,6 +124,7 @@ def read_hardware(raw: Any, origin: str) -> Hardware | None:
     platform = platform if platform in PLATFORMS else None
     devices: list[Device] = []
     sliced: set[str] = set()
+    unsliced: list[Device] = []
     gpus = data.get("gpus")
     for position, item in enumerate(gpus if isinstance(gpus, (list, tuple)) else ()):
         gpu = _mapping(item)
@@ -116,25 +136,30 @@ def read_hardware(raw: Any, origin: str) -> Hardware | None:
         slices = [_mapping(entry) for entry in gpu["mig"]] if isinstance(gpu.get("mig"), (list, tuple)) else []
         if slices:
             sliced.update(filter(None, (index, uuid)))
+            guessed = guess_instances([str(entry.get("profile") or "") for entry in slices])
             for number, entry in enumerate(slices):
-                key = str(entry.get("uuid") or f"{index}:{number}")
-                devices.append(
-                    Device(
-                        key, f"{index}:{number}", f"{name} {entry.get('profile') or 'MIG'}", _mib(entry.get("memory_mib")), compute, True
-                    )
-                )
+                key, profile = str(entry.get("uuid") or f"{index}:{number}"), str(entry.get("profile") or "")
+                size = _mib(entry.get("memory_mib")) or _mib(profile_memory(profile))
+                instance = entry.get("gpu_instance") if entry.get("gpu_instance") is not None else guessed[number]
+                pool = key if instance is None else f"{uuid or index} instance {instance}"
+                devices.append(Device(key, f"{index}:{number}", f"{name} {profile or 'MIG'}", size, compute, True, pool))
+        elif gpu.get("mig_enabled") is True:
+            unsliced.append(Device(uuid or index, index, name, _mib(gpu.get("memory_mib")), compute))
         else:
             devices.append(Device(uuid or index, index, name, _mib(gpu.get("memory_mib")), compute))
     memory = _mib(data.get("memory_mib"))
     l4t = _mapping(data.get("l4t"))
+    capabilities = {device.key: device.capability_text or None for device in devices}
+    integrated = bool(devices) and all(is_integrated(device.name, capabilities[device.key]) for device in devices)
     if platform is None:
-        platform = "jetson" if l4t else "dgpu" if devices else None
-    unified = bool(data.get("unified_memory")) or platform == "jetson"
+        # An IGX has L4T as well, and a card of its own.
+        platform = "jetson" if l4t and (integrated or not devices) else "dgpu" if devices or unsliced else None
+    unified = bool(data.get("unified_memory")) or platform == "jetson" or integrated
     if platform == "jetson" and not devices:
         devices = [Device("0", "0", "Jetson", None, None)]
     if unified and memory is not None:
         # One pool: whatever nvidia-smi says about "the GPU's" memory, it is the system's.
-        devices = [Device(d.key, d.index, d.name, memory, d.compute_capability, d.is_slice) for d in devices]
+        devices = [replace(device, memory_mib=memory) for device in devices]
     driver = _mapping(data.get("driver"))
     return Hardware(
         origin=origin,
@@ -149,6 +174,7 @@ def read_hardware(raw: Any, origin: str) -> Hardware | None:
         driver_message=str(driver.get("message") or ""),
         devices=tuple(devices),
         sliced=frozenset(sliced),
+        unsliced=tuple(unsliced),
         l4t=version_tuple(l4t.get("release")),
         jetpack=str(l4t.get("jetpack") or ""),
     )
@@ -172,19 +198,21 @@ def check_declared(raw: Any, report: Report) -> Any:
         inner = Fields(item, f"{path}.gpus[{position}]", report, _GPU_KEYS)
         gpu: dict[str, Any] = {
             "index": inner.integer("index", 0, 999) if inner.has("index") else position,
-            "uuid": inner.maybe_text("uuid", pattern=r"GPU-[0-9A-Za-z-]+", expected="a GPU UUID (nvidia-smi -L shows it)"),
+            "uuid": inner.maybe_text("uuid", pattern=r"(GPU-)?[0-9A-Za-z-]+", expected="a GPU UUID (nvidia-smi -L shows it)"),
             "name": inner.text("name", "GPU"),
             "memory_mib": _memory(inner),
             "compute_capability": inner.maybe_text("compute_capability"),
+            "mig_enabled": inner.boolean("mig_enabled", False),
             "mig": [],
         }
         for number, entry in enumerate(inner.items("mig")):
-            part = Fields(entry, f"{path}.gpus[{position}].mig[{number}]", report, ("uuid", "profile", "memory_mib", "memory"))
+            part = Fields(entry, f"{path}.gpus[{position}].mig[{number}]", report, _MIG_KEYS)
             gpu["mig"].append(
                 {
                     "uuid": part.text("uuid", required=True, pattern=r"MIG-[0-9A-Za-z/-]+", expected="a MIG UUID (nvidia-smi -L shows it)"),
                     "profile": part.text("profile"),
                     "memory_mib": _memory(part),
+                    "gpu_instance": part.integer("gpu_instance", 0, 99),
                 }
             )
         gpus.append(gpu)
@@ -235,7 +263,8 @@ def resolve_platform(host: Host, hardware: Hardware | None, report: Report) -> s
             report.add(
                 "inference_platform_expected",
                 expected,
-                f"{described}; its NVIDIA driver finds no GPU. Look at it (nvidia-smi, lspci), or set inference_platform: cpu",
+                f"{described}. {hardware.driver_message or 'Look at it (nvidia-smi, lspci).'} To serve on the CPU, set inference_platform: "
+                "cpu",
                 where,
             )
         else:
@@ -243,21 +272,32 @@ def resolve_platform(host: Host, hardware: Hardware | None, report: Report) -> s
     platform = wanted if wanted != "auto" else found or expected or "cpu"
     if wanted == "auto" and found is None and expected is None and host.is_node:
         report.warn("nothing is known of the hardware, so the platform cpu is assumed; set inference_platform or inference_hardware", where)
-    if must_fit and hardware is not None and platform != "cpu" and hardware.driver_state in ("missing", "mismatch", "no_gpu"):
-        trouble = {
-            "missing": "there is an NVIDIA GPU but no working driver",
-            "mismatch": "the driver's module and library differ: reboot the host",
-            "no_gpu": "there is an NVIDIA driver but it finds no GPU",
-        }[hardware.driver_state]
-        detail = f" ({hardware.driver_message})" if hardware.driver_message else ""
+    if must_fit and hardware is not None and platform != "cpu" and hardware.driver_state in _TROUBLE:
+        remedy = hardware.driver_message or "Install or repair the driver, and run again."
         report.add(
             "inference_platform",
             platform,
-            f"{trouble}{detail}. Install or repair the driver and run again; "
-            "to serve on the CPU although there is a GPU, set inference_platform: cpu",
+            f"{_TROUBLE[hardware.driver_state]}. {remedy} To serve on the CPU although there is a GPU, set inference_platform: cpu",
+            where,
+        )
+    on_gpu = any(service.enabled and service.device != "cpu" for service in host.services)
+    if must_fit and on_gpu and wanted == "auto" and platform == "cpu" and hardware is not None and hardware.driver_state == "no_gpu":
+        report.warn(
+            f"{hardware.driver_message or 'An NVIDIA driver is installed, but it finds no GPU.'} So the services of this host run on the "
+            "CPU. If that is meant, set inference_platform: cpu; if it should have a GPU, put it into the group dgpu, where this is an "
+            "error",
             where,
         )
     return platform
+
+
+def mig_remedy(device: Device) -> str:
+    """What to do about a GPU on which MIG is enabled and has no slice."""
+    return (
+        f"GPU {device.index} ({device.name}) has MIG enabled and no slices, so no engine can use it. Make slices (sudo nvidia-smi mig -i "
+        f"{device.index} -lgip lists the profiles, sudo nvidia-smi mig -i {device.index} -cgi PROFILE,PROFILE -C makes them), or switch "
+        f"MIG off (sudo nvidia-smi -i {device.index} -mig 0, with nothing running on it)"
+    )
 
 
 def _described(platform: str) -> str:

@@ -584,9 +584,9 @@ MISTAKES: list[Any] = [
     (
         one(service(), hardware=dgpu(gpus=[], driver={"state": "missing", "message": "nvidia-smi failed"})),
         "inference_platform (host node1)",
-        "no working driver (nvidia-smi failed)",
+        "no working driver. nvidia-smi failed To serve on the CPU although there is a GPU, set inference_platform: cpu",
     ),
-    (one(service(), hardware=dgpu(driver={"state": "mismatch"})), "inference_platform (host node1)", "reboot"),
+    (one(service(), hardware=dgpu(driver={"state": "mismatch"})), "inference_platform (host node1)", "module and library differ"),
     (
         one(service(), hardware=cpu(driver={"state": "no_gpu"}), inference_platform_expected="dgpu"),
         "inference_platform_expected (host node1)",

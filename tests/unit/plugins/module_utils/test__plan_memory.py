@@ -53,7 +53,15 @@ def places(asks: list[Ask], *gib: float | None) -> list[str]:
         pytest.param([ask("a"), ask("b", "4GiB")], (24,), ["0", "0"], id="the rest makes room"),
         pytest.param([ask("a", "8GiB"), ask("b")], (24, 24), ["0", "1"], id="the rest prefers an empty GPU"),
         pytest.param([ask("a", "30GiB"), ask("b", "4GiB")], (24,), ["-", "0"], id="what does not fit does not hinder the others"),
-        pytest.param([ask("a", "8GiB"), ask("b", 0.5)], (None, 24), ["0", "0"], id="unknown memory takes everything"),
+        pytest.param([ask("a", "8GiB"), ask("b", 0.5)], (None, 24), ["1", "1"], id="known memory comes first"),
+        pytest.param([ask("a", 0.9), ask("b", 0.9)], (None, 24), ["1", "0"], id="a fraction goes where the memory is not known"),
+        pytest.param([ask("a", "20GiB"), ask("b", "8GiB")], (None, 24), ["1", "-"], id="a size does not"),
+        pytest.param([ask("a", 0.7), ask("b", 0.5)], (None, None), ["0", "1"], id="fractions of unknown memory add up"),
+        pytest.param([ask("a", 0.6), ask("b", 0.4)], (None,), ["0", "0"], id="to one"),
+        pytest.param([ask("a", 0.7), ask("b", 0.5)], (None,), ["0", "-"], id="and no further"),
+        pytest.param([ask("a", 0.7, pins=(0,)), ask("b", 0.5, pins=(0,))], (None, None), ["0", "-"], id="on a given GPU too"),
+        pytest.param([ask("a"), ask("b", 0.5)], (None,), ["0", "-"], id="the rest of unknown memory is vLLM's default"),
+        pytest.param([ask("a"), ask("b")], (None, None), ["0", "1"], id="one for each of two"),
     ],
 )
 def test_placement(asks: list[Ask], gib: tuple[float | None, ...], expected: list[str]) -> None:

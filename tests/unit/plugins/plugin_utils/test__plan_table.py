@@ -56,7 +56,7 @@ def test_what_was_not_reached_does_not_look_verified() -> None:
 
 def test_warnings_come_last() -> None:
     plan = build_plan(one(service(memory=0.5), hardware=dgpu(gpu(memory_mib=None))))
-    assert render(plan).splitlines()[-1].startswith("warning: the memory of the GPUs is not known")
+    assert render(plan).splitlines()[-1].startswith("warning: the memory of GPU 0 (NVIDIA GeForce RTX 5090) is not known")
 
 
 def test_nothing_to_run() -> None:
