@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The controller's half of container_units: it tells the host who is at work, and the terminal who is waited for."""
+"""The controller's half of container_units: it tells the host who is at work, and the terminal who is waited for and what is done."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ import typing as t
 from ansible import context
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._unit_actions import lines
 
 display = Display()
 
@@ -71,5 +73,7 @@ class ActionModule(ActionBase):
             if os.getppid() != parent:
                 break
             done = call(patience=_PATIENCE)
+        for line in lines(str((task_vars or {}).get("inventory_hostname")), done.get("units") or {}, check_mode=self._task.check_mode):
+            display.display(line)
         result.update(done)
         return result

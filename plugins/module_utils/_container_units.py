@@ -8,6 +8,10 @@
 """Brings the instances of one host to the wanted state: folders, containers and units of what differs, and of nothing else.
 
 What is true is the label of the running container. So whatever an earlier run left half done, the next one sees and repairs.
+
+A change is tried before anything stops for it: the image is fetched, reads its configuration, and Docker makes and starts a container with
+the new settings beside the old one. What is refused by any of them is left as it is, files and container, so that also a reboot brings
+back what served.
 """
 
 from __future__ import annotations
@@ -18,7 +22,6 @@ import hashlib
 import json
 import os
 import re
-import subprocess
 import time
 import typing as t
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -27,8 +30,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _docker_flags as docker_flags
+from ansible_collections.llmops.gpu_inference.plugins.module_utils import _docker_trial as docker_trial
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import Cause, Diagnosis, classify_log, diagnosis, redact
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import reason
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Ran, Run, run_command
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._instance_spec import parse_spec
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import (
     ENV_FILE,
     LABEL,
@@ -43,6 +49,12 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import 
     program_hash,
     read_json,
     unit_name,
+)
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_changes import (
+    change_of,
+    held_back,
+    read_service,
+    what_differs,
 )
 
 HIDDEN = "<hidden>"
@@ -244,6 +256,7 @@ class Container:
     owner: str
     instance: str
     config_hash: str
+    ports: frozenset[docker_flags.Port] = frozenset()  # of the host
 
     @property
     def running(self) -> bool:
@@ -254,15 +267,18 @@ class Container:
         return self.owner == OWNER
 
 
-PS_FORMAT = "\t".join(["{{.Names}}", "{{.State}}"] + ['{{.Label "' + LABEL + key + '"}}' for key in ("owner", "instance", "config-hash")])
+PS_FORMAT = "\t".join(
+    ["{{.Names}}", "{{.State}}"] + ['{{.Label "' + LABEL + key + '"}}' for key in ("owner", "instance", "config-hash")] + ["{{.Ports}}"]
+)
 
 
 def parse_ps(text: str) -> dict[str, Container]:
     containers = {}
     for line in text.split("\n"):
         parts = line.split("\t")
-        if len(parts) == 5:
-            containers[parts[0]] = Container(*parts)
+        if len(parts) == 6:
+            name, state, owner, instance, config_hash, ports = parts
+            containers[name] = Container(name, state, owner, instance, config_hash, docker_flags.shown_ports(ports))
     return containers
 
 
@@ -345,6 +361,7 @@ def read_folder(path: Path) -> Folder:
 # ---------------------------------------------------------------- what to do
 
 KEEP, RELOAD, START, RESTART = "keep", "reload", "start", "restart"
+REFUSED, HELD = "refused", "held"  # what becomes of a start, restart or removal that would cost what serves
 
 
 @dataclass(frozen=True)
@@ -384,10 +401,18 @@ def decide(wanted: Wanted, unit: Unit, container: Container | None, state: Mappi
     return Decision(START, "not running")
 
 
-def reload_reason(decision: Decision, wanted: Wanted, folder: Folder) -> str:
+def full_reason(decision: Decision, wanted: Wanted, folder: Folder, container: Container | None) -> str:
+    """The reason of a decision, with what differs where that is known: its folder is what an old container was made from, unless a run
+    was killed."""
+    if decision.action == RELOAD:
+        return _reload_reason(decision, wanted, folder)
+    known = container is not None and container.config_hash == read_service(folder.texts).get("config_hash")
+    differs = what_differs(folder.texts, wanted.files) if known and decision.action == RESTART else ""
+    return f"{decision.reason}: {differs}" if differs else decision.reason
+
+
+def _reload_reason(decision: Decision, wanted: Wanted, folder: Folder) -> str:
     """Why a unit's launcher reads its settings again: a bound on memory is named, since its change reaches a container that serves."""
-    if decision.action != RELOAD:
-        return decision.reason
     bounds = []
     for files in (folder.texts, wanted.files):
         try:
@@ -474,6 +499,14 @@ def unstage(staged: Iterable[tuple[Path, Path]]) -> None:
             temporary.unlink()
 
 
+def discard(folder: Folder, staged: Iterable[tuple[Path, Path]]) -> None:
+    """As if nothing had been staged: a folder that was made for it goes too."""
+    unstage(staged)
+    if not folder.exists:
+        with contextlib.suppress(OSError):
+            folder.path.rmdir()
+
+
 def commit(folder: Path, staged: Sequence[tuple[Path, Path]], surplus: Iterable[str]) -> None:
     """Puts staged files in place, service.json last: its hash must never be newer than the files it speaks of."""
     for temporary, final in sorted(staged, key=lambda pair: pair[1].name == SERVICE_FILE):
@@ -498,28 +531,6 @@ def remove_folder(folder: Folder) -> None:
 
 
 # ---------------------------------------------------------------- the host
-
-
-@dataclass(frozen=True)
-class Ran:
-    rc: int
-    out: str = ""
-    err: str = ""
-
-
-class Run(t.Protocol):
-    def __call__(self, argv: Sequence[str], timeout: float, text: str = "", /) -> Ran: ...
-
-
-def run_command(argv: Sequence[str], timeout: float, text: str = "") -> Ran:
-    """Runs a program with a text as its standard input; one that does not exist answers 127."""
-    try:
-        done = subprocess.run(list(argv), input=text.encode("utf-8"), capture_output=True, timeout=timeout, check=False)
-    except FileNotFoundError:
-        return Ran(127, "", f"{argv[0]}: not found")
-    except subprocess.TimeoutExpired:
-        return Ran(124, "", f"no answer within {timeout:.0f} s: {' '.join(argv[:3])}")
-    return Ran(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
 
 
 def image_id(run: Run, docker: str, image: str) -> str | None:
@@ -570,6 +581,17 @@ class Report:
     warnings: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     diff: list[dict[str, str]] = field(default_factory=list)
+
+
+def _is_known(item: Wanted, folder: Folder) -> bool:
+    """Whether its folder already has this configuration."""
+    return bool(read_service(folder.texts).get("config_hash") == item.config_hash)
+
+
+def _kept(container: Container | None) -> str:
+    if container is not None and container.running:
+        return "The old container still serves with its old configuration; the next run tries again."
+    return "Nothing was started."
 
 
 @dataclass(frozen=True)
@@ -649,7 +671,7 @@ class Reconciler:
                 "container": item.container,
                 "config_hash": item.config_hash,
                 "action": action,
-                "reason": reload_reason(decision, item, folder),
+                "reason": full_reason(decision, item, folder, containers.get(item.container)),
             }
             report.diff += diff_of(item, folder)
             if action == KEEP and not differs and self._enabled(item.unit):
@@ -680,6 +702,8 @@ class Reconciler:
         report.stopped = [item.instance for item in wanted if actions[item.instance] == RESTART] + [
             stray.instance for stray in strays if units[stray.unit].up
         ]
+        if not self.settings.check_mode:
+            self._remove_trials(containers)
         if report.changed and not self.settings.check_mode:
             self._carry_out(wanted, folders, units, actions, strays, containers, report)
         return report
@@ -775,22 +799,21 @@ class Reconciler:
         containers: Mapping[str, Container],
         report: Report,
     ) -> None:
-        self._pull(wanted, actions, containers, report)
+        leaving = [stray for stray in strays if units[stray.unit].up]
+        risked = self._risked(wanted, folders, actions, containers, report, leaving)
+        self._pull(risked, actions, containers, report)
         self._check(wanted, folders, actions, containers, report)
-        refused = {instance for instance, action in actions.items() if action == "refused"}
-        staged: dict[str, list[tuple[Path, Path]]] = {}
+        staged = self._stage([item for item in wanted if actions[item.instance] != REFUSED], folders)
         try:
-            for item in wanted:
-                folder = folders[item.instance]
-                names = [name for name in item.files if not folder.modes_right or name in folder.differing(item.files)]
-                if item.instance not in refused and (names or not folder.exists):
-                    staged[item.instance] = stage(folder.path, {name: item.files[name] for name in names})
-        except UnitsError:
-            for pairs in staged.values():
-                unstage(pairs)
-            raise
+            self._try(risked, folders, actions, staged, containers, report, leaving)
+            self._hold_back(wanted, folders, actions, strays, leaving, containers, report)
+        finally:
+            left = {instance for instance, action in actions.items() if action in (REFUSED, HELD)}
+            for instance in left & set(staged):
+                discard(folders[instance], staged.pop(instance))
+        strays = [stray for stray in strays if report.units[stray.instance]["action"] != HELD]
         for item in wanted:
-            if item.instance in refused:
+            if item.instance in left:
                 continue
             folder = folders[item.instance]
             kept = {temporary for temporary, _final in staged.get(item.instance, ())}
@@ -815,13 +838,123 @@ class Reconciler:
         except (KeyError, ValueError, AttributeError):
             return ()
 
-    def _pull(self, wanted: Sequence[Wanted], actions: dict[str, str], containers: Mapping[str, Container], report: Report) -> None:
-        """Fetches a new image while the old container still serves. Where that fails, the old one stays."""
-        waiting: dict[str, list[Wanted]] = {}
+    def _risked(
+        self,
+        wanted: Sequence[Wanted],
+        folders: Mapping[str, Folder],
+        actions: Mapping[str, str],
+        containers: Mapping[str, Container],
+        report: Report,
+        leaving: Sequence[Stray],
+    ) -> list[Wanted]:
+        """Changes for which something stops that serves: that of a running container, and a new one that may be to replace what leaves."""
+        found = []
         for item in wanted:
             container = containers.get(item.container)
-            if actions[item.instance] == RESTART and container is not None and container.running:
-                waiting.setdefault(item.image, []).append(item)
+            if container is not None and container.running:
+                changes = actions[item.instance] == RESTART or item.instance in report.pending
+                if changes and container.config_hash != item.config_hash:
+                    found.append(item)
+            elif actions[item.instance] == START and leaving and not _is_known(item, folders[item.instance]):
+                found.append(item)
+        return found
+
+    def _stage(self, wanted: Sequence[Wanted], folders: Mapping[str, Folder]) -> dict[str, list[tuple[Path, Path]]]:
+        staged: dict[str, list[tuple[Path, Path]]] = {}
+        try:
+            for item in wanted:
+                folder = folders[item.instance]
+                names = [name for name in item.files if not folder.modes_right or name in folder.differing(item.files)]
+                if names or not folder.exists:
+                    staged[item.instance] = stage(folder.path, {name: item.files[name] for name in names})
+        except UnitsError:
+            for instance, pairs in staged.items():
+                discard(folders[instance], pairs)
+            raise
+        return staged
+
+    def _try(
+        self,
+        risked: Sequence[Wanted],
+        folders: Mapping[str, Folder],
+        actions: dict[str, str],
+        staged: Mapping[str, Sequence[tuple[Path, Path]]],
+        containers: Mapping[str, Container],
+        report: Report,
+        leaving: Sequence[Stray],
+    ) -> None:
+        """Has Docker make and start each changed container beside the one that it is to replace."""
+        asked = [item for item in risked if actions[item.instance] != REFUSED]
+        if not asked:
+            return
+        stopping = [item.container for item in risked] + [stray.container for stray in leaving]
+        held = frozenset(port for name in stopping if name in containers for port in containers[name].ports)
+
+        def refusal(item: Wanted) -> str:
+            folder = folders[item.instance].path
+            new = {final.name: temporary for temporary, final in staged.get(item.instance, ())}
+            spec = parse_spec(item.files[SERVICE_FILE], item.kind, item.name)
+            return docker_trial.refusal(self._run, self.paths.docker, spec, str(new.get(ENV_FILE, folder / ENV_FILE)), folder, held)
+
+        with ThreadPoolExecutor(CHECKS_AT_ONCE) as pool:
+            reasons = list(pool.map(refusal, asked))
+        for item, told in zip(asked, reasons):
+            if not told:
+                continue
+            found = classify_log(item.kind, [redact(told, item.secrets)])
+            self._refuse(item, actions, report, redact(told, item.secrets))
+            subject = f"{item.instance}: {found.cause}: Docker refuses the new configuration: {redact(told, item.secrets)}"
+            report.failures.append(with_remedy(f"{subject}. {_kept(containers.get(item.container))}", found))
+
+    def _hold_back(
+        self,
+        wanted: Sequence[Wanted],
+        folders: Mapping[str, Folder],
+        actions: dict[str, str],
+        strays: Sequence[Stray],
+        leaving: Sequence[Stray],
+        containers: Mapping[str, Container],
+        report: Report,
+    ) -> None:
+        """Leaves those changes for the next run that a refused one would make fail."""
+
+        changes = []
+        for item in wanted:
+            action, container, folder = actions[item.instance], containers.get(item.container), folders[item.instance]
+            serves = container is not None and container.running
+            new = not _is_known(item, folder) or (container is not None and serves and container.config_hash != item.config_hash)
+            if action == REFUSED or (action in (START, RESTART) and new):
+                ports = container.ports if container is not None else ()
+                changes.append(change_of(item.instance, folder.texts, item.files, ports, serves))
+        for stray in strays:
+            container = containers.get(stray.container)
+            ports = container.ports if container is not None else ()
+            changes.append(change_of(stray.instance, stray.folder.texts, {}, ports, stray in leaving))
+        refused = [instance for instance, action in actions.items() if action == REFUSED]
+        waiting = held_back(changes, refused)
+        for instance, why in waiting.items():
+            report.units[instance].update(action=HELD, reason=why)
+            report.pending.append(instance)
+            if instance in actions:
+                actions[instance] = HELD
+            for names in (report.started, report.restarted, report.stopped, report.removed):
+                if instance in names:
+                    names.remove(instance)
+        if waiting:
+            told = "; ".join(f"{instance} ({why})" for instance, why in waiting.items())
+            report.failures.append(f"Left as they are until the next run, because of what was refused: {told}.")
+
+    def _remove_trials(self, containers: Mapping[str, Container]) -> None:
+        """Those of a run that was killed."""
+        for container in containers.values():
+            if container.owned and not container.instance and container.name.endswith(docker_trial.SUFFIX):
+                self._run([self.paths.docker, "rm", "--force", "--volumes", container.name], 120)
+
+    def _pull(self, risked: Sequence[Wanted], actions: dict[str, str], containers: Mapping[str, Container], report: Report) -> None:
+        """Fetches a new image while the old container still serves. Where that fails, the old one stays."""
+        waiting: dict[str, list[Wanted]] = {}
+        for item in risked:
+            waiting.setdefault(item.image, []).append(item)
         for image, items in waiting.items():
             if image_id(self._run, self.paths.docker, image) is not None:
                 continue
@@ -833,13 +966,12 @@ class Reconciler:
                     continue
             for item in items:
                 self._refuse(item, actions, report, f"image {image}: {problem}")
-                report.failures.append(f"{item.instance}: cannot get image {image}: {problem}. The old container still serves.")
+                report.failures.append(f"{item.instance}: cannot get image {image}: {problem}. {_kept(containers.get(item.container))}")
 
     @staticmethod
     def _refuse(item: Wanted, actions: dict[str, str], report: Report, reason: str) -> None:
-        actions[item.instance] = "refused"
-        report.units[item.instance]["action"] = "refused"
-        report.units[item.instance]["reason"] = reason
+        actions[item.instance] = REFUSED
+        report.units[item.instance].update(action=REFUSED, reason=reason)
         for names in (report.started, report.restarted, report.stopped):
             if item.instance in names:
                 names.remove(item.instance)
@@ -871,21 +1003,16 @@ class Reconciler:
             found = classify_log(item.kind, lines, exit_code=ran.rc)
             if found.cause is Cause.UNKNOWN:
                 found = diagnosis(Cause.BAD_FLAG, found.message, found.log_lines)
-            container = containers.get(item.container)
-            kept = "The old container still serves." if container is not None and container.running else "Nothing was started."
             self._refuse(item, actions, report, f"{found.cause}: {found.message}")
-            subject = f"{item.instance}: {found.cause}: {item.image} refuses the new configuration: {found.message}. {kept}"
+            subject = f"{item.instance}: {found.cause}: {item.image} refuses the new configuration: {found.message}."
+            subject += f" {_kept(containers.get(item.container))}"
             report.failures.append(with_remedy(subject, found))
 
     def _wants_check(self, item: Wanted, folder: Folder, actions: Mapping[str, str], containers: Mapping[str, Container]) -> bool:
         if item.check is None or actions[item.instance] not in (START, RESTART):
             return False
         container = containers.get(item.container)
-        try:
-            known = json.loads(folder.texts[SERVICE_FILE])["config_hash"] == item.config_hash
-        except (KeyError, ValueError, TypeError):
-            known = False
-        if known and (container is None or not container.running or container.config_hash == item.config_hash):
+        if _is_known(item, folder) and (container is None or not container.running or container.config_hash == item.config_hash):
             return False
         # Where the image is still to be pulled, the launcher will see: nothing serves that could be lost.
         return image_id(self._run, self.paths.docker, item.image) is not None
@@ -961,7 +1088,7 @@ class Reconciler:
     def _start(self, wanted: Sequence[Wanted], units: Mapping[str, Unit], actions: Mapping[str, str]) -> None:
         starting = [item for item in wanted if actions[item.instance] in (START, RESTART)]
         for item in wanted:
-            if not self._enabled(item.unit) and actions[item.instance] != "refused":
+            if not self._enabled(item.unit) and actions[item.instance] not in (REFUSED, HELD):
                 self._enable(item.kind, item.unit)
         if not starting:
             return

@@ -239,3 +239,44 @@ def words(flags: Iterable[Flag]) -> list[str]:
 def beside(arguments: Sequence[str]) -> list[Flag]:
     """The flags that a second container may have while the first one runs: no address, alias or port of its own."""
     return [flag for flag in read(arguments)[0] if flag.name not in _UNIQUE]
+
+
+Port = tuple[str, int]  # protocol and number on the host
+
+
+@dataclass(frozen=True)
+class Publication:
+    """A value of C(--publish). C(address) as it stands there, brackets included, empty for all; C(target) with its protocol."""
+
+    address: str
+    ports: tuple[Port, ...]  # none where Docker chooses one
+    target: str
+
+
+_PUBLISH = re.compile(
+    r"(?:(?:(?P<address>\[[^\]]*\]|[^\[\]:]*):)?(?P<first>\d*)(?:-(?P<last>\d+))?:)?(?P<target>\d+(?:-\d+)?)(?:/(?P<protocol>\w+))?"
+)
+
+
+def publication(value: str) -> Publication | None:
+    """Reads C([[address:]port:]target[/protocol]), ranges, and C(published=...,target=...); nothing where it is something else."""
+    if "=" in value:
+        fields = dict(part.partition("=")[::2] for part in value.split(","))
+        value = f"{fields.get('published', '')}:{fields.get('target', '')}/{fields.get('protocol', 'tcp')}"
+    found = _PUBLISH.fullmatch(value)
+    if found is None:
+        return None
+    protocol = (found["protocol"] or "tcp").lower()
+    first = int(found["first"]) if found["first"] else None
+    numbers = range(first, int(found["last"] or first) + 1) if first is not None else range(0)
+    return Publication(found["address"] or "", tuple((protocol, number) for number in numbers), f"{found['target']}/{protocol}")
+
+
+_SHOWN_PORTS = re.compile(r"(\d+)(?:-(\d+))?->[\d-]+/(\w+)")
+
+
+def shown_ports(text: str) -> frozenset[Port]:
+    """Ports of the host in the column Ports of C(docker ps)."""
+    return frozenset(
+        (protocol, number) for first, last, protocol in _SHOWN_PORTS.findall(text) for number in range(int(first), int(last or first) + 1)
+    )

@@ -17,14 +17,13 @@ from dataclasses import dataclass, field
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _progress as progress
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import Cause, classify_log, diagnosis, redact
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._container_units import (
-    Run,
     Wanted,
     check_arguments,
     image_id,
     pull_image,
-    run_command,
     with_remedy,
 )
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Run, run_command
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import ENV_FILE, LABEL, OWNER, SERVICE_FILE
 
 TIMEOUT = 6 * 3600.0

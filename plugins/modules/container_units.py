@@ -13,6 +13,10 @@ description:
     all instances of a host, so that a run that changes nothing costs one C(docker ps) and one C(systemctl show), however many there are.
   - Whether an instance differs is decided by the configuration hash in the label of its running container. A run that was
     killed half-way is thus repaired by the next one.
+  - Before anything stops for a change, the change is tried. The image is fetched, reads its configuration (O(instances[].check)), and
+    Docker makes a container with the new settings and starts it, with C(true) for a program, beside the one that serves. What is refused
+    stays as it is, files and container, and the task fails with the reason when the rest is done. With it stay instances that are
+    to be removed, and changes that need a GPU or a port which it keeps.
   - All instances that change or go are stopped before the first one is started. The launcher, main process of each unit, then
     starts instances of different GPUs in parallel and those of one GPU one after the other.
   - It does not wait until an instance is ready, see M(llmops.gpu_inference.endpoint_ready) for that.
@@ -330,8 +334,9 @@ unchanged:
   elements: str
   sample: [vllm/embedding]
 pending:
-  description: Instances that differ from what runs, with O(restart=false).
-  returned: success
+  description:
+    - Instances that differ from what runs, with O(restart=false), and those that wait for the next run because another one was refused.
+  returned: always
   type: list
   elements: str
   sample: []
@@ -348,7 +353,9 @@ models:
   elements: str
   sample: [vllm/chat]
 units:
-  description: Unit, container, configuration hash, action and its reason, for each instance.
+  description:
+    - Unit, container, configuration hash, action and its reason, for each instance. Actions are V(keep), V(start), V(restart), V(reload),
+      V(remove), V(refused) and V(held). The terminal shows those that do something.
   returned: success
   type: dict
   sample:
@@ -357,7 +364,7 @@ units:
       container: vllm-chat
       config_hash: 3f0f6c0a4b0e7d0e2a8c4f6f1d5a9b3c7e1f2a4b6c8d0e2f4a6b8c0d2e4f6a8b
       action: restart
-      reason: the running container has another configuration
+      reason: "the running container has another configuration: image vllm/vllm-openai:v0.31.0 -> vllm/vllm-openai:v0.32.0"
 held_by:
   description: The run that works on this host, its command, its user, its controller, its process there and the module's process here.
   returned: when O(lock_timeout) has passed

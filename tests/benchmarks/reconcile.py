@@ -30,6 +30,7 @@ import json, os, shutil, subprocess, sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _container_units as units
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import run_command
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import LABEL, OWNER, Paths
 
 folder, image, counts, rounds = Path(sys.argv[1]), sys.argv[2], [int(word) for word in sys.argv[3].split(",")], int(sys.argv[4])
@@ -60,7 +61,7 @@ try:
         commands = []
         def counted(argv, timeout):
             commands.append(argv)
-            return units.run_command(argv, timeout)
+            return run_command(argv, timeout)
         ours, usual = [], []
         for _round in range(rounds):
             begun = time.perf_counter()

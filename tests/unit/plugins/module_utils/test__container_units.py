@@ -18,7 +18,6 @@ import pytest
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _container_units as units
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._container_units import (
     Container,
-    Ran,
     Reconciler,
     Report,
     Settings,
@@ -26,8 +25,10 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._container_un
     UnitsError,
     Wanted,
 )
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Ran
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import OWNER, FileLock, Paths, program_hash
 
+STILL_SERVES = "The old container still serves with its old configuration; the next run tries again."
 SECRET = "sk-a-canary-that-must-not-be-seen"
 
 
@@ -180,9 +181,9 @@ def test_an_upgraded_launcher_is_taken_over(active: str, sub: str, container: Co
 
 
 def test_ps_and_show_are_read() -> None:
-    text = f"vllm-chat\trunning\t{OWNER}\tvllm/chat\tabc\nother\texited\t\t\t\n"
+    text = f"vllm-chat\trunning\t{OWNER}\tvllm/chat\tabc\t127.0.0.1:8070->8000/tcp\nother\texited\t\t\t\t\n"
     assert units.parse_ps(text) == {
-        "vllm-chat": Container("vllm-chat", "running", OWNER, "vllm/chat", "abc"),
+        "vllm-chat": Container("vllm-chat", "running", OWNER, "vllm/chat", "abc", frozenset({("tcp", 8070)})),
         "other": Container("other", "exited", "", "", ""),
     }
     show = "LoadState=loaded\nActiveState=active\nSubState=running\n\nLoadState=not-found\nActiveState=inactive\nSubState=dead\n"
@@ -190,6 +191,11 @@ def test_ps_and_show_are_read() -> None:
 
 
 # -- a host that only remembers
+
+
+def trial_of(argv: Sequence[str]) -> str:
+    """The container that a trial is made for; empty for any other command."""
+    return next((word[: -len("-trial")] for word in argv if word.endswith("-trial")), "")
 
 
 @dataclass
@@ -205,6 +211,7 @@ class Host:
     refused: str = ""
     checks: dict[str, Ran] = field(default_factory=dict)  # by what they read
     read: list[str] = field(default_factory=list)
+    trials: dict[tuple[str, str], Ran] = field(default_factory=dict)  # by command and container: what Docker refuses
 
     def run(self, argv: Sequence[str], _timeout: float, text: str = "", /) -> Ran:
         self.calls.append(list(argv))
@@ -214,8 +221,13 @@ class Host:
         if self.missing:
             return Ran(127, "", f"{argv[0]}: not found")
         if argv[:2] == ["docker", "ps"]:
-            rows = ["\t".join([c.name, c.state, c.owner, c.instance, c.config_hash]) for c in self.containers.values()]
+            rows = [
+                "\t".join([c.name, c.state, c.owner, c.instance, c.config_hash, ", ".join(f"0.0.0.0:{n}->1/{p}" for p, n in c.ports)])
+                for c in self.containers.values()
+            ]
             return Ran(0, "\n".join(rows) + "\n")
+        if trial_of(argv):
+            return self.trials.get((argv[1], trial_of(argv)), Ran(0))
         if argv[:3] == ["docker", "image", "inspect"]:
             return Ran(0 if argv[-1] in self.images else 1)
         if argv[:2] == ["docker", "pull"]:
@@ -234,11 +246,16 @@ class Host:
 
     @property
     def effects(self) -> list[list[str]]:
-        return [call for call in self.calls if call[1] not in ("ps", "show", "image")]
+        return [call for call in self.calls if call[1] not in ("ps", "show", "image") and not trial_of(call)]
 
-    def serve(self, wanted: Wanted) -> None:
+    def tried(self, command: str) -> list[str]:
+        return [trial_of(call) for call in self.calls if call[:2] == ["docker", command] and trial_of(call)]
+
+    def serve(self, wanted: Wanted, *ports: int) -> None:
         self.active[wanted.unit] = "active"
-        self.containers[wanted.container] = Container(wanted.container, "running", OWNER, wanted.instance, wanted.config_hash)
+        self.containers[wanted.container] = Container(
+            wanted.container, "running", OWNER, wanted.instance, wanted.config_hash, frozenset(("tcp", port) for port in ports)
+        )
 
 
 @pytest.fixture
@@ -460,13 +477,15 @@ def test_an_image_that_cannot_be_had_leaves_the_old_container(tmp_path: Path, ho
     host.calls.clear()
     before = (tmp_path / "instances/vllm/chat/service.json").read_text()
     report = reconcile(tmp_path, host, [instance(image="none:1"), instance(name="two")])
-    assert report.failures == ["vllm/chat: cannot get image none:1: manifest unknown. The old container still serves."]
-    assert (report.restarted, report.stopped, report.started) == ([], [], ["vllm/two"])
+    assert report.failures[0] == f"vllm/chat: cannot get image none:1: manifest unknown. {STILL_SERVES}"
+    assert (report.restarted, report.stopped, report.started) == ([], [], [])
+    assert report.pending == ["vllm/two"]  # on the same GPU
     assert not any("vllm@chat.service" in call for call in host.effects)
     assert (tmp_path / "instances/vllm/chat/service.json").read_text() == before
 
 
 CHECK: dict[str, t.Any] = {"entrypoint": "python3", "command": ["-c", "read()"], "input": "config.yaml"}
+TWO = instance(name="two", locks=["GPU-b"])
 BAD: dict[str, t.Any] = {"files": {"config.yaml": "no-such-flag: 1\n"}, "check": CHECK}
 
 
@@ -478,13 +497,15 @@ def serving(tmp_path: Path, host: Host, *names: str) -> None:
 
 
 def test_what_the_image_refuses_goes_on_as_it_was(tmp_path: Path, host: Host) -> None:
-    serving(tmp_path, host, "chat", "two")
+    reconcile(tmp_path, host, [instance(), TWO])
+    for parameters in (instance(), TWO):
+        host.serve(units.want(parameters))
     host.checks["no-such-flag: 1\n"] = Ran(2, "", f"vllm: error: unrecognized arguments: --no-such-flag {SECRET}\n")
     before = (tmp_path / "instances/vllm/chat/service.json").read_text()
-    report = reconcile(tmp_path, host, [instance(**BAD), instance(name="new", **BAD), instance(name="two", command=["new"], check=CHECK)])
+    report = reconcile(tmp_path, host, [instance(**BAD), instance(name="new", **BAD), {**TWO, "command": ["new"], "check": CHECK}])
     assert [failure.splitlines()[0].replace(SECRET, "SECRET") for failure in report.failures] == [
         "vllm/chat: bad_flag: vllm/vllm-openai:v0.32.0 refuses the new configuration: vllm: error: unrecognized arguments: "
-        "--no-such-flag ********. The old container still serves.",
+        f"--no-such-flag ********. {STILL_SERVES}",
         "vllm/new: bad_flag: vllm/vllm-openai:v0.32.0 refuses the new configuration: vllm: error: unrecognized arguments: "
         "--no-such-flag ********. Nothing was started.",
     ]
@@ -494,6 +515,123 @@ def test_what_the_image_refuses_goes_on_as_it_was(tmp_path: Path, host: Host) ->
     assert not (tmp_path / "instances/vllm/new").exists()
     assert not (tmp_path / "wants/vllm@new.service").is_symlink()
     assert sorted(host.read) == ["model: x\n", "no-such-flag: 1\n", "no-such-flag: 1\n"]
+
+
+REFUSED = Ran(1, "", "Error response from daemon: unknown or invalid runtime name: nvidia\n")
+
+
+@pytest.mark.parametrize("command", ["create", "network", "start"])
+def test_what_docker_refuses_leaves_everything_as_it_was(tmp_path: Path, host: Host, command: str) -> None:
+    serving(tmp_path, host, "chat")
+    folder = tmp_path / "instances/vllm/chat"
+    before = {path.name: path.read_text() for path in folder.iterdir()}
+    host.trials[command, "vllm-chat"] = REFUSED
+    report = reconcile(tmp_path, host, [instance(networks=["a", "b"])])
+    assert report.failures[0].startswith(
+        "vllm/chat: runtime_missing: Docker refuses the new configuration: Error response from daemon: unknown or invalid runtime name: "
+        f"nvidia. {STILL_SERVES}\n  Remedy: "
+    )
+    assert report.units["vllm/chat"]["action"] == "refused"
+    assert (report.restarted, report.stopped) == ([], [])
+    assert host.effects == []
+    assert {path.name: path.read_text() for path in folder.iterdir()} == before
+    assert host.tried("rm")[-1] == "vllm-chat"
+    host.trials.clear()
+    assert reconcile(tmp_path, host, [instance(networks=["a", "b"])]).restarted == ["vllm/chat"]  # the next run tries again
+
+
+def test_a_change_is_tried_before_its_files_are_in_place_and_before_anything_stops(tmp_path: Path, host: Host) -> None:
+    serving(tmp_path, host, "chat", "two")
+    folder = tmp_path / "instances/vllm/chat"
+    seen = []
+
+    def run(argv: Sequence[str], timeout: float, text: str = "", /) -> Ran:
+        if argv[:2] == ["docker", "create"] and trial_of(argv) == "vllm-chat":
+            env = Path(argv[argv.index("--env-file") + 1])
+            seen.append(((folder / "env").read_text(), env.read_text(), oct(env.stat().st_mode & 0o777)))
+        return host.run(argv, timeout, text)
+
+    settings = Settings(Paths(tmp_path / "instances", tmp_path / "run"), ("vllm",), wants_dir=tmp_path / "wants")
+    wanted = units.want_all([instance(environment={"NEW": "1", "HF_HOME": ""}), instance(name="two", watchdog=60.0)], ["vllm"])
+    Reconciler(settings, run, sleep=lambda _s: None).apply(wanted)
+    old, new = units.want(instance()).files["env"], wanted[0].files["env"]
+    assert seen == [(old, new, "0o600"), (old, new, "0o600")]
+    assert [call[1] for call in host.calls if call[1] in ("create", "stop")] == ["create", "create", "stop"]
+    assert set(host.tried("create")) == {"vllm-chat"}  # settings of the launcher make no other container
+
+
+def test_what_a_killed_trial_left_goes(tmp_path: Path, host: Host) -> None:
+    serving(tmp_path, host, "chat")
+    host.containers["vllm-gone-trial"] = Container("vllm-gone-trial", "created", OWNER, "", "")
+    host.containers["mine-trial"] = Container("mine-trial", "created", "", "", "")
+    assert not reconcile(tmp_path, host, [instance()]).changed
+    assert [call for call in host.calls if call[1] == "rm"] == [["docker", "rm", "--force", "--volumes", "vllm-gone-trial"]]
+
+
+def test_what_leaves_stays_until_all_that_comes_can_start(tmp_path: Path, host: Host) -> None:
+    """A service that was renamed: its old name leaves, its new one is refused."""
+    serving(tmp_path, host, "old")
+    host.trials["start", "vllm-new"] = Ran(1, "", "Error response from daemon: driver failed: port is already allocated\n")
+    report = reconcile(tmp_path, host, [instance(name="new")])
+    assert "port_in_use" in report.failures[0]
+    assert "Nothing was started." in report.failures[0]
+    assert "vllm/old (it goes when the others have come)" in report.failures[1]
+    assert (report.removed, report.started, report.stopped, report.pending) == ([], [], [], ["vllm/old"])
+    assert host.effects == []
+    assert (tmp_path / "instances/vllm/old/service.json").exists()
+    assert not (tmp_path / "instances/vllm/new").exists()
+    assert not (tmp_path / "wants/vllm@new.service").is_symlink()
+    report = reconcile(tmp_path, host, [instance(name="new", image="none:1")])
+    assert "cannot get image none:1" in report.failures[0]
+    assert host.effects == [["docker", "pull", "--quiet", "none:1"]]
+    host.trials.clear()
+    report = reconcile(tmp_path, host, [instance(name="new")])
+    assert (report.failures, report.removed, report.started) == ([], ["vllm/old"], ["vllm/new"])
+
+
+def test_changes_of_one_gpu_go_together(tmp_path: Path, host: Host) -> None:
+    """The refused one keeps its memory, so what was to get it would stop and not start."""
+    instances = [instance(name="a"), instance(name="b"), instance(name="far", locks=["GPU-b"])]
+    reconcile(tmp_path, host, instances)
+    for parameters in instances:
+        host.serve(units.want(parameters))
+    host.calls.clear()
+    host.trials["create", "vllm-a"] = Ran(125, "", "unknown flag: --x\nSee 'docker create --help'.\n")
+    changed = [{**parameters, "command": ["new"]} for parameters in instances]
+    report = reconcile(tmp_path, host, [*changed, instance(name="c")])
+    assert (report.restarted, report.started, sorted(report.pending)) == (["vllm/far"], [], ["vllm/b", "vllm/c"])
+    assert report.units["vllm/b"] | {"config_hash": ""} == {
+        "unit": "vllm@b.service",
+        "container": "vllm-b",
+        "config_hash": "",
+        "action": "held",
+        "reason": "vllm/a goes on serving with GPU GPU-a",
+    }
+    assert report.failures[1] == (
+        "Left as they are until the next run, because of what was refused: vllm/b (vllm/a goes on serving with GPU GPU-a); "
+        "vllm/c (vllm/a goes on serving with GPU GPU-a)."
+    )
+    assert not (tmp_path / "instances/vllm/c").exists()
+
+
+def test_ports_of_what_stops_are_no_hindrance(tmp_path: Path, host: Host) -> None:
+    reconcile(tmp_path, host, [instance()])
+    host.serve(units.want(instance()), 8070)
+    reconcile(tmp_path, host, [instance(docker_arguments=["-p", "127.0.0.1:8070:8000", "-p", "9000:9000"])])
+    exact, startable = (call for call in host.calls if call[:2] == ["docker", "create"])
+    assert [word for word in exact if word.startswith("--publish")] == ["--publish=127.0.0.1:8070:8000", "--publish=9000:9000"]
+    assert [word for word in startable if word.startswith("--publish")] == ["--publish=127.0.0.1::8000/tcp", "--publish=9000:9000"]
+
+
+def test_a_restart_says_what_differs(tmp_path: Path, host: Host) -> None:
+    serving(tmp_path, host, "chat")
+    new = instance(image="vllm/vllm-openai:v0.33.0", docker_arguments=["--init", "--shm-size", "1g"], environment={"HF_HOME": "/new"})
+    host.images.add(new["image"])
+    reason = reconcile(tmp_path, host, [new], check_mode=True).units["vllm/chat"]["reason"]
+    assert reason == (
+        "the running container has another configuration: image vllm/vllm-openai:v0.32.0 -> vllm/vllm-openai:v0.33.0, "
+        "with --shm-size 1g, variable DEBUG, variable EMPTY, variable HF_HOME, variable N"
+    )
 
 
 def test_a_check_sees_no_network_no_secrets_and_no_files_of_the_instance(tmp_path: Path, host: Host) -> None:
@@ -645,7 +783,7 @@ class LivelyHost(Host):
         return ran
 
 
-@pytest.mark.parametrize("point", range(12))
+@pytest.mark.parametrize("point", range(24))
 @pytest.mark.parametrize("where", ["command", "rename"])
 def test_the_next_run_repairs_what_a_killed_one_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, point: int) -> None:
     host = LivelyHost(folder=tmp_path / "instances")

@@ -144,3 +144,9 @@ def test_a_second_container_has_no_address_alias_or_port_of_its_own() -> None:
 
 def test_values() -> None:
     assert docker_flags.values(["-p", "80:80", "--publish=81:81", "-P"], "publish") == ["80:80", "81:81"]
+
+
+def test_ports_as_docker_shows_them() -> None:
+    shown = "127.0.0.1:8070->8000/tcp, 0.0.0.0:9000-9001->9000-9001/udp, :::80->80/tcp, 7000/tcp"
+    assert docker_flags.shown_ports(shown) == {("tcp", 8070), ("udp", 9000), ("udp", 9001), ("tcp", 80)}
+    assert docker_flags.shown_ports("") == frozenset()

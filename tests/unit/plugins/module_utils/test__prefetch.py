@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._container_units import Ran, Wanted, want
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._container_units import Wanted, want
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Ran
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._prefetch import download_arguments, prefetch
 
 TOKEN = "hf_a-canary-that-must-not-be-seen"
