@@ -1079,7 +1079,8 @@ class Reconciler:
             ran = self._run([self.paths.docker, "rm", "--force", container.name], 120)
             if ran.rc != 0 and "No such container" not in ran.err:
                 raise UnitsError(f"cannot remove the container {container.name}: {reason(ran.err)}")
-        for file in (self.paths.state(stray.kind, stray.name), self.paths.history(stray.kind, stray.name)):
+        kept = (self.paths.state, self.paths.history, self.paths.served)
+        for file in (path(stray.kind, stray.name) for path in kept):
             with contextlib.suppress(FileNotFoundError):
                 file.unlink()
         if stray.folder.exists:

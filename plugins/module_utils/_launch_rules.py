@@ -58,23 +58,33 @@ def may_disturb(neighbour: Container, spec: Spec, state: Mapping[str, Any] | Non
     return not alive or bool(state.get("loading"))
 
 
+RESTART_SEC = 5.0  # systemd's pause between two attempts, unless launcher_systemd_restart_sec says otherwise
+
+
 @dataclass(frozen=True)
 class Backoff:
     """Wait before the next attempt. systemd's own RestartSec comes on top."""
 
     base: float = 5.0
-    longest: float = 120.0
+    longest: float = 300.0
 
     def delay(self, failures: int) -> float:
-        return 0.0 if failures < 2 else min(self.longest, self.base * 2.0 ** (failures - 1))
+        return 0.0 if failures < 2 else min(self.longest, self.base * 2.0 ** min(failures - 1, 16))
 
 
 def count_failure(failures_before: int, ready_for: float) -> int:
     return 1 if ready_for >= STABLE_AFTER else failures_before + 1
 
 
-def verdict(diagnosis: Diagnosis, failures: int, limit: int) -> Diagnosis:
-    """The diagnosis to publish: after too many failures in a row it becomes permanent."""
+def verdict(diagnosis: Diagnosis, failures: int, limit: int, served: bool = False) -> Diagnosis:
+    """The diagnosis to publish: after too many failures in a row it becomes permanent.
+
+    C(served): this very configuration has been ready on this host. Then the world around it has changed, whatever the cause looks like,
+    and may change back: it is never given up.
+    """
+    if served:
+        seconds = RESTART_SEC + Backoff().delay(failures)
+        return replace(diagnosis, message=f"{diagnosis.message}; has served before, trying again in {seconds:.0f} s", permanent=False)
     if diagnosis.permanent or failures < limit:
         return diagnosis
     cause = Cause.CRASH_LOOP if diagnosis.cause is Cause.UNKNOWN else diagnosis.cause

@@ -35,6 +35,7 @@ try:
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _launch_rules as rules
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _memory_limit as memory_limit
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _progress as progress
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils import _served as served
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import REMEDIES, Cause, Diagnosis, classify_log, redact
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._instance_spec import Spec, parse_env, parse_spec
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import (
@@ -52,6 +53,7 @@ except ImportError:  # on the node the files lie side by side
     import _launch_rules as rules  # type: ignore[import-not-found,no-redef]
     import _memory_limit as memory_limit  # type: ignore[import-not-found,no-redef]
     import _progress as progress  # type: ignore[import-not-found,no-redef]
+    import _served as served  # type: ignore[import-not-found,no-redef]
     from _causes import REMEDIES, Cause, Diagnosis, classify_log, redact  # type: ignore[import-not-found,no-redef]
     from _instance_spec import Spec, parse_env, parse_spec  # type: ignore[import-not-found,no-redef]
     from _node import ENV_FILE, SERVICE_FILE, FileLock, Paths, program_hash, read_json, write_atomically  # type: ignore[import-not-found,no-redef]
@@ -168,6 +170,7 @@ class Launcher:
         self.started = time.time()
         self.since = self.started
         self.ready_at: float | None = None
+        self.served = bool(served.read(paths.served(kind, name)))  # until the configuration is read
         self.failures = int((read_json(paths.history(kind, name)) or {}).get("failures") or 0)
         self.diagnosis: Diagnosis | None = None
         self.last_failure: dict[str, Any] | None = previous.get("last_failure")
@@ -231,6 +234,7 @@ class Launcher:
             "remedy": diagnosis.remedy if diagnosis else None,
             "log_lines": [redact(line, self.secrets) for line in diagnosis.log_lines] if diagnosis else [],
             "permanent": bool(diagnosis and diagnosis.permanent),
+            "served": self.served,
             "last_failure": self.last_failure,
             "log_position": self.log_position,
             "pid": os.getpid(),
@@ -315,6 +319,7 @@ class Launcher:
             self.env = parse_env((folder / ENV_FILE).read_bytes().decode("utf-8"))
         except (OSError, ValueError) as error:
             raise self.failure(Cause.UNKNOWN, f"cannot use {folder}: {error}", permanent=True) from error
+        self.served = self.spec.config_hash in served.read(self.paths.served(self.kind, self.name))
         self.secrets = tuple(value for name, value in self.env.items() if name in self.spec.secret_names and len(value) >= 4)
         self.locks = tuple(FileLock(self.paths.gpu_lock(lock)) for lock in self.spec.locks)
         if self.previous.get("cause") and self.failures:
@@ -353,7 +358,8 @@ class Launcher:
         # Not before a container is adopted: until this launcher speaks of it, neighbours take a serving one for nobody's.
         delay = rules.Backoff().delay(self.failures)
         if delay:
-            self.update(progress.STARTING, None, f"waits {delay:.0f} s before attempt {self.failures + 1}", force=True)
+            why = "has served before; " if self.served else ""
+            self.update(progress.STARTING, None, f"{why}waits {delay:.0f} s before attempt {self.failures + 1}", force=True)
             self.pause(delay)
         self.update(progress.STARTING, force=True)
         self.pull_image()
@@ -768,6 +774,7 @@ class Launcher:
         if share:
             detail = f"{share} % of the model lies on the CPU"
             self.diagnosis = self.diagnose(Cause.PARTLY_ON_CPU, detail)
+        self.remember()
         self.update(progress.READY, None, detail, force=True)
         self.release_gpu()
         fields = {"READY": "1", "STATUS": self._status}
@@ -777,6 +784,14 @@ class Launcher:
         self.notifier.send(**fields)
         if first:
             self.say(f"ready after {time.time() - self.started:.0f} s")
+
+    def remember(self) -> None:
+        """That this configuration has been ready here, so that no later failure of it is the last one."""
+        self.served = True
+        try:
+            served.record(self.paths.served(self.kind, self.name), self.spec.config_hash, time.time())
+        except OSError as error:
+            self.say(f"cannot record that this configuration has been ready: {error}")
 
     def share_on_cpu(self) -> int:
         if self.kind != "ollama" or not self.locks or self.spec.probe is None:
@@ -894,7 +909,7 @@ class Launcher:
         counts = diagnosis.cause is not Cause.DOCKER_DOWN
         if counts:
             self.failures = rules.count_failure(self.failures, ready_for)
-            diagnosis = rules.verdict(diagnosis, self.failures, self.spec.restart_limit)
+            diagnosis = rules.verdict(diagnosis, self.failures, self.spec.restart_limit, self.served)
         self.diagnosis = diagnosis
         self.last_failure = {
             "cause": str(diagnosis.cause),
@@ -949,11 +964,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--instances", default=os.environ.get("GPU_INFERENCE_INSTANCES", "/etc/gpu-inference/instances"))
     parser.add_argument("--runtime", default=os.environ.get("GPU_INFERENCE_RUNTIME", "/run/gpu-inference"))
     parser.add_argument("--docker", default=os.environ.get("GPU_INFERENCE_DOCKER", "docker"))
+    parser.add_argument("--lasting", default=os.environ.get("GPU_INFERENCE_LASTING", "/var/lib/gpu-inference"))
     options = parser.parse_args(argv)
     kind, slash, name = options.instance.partition("/")
     if not slash or not re.match(r"^[a-z0-9][a-z0-9_.-]*$", kind) or not re.match(r"^[a-z0-9][A-Za-z0-9_.-]*$", name):
         parser.error("instance must be kind/name")
-    paths = Paths(Path(options.instances), Path(options.runtime), options.docker)
+    paths = Paths(Path(options.instances), Path(options.runtime), options.docker, Path(options.lasting))
     launcher = Launcher(kind, name, paths, Notifier(os.environ.get("NOTIFY_SOCKET", "")), sys.stdout.buffer)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, launcher.on_signal)

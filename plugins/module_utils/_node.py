@@ -64,6 +64,7 @@ class Paths:
     instances: Path = Path("/etc/gpu-inference/instances")
     runtime: Path = Path("/run/gpu-inference")
     docker: str = "docker"
+    lasting: Path = Path("/var/lib/gpu-inference")  # what outlives a reboot; models may be kept elsewhere (inference_data_dir)
 
     def folder(self, kind: str, name: str) -> Path:
         return self.instances / kind / name
@@ -73,6 +74,9 @@ class Paths:
 
     def history(self, kind: str, name: str) -> Path:
         return self.runtime / "state" / f"{kind}@{name}.history"
+
+    def served(self, kind: str, name: str) -> Path:
+        return self.lasting / "served" / f"{kind}@{name}.json"
 
     def gpu_lock(self, lock: str) -> Path:
         return self.runtime / "locks" / f"gpu-{safe_name(lock)}.lock"

@@ -168,6 +168,15 @@ FEATURES = [
         "IndexError: list index out of range",
     ),
     Feature(
+        "what has served is never given up",
+        "the record is not read",
+        f"{UTILS}/_launch_rules.py",
+        "    if served:\n",
+        "    if False:\n",
+        f"{UNIT}/test__launch_rules.py::test_what_has_served_is_never_given_up",
+        "(<Cause.BAD_F..._flag'>, True) == (<Cause.BAD_F...flag'>, False)",
+    ),
+    Feature(
         "an argument of Docker is refused in every spelling",
         "one-letter flags are not read",
         f"{UTILS}/_docker_flags.py",

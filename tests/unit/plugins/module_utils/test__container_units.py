@@ -265,7 +265,7 @@ def host() -> Host:
 
 def reconcile(tmp_path: Path, host: Host, instances: list[dict[str, t.Any]], **changes: t.Any) -> Report:
     settings = {
-        "paths": Paths(tmp_path / "instances", tmp_path / "run"),
+        "paths": Paths(tmp_path / "instances", tmp_path / "run", lasting=tmp_path / "lasting"),
         "kinds": ("vllm",),
         "wants_dir": tmp_path / "wants",
         "lock_timeout": 0.0,
@@ -321,6 +321,17 @@ def test_all_that_changes_stops_before_anything_starts(tmp_path: Path, host: Hos
     ]
     assert not (tmp_path / "instances/vllm/gone").exists()
     assert not (tmp_path / "wants/vllm@gone.service").is_symlink()
+
+
+def test_the_record_of_what_has_served_goes_with_its_instance(tmp_path: Path, host: Host) -> None:
+    reconcile(tmp_path, host, [instance(), instance(name="gone")])
+    records = {name: tmp_path / f"lasting/served/vllm@{name}.json" for name in ("chat", "gone")}
+    for record in records.values():
+        record.parent.mkdir(parents=True, exist_ok=True)
+        record.write_text("{}")
+    reconcile(tmp_path, host, [instance(command=["new"])])
+    assert records["chat"].exists()
+    assert not records["gone"].exists()
 
 
 def test_new_settings_of_the_launcher_do_not_touch_the_container(tmp_path: Path, host: Host) -> None:

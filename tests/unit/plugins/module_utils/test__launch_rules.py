@@ -60,7 +60,7 @@ def test_may_disturb(neighbour: Container, state: dict[str, t.Any] | None, alive
 
 def test_backoff_grows_to_a_limit() -> None:
     backoff = rules.Backoff()
-    assert [backoff.delay(failures) for failures in (0, 1, 2, 3, 4, 5, 50)] == [0, 0, 10, 20, 40, 80, 120]
+    assert [backoff.delay(failures) for failures in (0, 1, 2, 3, 4, 5, 6, 7, 50)] == [0, 0, 10, 20, 40, 80, 160, 300, 300]
 
 
 @pytest.mark.parametrize(("before", "ready_for", "after"), [(0, 0, 1), (3, 0, 4), (3, 299, 4), (3, 300, 1)])
@@ -80,6 +80,21 @@ def test_count_failure(before: int, ready_for: float, after: int) -> None:
 def test_verdict(cause: Cause, permanent: bool, failures: int, expected: tuple[Cause, bool]) -> None:
     found = rules.verdict(Diagnosis(cause, "text", permanent=permanent), failures, 5)
     assert (found.cause, found.permanent) == expected
+
+
+@pytest.mark.parametrize(
+    ("cause", "permanent", "failures", "seconds"),
+    [
+        (Cause.BAD_FLAG, True, 1, 5),
+        (Cause.KV_CACHE_TOO_SMALL, True, 2, 15),
+        (Cause.UNKNOWN, False, 5, 85),
+        (Cause.UNKNOWN, False, 5000, 305),
+    ],
+)
+def test_what_has_served_is_never_given_up(cause: Cause, permanent: bool, failures: int, seconds: int) -> None:
+    found = rules.verdict(Diagnosis(cause, "text", permanent=permanent), failures, 5, served=True)
+    assert (found.cause, found.permanent) == (cause, False)
+    assert found.message == f"text; has served before, trying again in {seconds} s"
 
 
 def test_watch_knows_busy_idle_and_hung_engines() -> None:

@@ -40,7 +40,7 @@ class Node:
         shutil.copy(played_docker.__file__, program)
         program.chmod(0o755)
         self.docker = played_docker.Played(folder)
-        self.paths = Paths(folder / "instances", folder / "run", str(program))
+        self.paths = Paths(folder / "instances", folder / "run", str(program), folder / "lasting")
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(str(folder / "notify"))
         self.address = str(folder / "notify")
@@ -448,6 +448,56 @@ def test_failures_count_until_it_is_given_up(node: Node) -> None:
     node.start()
     assert node.ends() == launcher.EXIT_PERMANENT
     assert (node.state()["cause"], node.state()["permanent"]) == ("crash_loop", True)
+
+
+BAD_FLAG = {"exit": 2, "log": ["vllm serve: error: unrecognized arguments: --x"]}
+
+
+def test_what_has_served_is_tried_again_for_ever(node: Node, engine: Server) -> None:
+    """Whatever the failure looks like, however often it comes, and also after a reboot."""
+    nobody = "http://127.0.0.1:9/v1"
+    node.instance(engine.base_url, restart_limit=2)
+    node.start()
+    assert node.until("ready")["served"] is True
+    assert node.stop() == launcher.EXIT_STOPPED
+    shutil.rmtree(node.paths.runtime)  # a reboot
+    node.instance(nobody, restart_limit=2)
+    node.play(images=[IMAGE], **BAD_FLAG)
+    for failures in (0, 1):
+        write_atomically(node.paths.history("vllm", "chat"), json.dumps({"failures": failures}))
+        node.start()
+        assert node.ends() == launcher.EXIT_FAILED, node.said()
+        state = node.state()
+        assert (state["cause"], state["permanent"], state["served"]) == ("bad_flag", False, True)
+        again = f"unrecognized arguments: --x; has served before, trying again in {(5, 15)[failures]} s"
+        assert state["message"].endswith(again)
+        wait_for(lambda again=again: again in node.notified, node.said)  # type: ignore[misc]
+    node.start()
+    assert node.until("starting")["detail"] == "has served before; waits 10 s before attempt 3"
+    assert node.stop() == launcher.EXIT_STOPPED
+    # Another configuration has yet to prove itself; the old one is still known.
+    for config_hash, code in (("new", launcher.EXIT_PERMANENT), ("abc", launcher.EXIT_FAILED)):
+        write_atomically(node.paths.history("vllm", "chat"), json.dumps({"failures": 0}))
+        node.instance(nobody, config_hash=config_hash)
+        node.start()
+        assert node.ends() == code
+        assert node.state()["permanent"] is (config_hash == "new")
+
+
+def test_files_that_cannot_be_read_are_no_end_for_what_has_served(node: Node, engine: Server) -> None:
+    node.instance(engine.base_url)
+    folder = node.paths.folder("vllm", "chat")
+    (folder / "service.json").rename(folder / "away")
+    node.start()
+    assert node.ends() == launcher.EXIT_PERMANENT
+    (folder / "away").rename(folder / "service.json")
+    node.start()
+    node.until("ready")
+    assert node.stop() == launcher.EXIT_STOPPED
+    (folder / "service.json").rename(folder / "away")
+    node.start()
+    assert node.ends() == launcher.EXIT_FAILED
+    assert "has served before" in node.state()["message"]
 
 
 @pytest.mark.parametrize(("model", "code"), [("tiny:1", 0), ("missing:1", 78)])
