@@ -16,12 +16,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _plan_gateway as gateway_part
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._advisories import LITELLM, vulnerable
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._litellm import EXTERNAL_KEY, gateway_url, key_variable
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_findings import Finding, PlanError, Report, hint
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_host import HostPlan
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_images import (
     LITELLM_IMAGE,
     check_floating,
+    version_in,
 )
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_model import (
     External,
@@ -215,6 +217,9 @@ def _gateway(
     configured = settings.images.get("litellm", {})
     image = configured.get(platform) or configured.get("") or LITELLM_IMAGE
     check_floating(image, "inference_images.litellm", settings.allow_floating_tags, report, [])
+    trouble = vulnerable(LITELLM, version_in(image)) if image != LITELLM_IMAGE else None
+    if trouble:
+        report.warn(f"inference_images.litellm = {image}: {trouble}")
     return {
         "hosts": list(gateways),
         "port": gateway.port,

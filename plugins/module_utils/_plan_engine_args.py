@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_findings import Fields
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_platform import Device
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._vllm_flags import (
     Flag,
     FlagError,
@@ -180,3 +181,22 @@ def _roles(node: Any, path: str = "") -> Iterator[tuple[str, str]]:
     elif isinstance(node, (list, tuple)):
         for value in node:
             yield from _roles(value, path)
+
+
+# --- what follows from the hardware ----------------------------------------------------------------------------------
+
+#: From this size on, A100 apart, vLLM batches 8192 tokens instead of 2048 (get_batch_defaults in arg_utils.py, vLLM 0.32).
+_LARGE_GPU_MIB = 70 * 1024
+_LARGE_BATCH = 8192
+#: A smaller slice of such a GPU has no room for what a larger batch takes.
+_LEAST_SLICE_MIB = 19 * 1024
+
+
+def slice_arguments(device: Device, capability: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """What is to be said to an engine in a MIG slice, where vLLM may not ask for the GPU's size and takes a small one's (vllm#55381).
+
+    Not where a batch has to hold a whole prompt: pooling models, and chunked prefill that is switched off.
+    """
+    said = {key.removeprefix("no-") for key in arguments} & {"max-num-batched-tokens", "enable-chunked-prefill"}
+    large = (device.whole_mib or 0) >= _LARGE_GPU_MIB and "A100" not in device.name and (device.memory_mib or 0) >= _LEAST_SLICE_MIB
+    return {"max-num-batched-tokens": _LARGE_BATCH} if device.is_slice and large and capability == "chat" and not said else {}

@@ -21,20 +21,21 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_engine 
     source_trouble,
     variant_for,
 )
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_engine_args import flag_troubles
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_engine_args import flag_troubles, slice_arguments
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_findings import Report, hint
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_images import (
     KNOWN_L4T,
     OLLAMA_IMAGE,
     VLLM_IMAGE,
+    audio_packages,
     check_floating,
     driver_trouble,
     has_entrypoint,
     is_floating,
-    repository,
     tegra_trouble,
     too_old,
     version_in,
+    version_trouble,
     vllm_image,
 )
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_memory import DEFAULT_SHARE, Ask, Grant, find_device, settle
@@ -76,7 +77,8 @@ class Task:
     port: int
     image: str
     engine_version: str | None
-    default_image: bool
+    image_given: bool  # by the user
+    image_path: str
     count: int
     pins: tuple[str, ...]
     engine_args: Mapping[str, Any]
@@ -143,6 +145,9 @@ class HostPlan:
         for port, members in groups.items():
             self._ollama_instance(port, members)
         for task, grant in zip(tasks, grants):
+            trouble = version_trouble(task.engine, task.image, task.engine_version)
+            if trouble and (task.image_given or task.variant.engine_version):
+                self.report.warn(f"{task.image_path} = {task.image}: {trouble}")
             self._row(task, grant)
             self._backend(task)
 
@@ -173,7 +178,7 @@ class HostPlan:
             self._add(f"{where}.port", None, "is required: the port on 127.0.0.1 of the host where the engine answers")
             return None
         device = self._device(service)
-        name, is_default = self._image(model, variant, service, engine, device)
+        name, given, image_path = self._image(model, variant, service, engine, device)
         version = (variant.engine_version or version_in(name)) if engine == "vllm" else version_in(name)
         arguments = self._arguments(model, variant, service, choice, version)
         count, pins = self._gpus(model, service, device, arguments, engine)
@@ -188,7 +193,8 @@ class HostPlan:
             port=service.port or DEFAULT_OLLAMA_PORT,
             image=name,
             engine_version=version.lstrip("v") if version else None,
-            default_image=is_default,
+            image_given=given,
+            image_path=image_path,
             count=count,
             pins=pins,
             engine_args=arguments,
@@ -203,7 +209,8 @@ class HostPlan:
             self._judge(f"{service.path}.gpus", list(service.gpus), "the host has no GPU (its platform is cpu); remove gpus")
         return service.device or ("cpu" if self.platform == "cpu" else "gpu")
 
-    def _image(self, model: Model, variant: Variant, service: Service, engine: str, device: str) -> tuple[str, bool]:
+    def _image(self, model: Model, variant: Variant, service: Service, engine: str, device: str) -> tuple[str, bool, str]:
+        """The image, whether the user named it, and where that is done."""
         settings, hardware = self.host.settings, self.hardware
         configured = settings.images.get(engine, {})
         key = "cpu" if device == "cpu" else self.platform
@@ -230,8 +237,7 @@ class HostPlan:
             bad = driver_trouble(engine, name, hardware, pins) or (tegra_trouble(name, hardware) if engine == "vllm" else None)
             if bad:
                 self._add(f"{service.path}.model", service.model, bad)
-        publisher = repository(name).endswith(("vllm/vllm-openai", "vllm/vllm-openai-cpu"))
-        return name, publisher or not (explicit or configured)
+        return name, bool(explicit or configured.get(key) or configured.get("")), where
 
     def _arguments(self, model: Model, variant: Variant, service: Service, choice: Choice, version: str | None) -> dict[str, Any]:
         merged = overlay(variant.engine_args or {}, service.engine_args)
@@ -515,12 +521,15 @@ class HostPlan:
         ):
             self._add(f"{service.path}.kv_cache_memory", kv_cache.text, "is more than memory, of which it is a part")
         packages = variant.image_packages
-        if packages is None and model.capability == "transcription" and task.default_image and task.engine_version:
-            # vLLM's images lack the audio extra; without it /health is green and every transcription fails.
-            packages = (f"vllm[audio]=={task.engine_version}",)
+        if packages is None and model.capability == "transcription":
+            packages, trouble = audio_packages(task.image, task.image_given, task.engine_version, model.name)
+            if trouble:
+                self.report.warn(f"{task.image_path}: {trouble}", [self.host.name])
         factor = max(1, task.count)
         parallel = service.tensor_parallel_size or (factor if service.gpus is not None and not _other_parallel(task.engine_args) else 1)
         served = list(dict.fromkeys((model.name, source)))
+        device = find_device(grant.devices[0], self.hardware.devices) if grant and grant.devices and self.hardware else None
+        engine_args = {**(slice_arguments(device, model.capability, task.engine_args) if device else {}), **task.engine_args}
         self.vllm.append(
             {
                 "name": service.name,
@@ -544,7 +553,7 @@ class HostPlan:
                 "max_model_len": service.max_model_len or variant.max_model_len,
                 "tensor_parallel_size": parallel if task.device == "gpu" else service.tensor_parallel_size or 1,
                 "shm_size": service.shm_size,
-                "engine_args": dict(task.engine_args),
+                "engine_args": engine_args,
                 "env": {**self._proxy_env(), **task.env},
                 "mounts": [vars(mount) for mount in service.mounts],
                 "networks": self._networks(service),

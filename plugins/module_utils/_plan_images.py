@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._advisories import OLLAMA, VLLM, vulnerable
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_findings import Report
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_platform import Device, Hardware, version_tuple
 
@@ -34,7 +35,7 @@ MIN_COMPUTE_CAPABILITY = (7, 5)
 #: L4T majors that were tried; others get a warning.
 KNOWN_L4T = (35, 36, 38, 39)
 
-#: NVIDIA's own builds: the vLLM inside each, and its CUDA major.
+#: NVIDIA's own builds: the vLLM inside each (docs.nvidia.com, "vLLM Release Notes").
 _NGC_VLLM: Mapping[str, str] = {
     "25.09": "0.10.1",
     "25.10": "0.10.2",
@@ -43,8 +44,14 @@ _NGC_VLLM: Mapping[str, str] = {
     "26.05": "0.20.1",
     "26.10": "0.31.0",
 }
+_NGC_LABEL = re.compile(r"([0-9]{2}\.[0-9]{2})(?:\.post[0-9]+)?(?=$|-py3)")
+_TEGRA_LABEL = re.compile(r"(?:^|-)r3[0-9]\.[0-9]")
+#: Built on vLLM's own image, with a version of their own in the tag.
+_DERIVED = ("lmcache/vllm-openai",)
 _FLOATING = re.compile(r"(^|[-_.])(latest|main|master|nightly|edge|dev|main-stable|stable)($|[-_.])")
 _COMMIT = re.compile(r"-[0-9a-f]{7,40}$")
+#: LiteLLM's releases are also tagged v1.83.7-stable and main-v1.83.7-stable.
+_RELEASE = re.compile(r"(?:main-)?v?[0-9]+\.[0-9]+\.[0-9]+(?:-stable)?")
 
 
 def repository(image: str) -> str:
@@ -66,14 +73,33 @@ def is_floating(image: str) -> bool:
     label = tag(image)
     if not label:
         return True
-    return bool(_FLOATING.search(label)) and not _COMMIT.search(label)
+    return bool(_FLOATING.search(label)) and not _COMMIT.search(label) and not _RELEASE.fullmatch(label)
+
+
+def vllm_build(image: str) -> str | None:
+    """Whose build of vLLM an image is, under the name of any registry: C(vllm) its own, C(derived), C(nvidia), C(tegra); else None."""
+    name, label = repository(image), tag(image)
+    last = name.rsplit("/", 1)[-1]
+    if name.endswith(_DERIVED):
+        return "derived"
+    if last in ("vllm-openai", "vllm-openai-cpu"):
+        return "vllm"
+    if "nvidia-ai-iot/" in name or "dustynv/" in name or (last == "vllm" and _TEGRA_LABEL.search(label)):
+        return "tegra"
+    if name.endswith("nvidia/vllm") or (last == "vllm" and _NGC_LABEL.match(label)):
+        return "nvidia"
+    return None
 
 
 def version_in(image: str) -> str | None:
     """The engine's version as the tag tells it, or None."""
-    if repository(image).endswith("nvcr.io/nvidia/vllm"):
-        return _NGC_VLLM.get(tag(image).split("-", 1)[0])
-    if "nvidia-ai-iot" in image or "dustynv" in image:
+    build = vllm_build(image)
+    if build == "derived":
+        return None
+    if build == "nvidia":
+        release = _NGC_LABEL.match(tag(image))
+        return _NGC_VLLM.get(release[1]) if release else None
+    if build == "tegra":
         # r36.4-... is the L4T release; dustynv/vllm:0.8.6-r36.4-... begins with the engine's.
         match = re.match(r"v?(\d+\.\d+\.\d+)(?=$|[-+])", tag(image))
     else:
@@ -83,20 +109,19 @@ def version_in(image: str) -> str | None:
 
 def has_entrypoint(image: str) -> bool:
     """vLLM's own images begin with C(vllm serve); NVIDIA's and the Jetson ones run what they are told."""
-    name = repository(image)
-    return not (name.endswith("nvidia/vllm") or "nvidia-ai-iot/" in name or "dustynv/" in name)
+    return vllm_build(image) not in ("nvidia", "tegra")
 
 
 def cuda_major(image: str) -> int | None:
     """The CUDA major in a known vLLM image; None where the name does not tell."""
-    label, name = tag(image), repository(image)
+    label, build = tag(image), vllm_build(image)
     match = re.search(r"(?:^|[-_])cu(\d{2})\d(?:$|[-_])", label)
     if match:
         return int(match[1])
-    if name.endswith("nvidia/vllm"):
+    if build == "nvidia":
         release = version_tuple(label.split("-", 1)[0])
         return None if release is None else 13 if release >= (25, 9) else 12
-    if name.endswith("vllm/vllm-openai"):
+    if build == "vllm" and not repository(image).endswith("-cpu"):
         version = version_tuple(version_in(image))
         # The default build went from CUDA 12.9 to 13.0 with 0.20.
         return None if version is None else 13 if version >= (0, 20) else 12
@@ -185,6 +210,34 @@ def tegra_trouble(image: str, hardware: Hardware) -> str | None:
             f"use {VLLM_ORIN_JETPACK6}, or update to JetPack 7.2"
         )
     return None
+
+
+def audio_packages(image: str, given: bool, version: str | None, model: str) -> tuple[tuple[str, ...], str]:
+    """What a transcription model needs on top of its image, and what to tell where that is not known.
+
+    vLLM's own images lack the audio extra; without it /health is green and every transcription fails.
+    """
+    fails = f"every transcription of {model} fails"
+    if vllm_build(image) in ("vllm", "derived") or not given:
+        if version:
+            return (f"vllm[audio]=={version}",), ""
+        return (
+            (),
+            f"{image} lacks vLLM's audio packages, so {fails}; say engine_version to have them added, or image_packages: [] if it has them",
+        )
+    return (), (
+        f"whether {image} has vLLM's audio packages is not known, and without them {fails}; "
+        f'say image_packages: ["vllm[audio]=={version or VLLM_VERSION}"], or [] if it has them'
+    )
+
+
+def version_trouble(engine: str, image: str, version: str | None) -> str | None:
+    """What has to be known of the version of an image that the user named."""
+    if engine == "ollama":
+        return vulnerable(OLLAMA, version)
+    if version is None and vllm_build(image):
+        return f"which version of vLLM is in it is not known, so it is taken for {VLLM_VERSION}; say engine_version"
+    return vulnerable(VLLM, version)
 
 
 def check_floating(image: str, where: str, allowed: bool, report: Report, hosts: Sequence[str]) -> None:

@@ -64,6 +64,7 @@ class Device:
     memory_mib: float | None
     compute_capability: tuple[int, int] | None
     is_slice: bool = False
+    whole_mib: float | None = None  # of the GPU that it is a slice of
     pool: str = ""  # what its memory is counted in: of slices their GPU instance, else the device itself
 
     @property
@@ -142,7 +143,9 @@ def read_hardware(raw: Any, origin: str) -> Hardware | None:
                 size = _mib(entry.get("memory_mib")) or _mib(profile_memory(profile))
                 instance = entry.get("gpu_instance") if entry.get("gpu_instance") is not None else guessed[number]
                 pool = key if instance is None else f"{uuid or index} instance {instance}"
-                devices.append(Device(key, f"{index}:{number}", f"{name} {profile or 'MIG'}", size, compute, True, pool))
+                devices.append(
+                    Device(key, f"{index}:{number}", f"{name} {profile or 'MIG'}", size, compute, True, _mib(gpu.get("memory_mib")), pool)
+                )
         elif gpu.get("mig_enabled") is True:
             unsliced.append(Device(uuid or index, index, name, _mib(gpu.get("memory_mib")), compute))
         else:

@@ -148,3 +148,29 @@ def test_what_a_container_needs_is_passed_on() -> None:
     assert config["tensor-parallel-size"] == 4
     (backends,) = [model["backends"] for model in plan_of("two-replicas-one-host")["gateway"]["models"]]
     assert len(backends) == 2
+
+
+def test_a_mirrored_image_gets_the_audio_packages() -> None:
+    plan = plan_of("air-gapped")
+    packages = {instance["name"]: instance["image_packages"] for instance in plan["hosts"]["box"]["vllm"]}
+    assert packages == {"qwen": [], "hubbed": [], "asr": ["vllm[audio]==0.32.0"]}
+    assert plan["warnings"] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("gemma-four-rtx-3090", "vLLM 0.27.1 is vulnerable"),
+        ("lmcache-image", "say engine_version"),
+        ("qwen36-dgx-spark", "vLLM 0.20.1 is vulnerable"),
+    ],
+)
+def test_what_has_to_be_known_of_an_image_is_told(name: str, words: str) -> None:
+    (warning,) = plan_of(name)["warnings"]
+    assert words in warning
+
+
+def test_a_slice_of_a_large_gpu_gets_its_batch() -> None:
+    plan = plan_of("mig-h100")
+    assert file_of(plan, "h100", "a")["max-num-batched-tokens"] == 8192
+    assert "max-num-batched-tokens" not in file_of(plan, "h100", "b")

@@ -5,12 +5,18 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_engine_args import flag_troubles, read_engine_args
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_engine_args import (
+    flag_troubles,
+    read_engine_args,
+    slice_arguments,
+)
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_findings import Fields, Report
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_platform import Device
 
 
 def read(arguments: Any) -> tuple[dict[str, Any], dict[str, str], list[str]]:
@@ -111,3 +117,26 @@ def test_a_part_of_something_larger_is_told_by_the_key_that_makes_it_one(argumen
     found = list(flag_troubles(arguments))
     assert [key for key, _message in found] == keys
     assert all("inference_external_endpoints" in message for _key, message in found)
+
+
+@pytest.mark.parametrize(
+    ("changes", "capability", "arguments", "batch"),
+    [
+        ({}, "chat", {}, 8192),
+        ({"whole_mib": 60_000.0}, "chat", {}, None),
+        ({"whole_mib": None}, "chat", {}, None),
+        ({"memory_mib": 9_728.0}, "chat", {}, None),
+        ({"name": "NVIDIA A100-SXM4-80GB 3g.40gb"}, "chat", {}, None),
+        ({"is_slice": False}, "chat", {}, None),
+        ({}, "embedding", {}, None),
+        ({}, "chat", {"max-num-batched-tokens": 4096}, None),
+        ({}, "chat", {"enable-chunked-prefill": False}, None),
+        ({}, "chat", {"no-enable-chunked-prefill": True}, None),
+    ],
+)
+def test_a_slice_is_told_the_batch_of_its_gpu(
+    changes: dict[str, Any], capability: str, arguments: dict[str, Any], batch: int | None
+) -> None:
+    slice_ = Device("MIG-1", "0:0", "NVIDIA H200 2g.35gb", 33_280.0, (9, 0), is_slice=True, whole_mib=143_771.0)
+    found = slice_arguments(replace(slice_, **changes), capability, arguments)
+    assert found == ({} if batch is None else {"max-num-batched-tokens": batch})

@@ -11,6 +11,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_images 
     VLLM_CPU_IMAGES,
     VLLM_IMAGE,
     VLLM_ORIN_JETPACK6,
+    audio_packages,
     cuda_major,
     driver_trouble,
     has_entrypoint,
@@ -18,6 +19,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_images 
     repository,
     tag,
     version_in,
+    version_trouble,
 )
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_platform import read_hardware, version_tuple
 
@@ -48,6 +50,9 @@ def test_parts(image: str, name: str, label: str) -> None:
         ("vllm/vllm-openai:cu129-nightly-0123456789abcdef0123456789abcdef01234567", False),
         ("ghcr.io/berriai/litellm:main", True),
         ("ghcr.io/berriai/litellm:main-stable", True),
+        ("ghcr.io/berriai/litellm:main-v1.83.7-stable", False),
+        ("ghcr.io/berriai/litellm:v1.83.7-stable", False),
+        ("ghcr.io/berriai/litellm:v1.83.7-nightly", True),
         ("ghcr.io/nvidia-ai-iot/vllm:latest-jetson-orin", True),
         ("ghcr.io/nvidia-ai-iot/vllm:latest-jetson-orin" + DIGEST, False),
         ("ollama/ollama", True),
@@ -77,6 +82,20 @@ def test_floating(image: str, floating: bool) -> None:
         ("dustynv/vllm:0.8.6-r36.4-cu128-24.04", "0.8.6", 12, False),
         ("registry:5000/vllm-cpu:0.32.0", "0.32.0", None, True),
         ("own/vllm:production", None, None, True),
+        # Under the name of another registry, an image is what it is.
+        ("registry.corp:5000/vllm-openai:v0.32.0", "0.32.0", 13, True),
+        ("registry.corp:5000/vllm-openai:v0.32.0-cu129" + DIGEST, "0.32.0", 12, True),
+        ("registry.corp:5000/vllm-openai" + DIGEST, None, None, True),
+        ("registry.corp:5000/vllm-openai-cpu:v0.32.0-x86_64", "0.32.0", None, True),
+        ("nvcr.io/nvidia/vllm:26.05.post1-py3", "0.20.1", 13, False),
+        ("nvcr.io/nvidia/vllm:26.05-py3-igpu", "0.20.1", 13, False),
+        ("registry.corp:5000/vllm:26.05.post1-py3", "0.20.1", 13, False),
+        ("registry.corp:5000/nvidia/vllm" + DIGEST, None, None, False),
+        ("registry.corp:5000/vllm:r36.4-tegra-aarch64-cu126-22.04", None, 12, False),
+        ("registry.corp:5000/vllm:0.8.6-r36.4-cu128-24.04", "0.8.6", 12, False),
+        # The version of LMCache, not of the vLLM in it.
+        ("lmcache/vllm-openai:v0.3.9", None, None, True),
+        ("registry.corp:5000/vllm:1.2.3", "1.2.3", None, True),
         ("own/vllm" + DIGEST, None, None, True),
     ],
 )
@@ -120,3 +139,48 @@ def test_driver_and_image(engine: str, image: str, driver: str, capability: str,
 )
 def test_version_tuple(text: str | None, numbers: tuple[int, ...] | None) -> None:
     assert version_tuple(text) == numbers
+
+
+@pytest.mark.parametrize(
+    ("image", "given", "version", "packages", "words"),
+    [
+        (VLLM_IMAGE, False, "0.32.0", ("vllm[audio]==0.32.0",), ""),
+        ("registry.corp/vllm-openai:v0.31.0", True, "0.31.0", ("vllm[audio]==0.31.0",), ""),
+        ("registry.corp/vllm-openai" + DIGEST, True, "0.32.0", ("vllm[audio]==0.32.0",), ""),
+        (
+            "registry.corp/vllm-openai" + DIGEST,
+            True,
+            None,
+            (),
+            "lacks vLLM's audio packages, so every transcription of asr fails; say engine_version",
+        ),
+        ("lmcache/vllm-openai:v0.3.9", True, "0.32.0", ("vllm[audio]==0.32.0",), ""),
+        (VLLM_ORIN_JETPACK6, False, None, (), "lacks vLLM's audio packages"),
+        ("nvcr.io/nvidia/vllm:26.10-py3", True, "0.31.0", (), 'say image_packages: ["vllm[audio]==0.31.0"], or []'),
+        ("own/speech:1", True, None, (), "whether own/speech:1 has vLLM's audio packages is not known"),
+    ],
+)
+def test_a_transcription_model_gets_the_audio_packages_or_a_warning(
+    image: str, given: bool, version: str | None, packages: tuple[str, ...], words: str
+) -> None:
+    found, warning = audio_packages(image, given, version, "asr")
+    assert found == packages
+    assert words in warning
+    assert bool(words) == bool(warning)
+
+
+@pytest.mark.parametrize(
+    ("engine", "image", "version", "words"),
+    [
+        ("vllm", VLLM_IMAGE, "0.32.0", None),
+        ("vllm", "registry.corp/vllm-openai" + DIGEST, None, "say engine_version"),
+        ("vllm", "registry.corp/vllm-openai" + DIGEST, "0.31.0", "vLLM 0.31.0 is vulnerable"),
+        ("vllm", "nvcr.io/nvidia/vllm:27.01-py3", None, "say engine_version"),
+        ("vllm", "own/vllm:production", None, None),
+        ("ollama", "registry.corp/ollama:0.12.3", "0.12.3", "Ollama 0.12.3 is vulnerable"),
+        ("ollama", "registry.corp/ollama" + DIGEST, None, None),
+    ],
+)
+def test_what_is_told_of_a_version(engine: str, image: str, version: str | None, words: str | None) -> None:
+    trouble = version_trouble(engine, image, version)
+    assert trouble is None if words is None else words in (trouble or "")
