@@ -11,11 +11,8 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._keys import shared_keys
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._given_secrets import GivenSecrets
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._secret_store import SecretError, SecretStore
-
-
-def given_text(value: Any) -> str | None:
-    return None if value is None or value == "" else str(value)
 
 
 class ActionModule(ActionBase):
@@ -30,49 +27,47 @@ class ActionModule(ActionBase):
             argument_spec={
                 "directory": {"type": "path", "required": True},
                 "engine_hosts": {"type": "list", "elements": "str", "default": []},
-                "engine_keys": {"type": "dict", "default": {}, "no_log": True},
-                "master_key": {"type": "str", "no_log": True},
-                "client_keys": {"type": "dict", "default": {}, "no_log": True},
-                "external_keys": {"type": "dict", "default": {}, "no_log": True},
-                "redis_password": {"type": "str", "no_log": True},
-                "gateway": {"type": "bool", "default": True},
+                "gateway_host": {"type": "str"},
             }
         )
         store = SecretStore(Path(args["directory"]), write=not self._task.check_mode)
-        problems: list[str] = []
+        given = GivenSecrets((task_vars or {}).get("hostvars", {}))
+        problems = given.problems
 
-        def key(variable: str, *path: str, given: Any = None, prefix: str = "") -> str | None:
+        def key(variable: str, *path: str, given: str | None = None, prefix: str = "") -> str | None:
             try:
-                return store.get(variable, *path, given=given_text(given), prefix=prefix)
+                return store.get(variable, *path, given=given, prefix=prefix)
             except SecretError as error:
                 problems.append(str(error))
                 return None
 
-        hostvars = (task_vars or {}).get("hostvars", {})
-
-        def engine_key(host: str) -> str | None:
-            given = args["engine_keys"].get(host)
-            if given is None and host in hostvars:
-                given = hostvars[host].get("inference_engine_key")
-            return key(f"inference_engine_key of {host}", "engine_keys", host, given=given)
-
-        master = key("inference_master_key", "master_key", given=args["master_key"], prefix="sk-") if args["gateway"] else None
-        clients = {
-            name: key(f"inference_gateway.client_keys.{name}", "client_keys", name, given=given, prefix="sk-")
-            for name, given in args["client_keys"].items()
+        gateway, engine_hosts = args["gateway_host"], args["engine_hosts"]
+        engine_keys = {
+            host: key(f"inference_engine_key of {host}", "engine_keys", host, given=given.of_host(host, "inference_engine_key"))
+            for host in engine_hosts
         }
+        tokens = {host: given.of_host(host, "inference_huggingface_token") for host in engine_hosts}
+        environments = {host: given.environment(host) for host in engine_hosts}
+        master, clients = None, {}
+        if gateway:
+            master = key("inference_master_key", "master_key", given=given.of_host(gateway, "inference_master_key"), prefix="sk-")
+            clients = {
+                name: key(f"inference_gateway.client_keys.{name}", "client_keys", name, given=own, prefix="sk-")
+                for name, own in given.client_keys(gateway).items()
+            }
         keys = {
             "master_key": master,
-            "engine_keys": {host: engine_key(host) for host in args["engine_hosts"]},
+            "engine_keys": engine_keys,
             "client_keys": clients,
             # Somebody else's servers have somebody else's keys: never generated, never judged.
-            "external_keys": {name: str(value) for name, value in args["external_keys"].items() if given_text(value)},
-            "redis_password": given_text(args["redis_password"]),
+            "external_keys": given.external_keys(gateway) if gateway else {},
+            "redis_password": given.redis_password(gateway) if gateway else None,
+            "huggingface_tokens": {host: token for host, token in tokens.items() if token},
+            "environments": {host: found for host, found in environments.items() if found},
         }
-        known = {name: value for name, value in clients.items() if value is not None}
-        for name, trouble in shared_keys(master, known).items():
+        for name, trouble in shared_keys(master, {name: own for name, own in clients.items() if own is not None}).items():
             problems.append(f"inference_gateway.client_keys.{name}: {trouble}; null has one of its own generated")
         if problems:
-            raise AnsibleActionFail("Unusable keys:\n" + "\n".join(f"- {problem}" for problem in problems))
+            raise AnsibleActionFail("Unusable keys:\n" + "\n".join(f"- {problem}" for problem in dict.fromkeys(problems)))
         # Hidden here and not by the task's no_log: a failure above has to stay readable. And no fact, which a cache would keep.
         return {"changed": bool(store.created), "secrets": keys, "_ansible_no_log": True}

@@ -193,7 +193,8 @@ def _client_entries(host: Host, variables: Mapping[str, Any], gateway: Gateway, 
         if isinstance(image, str):
             check_floating(image, f"{where}.container.image", host.settings.allow_floating_tags, report, [host.name])
         if isinstance(entry.get("key"), str) and entry["key"] not in gateway.client_names:
-            message = f"there is no client {entry['key']} in inference_gateway.client_keys; add it there (null has a key generated)"
+            known = ", ".join(gateway.client_names) or "none"
+            message = f"is no name of a client in inference_gateway.client_keys ({known}); add it there (null has a key generated)"
             report.add(f"{where}.key", None, message, [host.name])
     return [dict(entry) for entry in entries if isinstance(entry, Mapping)]
 

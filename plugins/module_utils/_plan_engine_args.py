@@ -14,6 +14,7 @@ from typing import Any
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_findings import Fields
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_platform import Device
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._secrecy import secrets_in
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._vllm_flags import (
     Flag,
     FlagError,
@@ -70,6 +71,10 @@ def read_engine_args(fields: Fields) -> tuple[dict[str, Any], dict[str, str]]:
             fields.add(where, value, f"is given twice{other} (- and _ are the same in flags)")
         elif trouble:
             fields.add(where, value, trouble)
+        elif secret := next(secrets_in({key: value}, "engine_args", tokens=False), None):
+            fields.add(
+                secret[0], None, f"{secret[1]} and would end up in the engine's config file; use inference_huggingface_token, or env"
+            )
         else:
             flags.append(flag)
             found[flag.key] = flag.value if flag.value is not None and value is not None else value

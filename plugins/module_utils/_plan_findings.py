@@ -12,7 +12,6 @@ plan shows every mistake of an inventory.
 from __future__ import annotations
 
 import difflib
-import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,8 +19,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-_SECRET = re.compile(r"(key|keys|token|password|passwd|secret|credential)s?\b", re.IGNORECASE)
-_CREDENTIALS = re.compile(r"//[^/@\s]+@")
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._secrecy import shown, shown_path, without_credentials
+
 _TRUE = ("true", "yes", "on")
 _FALSE = ("false", "no", "off")
 
@@ -35,8 +34,9 @@ class Finding:
     message: str
 
     def __str__(self) -> str:
-        shown = show(self.value, self.variable)
-        return f"{self.variable}: {self.message}" if shown is None else f"{self.variable} = {shown}: {self.message}"
+        value = shown(self.value, self.variable)
+        place = shown_path(self.variable)
+        return without_credentials(f"{place}: {self.message}" if value is None else f"{place} = {value}: {self.message}")
 
 
 class PlanError(Exception):
@@ -53,23 +53,6 @@ class PlanError(Exception):
         return "\n".join(lines)
 
 
-def show(value: Any, variable: str = "") -> str | None:
-    """A value as one short line; nothing that could be a secret, and None where there is nothing to show."""
-    if value is None:
-        return None
-    last = variable.split(" (", 1)[0].rsplit(".", 1)[-1]
-    if _SECRET.search(last) and not isinstance(value, (bool, Mapping)):
-        return "(hidden)"
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(sorted(str(key) for key in value)[:6]) + "}"
-    try:
-        text = json.dumps(value, ensure_ascii=False, default=str)
-    except (TypeError, ValueError):
-        text = str(value)
-    text = _CREDENTIALS.sub("//***@", text)
-    return text if len(text) <= 80 else text[:77] + "..."
-
-
 def hint(word: str, known: Iterable[str]) -> str:
     """A did-you-mean, with the leading blank, or nothing."""
     close = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
@@ -84,7 +67,7 @@ class Report:
         self._warnings: dict[str, list[str]] = {}
 
     def add(self, variable: str, value: Any, message: str, hosts: Sequence[str] = ()) -> None:
-        key = (variable, show(value, variable) or "", message)
+        key = (variable, shown(value, variable) or "", message)
         _value, known = self._findings.setdefault(key, (value, []))
         known.extend(host for host in hosts if host not in known)
 
@@ -197,9 +180,18 @@ class Fields:
     def maybe_text(self, key: str, *, pattern: str = "", expected: str = "") -> str | None:
         return self.text(key, pattern=pattern, expected=expected) or None
 
+    def secret(self, key: str) -> bool:
+        """Whether a secret is given; a plan's inventory has true in its place, and false where it is no text."""
+        value = self.data.get(key)
+        if value is None or value == "":
+            return False
+        if value is not True and not isinstance(value, str):
+            self.add(key, None, "must be a text; write it in quotes")
+        return True
+
     def address(self, key: str, *, required: bool = False, expected: str = "") -> str | None:
-        """An http or https address without user and password."""
-        value = self.text(key, required=required, pattern=r"https?://[^\s/@]+(/[^\s@]*)?", expected=expected)
+        """An http or https address without user, password and query, which may be a key."""
+        value = self.text(key, required=required, pattern=r"https?://[^\s/@?#]+(/[^\s@?#]*)?", expected=expected)
         if value and not is_http_address(value):
             self.add(key, value, f"must be {expected}")
             return None

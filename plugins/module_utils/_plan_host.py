@@ -54,6 +54,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_platfor
     Hardware,
     mig_remedy,
 )
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._secrecy import has_credentials
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._vllm import cpu_utilization
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._vllm_flags import number, overlay
 
@@ -500,7 +501,7 @@ class HostPlan:
     def _proxy_env(self) -> dict[str, str]:
         """Engines download models themselves. Credentials would be readable by everybody, so such a proxy is not passed on."""
         proxy = self.host.settings.proxy
-        if any("@" in proxy.get(key, "") for key in ("http", "https")):
+        if any(has_credentials(proxy.get(key, "")) for key in ("http", "https", "no_proxy")):
             self.report.warn("inference_proxy holds credentials and is not passed into the engines' containers", [self.host.name])
             return {}
         names = {"http": "HTTP_PROXY", "https": "HTTPS_PROXY", "no_proxy": "NO_PROXY"}

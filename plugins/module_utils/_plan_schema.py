@@ -40,6 +40,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_model i
     Settings,
     Variant,
 )
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._secrecy import has_credentials, is_secret_variable, secrets_in
 
 Parsed = TypeVar("Parsed")
 
@@ -50,7 +51,7 @@ MODEL_NAME_EXPECTED = "letters, digits and . _ : / @ + - (128 at most, beginning
 UNIT_NAME = r"[a-z0-9][a-z0-9._-]{0,62}"
 UNIT_NAME_EXPECTED = "lower-case letters, digits and . _ - (63 at most, beginning with a letter or digit)"
 NETWORK_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}"
-IMAGE = r"[A-Za-z0-9][A-Za-z0-9._:/@-]*"
+IMAGE = r"(?!\w+://)[A-Za-z0-9][A-Za-z0-9._:/-]*(@sha256:[0-9a-f]+)?"
 PATH = r"/[A-Za-z0-9._~/-]+"
 DURATION = "a number of seconds"
 NO_CONTROL = r"[^\x00-\x1f\x7f]+"
@@ -244,7 +245,9 @@ def parse_settings(raw: Any, report: Report) -> Settings:
         images=_images(fields),
         dns=dns,
         registry_mirrors=fields.texts(
-            "inference_registry_mirrors", pattern=r"https?://[^\s]+", expected="an address such as https://mirror.example"
+            "inference_registry_mirrors",
+            pattern=r"https?://[^\s@?#]+",
+            expected="an address such as https://mirror.example, without a user or password: every user of the host can read daemon.json",
         ),
         proxy=_proxy(fields),
         network=network,
@@ -395,6 +398,14 @@ def read_request_defaults(fields: Fields) -> dict[str, Any]:
                 "decides where a request goes and is set by the plan; timeout and stream_timeout are keys of the model",
             )
             del defaults[key]
+    for key in ("headers", "extra_headers", "default_headers"):
+        if key in defaults:
+            fields.add(f"request_defaults.{key}", None, "may hold secrets, and would end up in the gateway's config file; remove it")
+            del defaults[key]
+    for place, what in secrets_in(defaults, "request_defaults", tokens=False):
+        fields.add(
+            place, None, f"{what} and would end up in the gateway's config file; keys of servers are api_key of an external endpoint"
+        )
     # The two that files of client programs take over; LiteLLM itself takes whatever the engine may know.
     inner = Fields(defaults, fields.where("request_defaults"), fields.report, tuple(defaults), fields.hosts)
     inner.number("temperature")
@@ -420,6 +431,10 @@ def _variant(fields: Fields, *, required: bool = False) -> Variant:
                 fields.add(
                     f"image_packages[{position}]", package, "must be pinned (name==version), so that the layer can be rebuilt the same"
                 )
+    if has_credentials(str(fields.data.get("source") or "")):
+        fields.add(
+            "source", None, "is an address with a user, a password or a query in it; use inference_huggingface_token, or mirror the model"
+        )
     arguments, written = read_engine_args(fields)
     return Variant(
         source=fields.text(
@@ -496,6 +511,14 @@ def _service(raw: Any, path: str, report: Report) -> Service:
     by_gpus = dict.fromkeys(("gpus", "runtime"), "use gpus of the service")
     for mistake in docker_flags.refused(arguments, ours=by_gpus, variables=RESERVED_ENV):
         fields.add(f"container_extra_arguments[{mistake.position}]", mistake.shown, mistake.message)
+    for flag in docker_flags.read(arguments)[0]:
+        variable, _equals, given = flag.value.partition("=")
+        if flag.name == "env" and variable not in RESERVED_ENV and is_secret_variable(variable, given):
+            fields.add(
+                f"container_extra_arguments[{flag.position}]",
+                None,
+                f"the variable {variable} is a secret, and every user of the host can read arguments of docker; use env of the service",
+            )
     engine_args, written = read_engine_args(fields)
     return Service(
         path=path,

@@ -33,6 +33,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_schema 
     read_modalities,
     read_request_defaults,
 )
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._secrecy import looks_secret, secrets_in
 
 VARIABLE = r"[A-Z_][A-Z0-9_]*"
 
@@ -65,8 +66,6 @@ _GATEWAY_KEYS = (
     "passthrough",
 )
 
-_SECRET_SETTING = re.compile(r"(.*_)?(api_key|master_key|access_key|secret_key|secret|password|token|authorization)", re.IGNORECASE)
-
 
 def parse_externals(raw: Any, report: Report) -> tuple[External, ...]:
     if isinstance(raw, (str, bytes, Mapping)) or not isinstance(raw, (list, tuple)):
@@ -85,8 +84,7 @@ def parse_externals(raw: Any, report: Report) -> tuple[External, ...]:
             fields.add("name", name, "is given twice")
             continue
         names.add(name)
-        if fields.has("api_key") and not isinstance(fields.data["api_key"], (str, bool)):
-            fields.add("api_key", None, "must be a text")
+        has_key = fields.secret("api_key")
         engine = fields.choice("engine", ("vllm", "ollama", "openai"), "openai")
         models: list[ExternalModel] = []
         for number, entry in enumerate(fields.items("models")):
@@ -106,7 +104,7 @@ def parse_externals(raw: Any, report: Report) -> tuple[External, ...]:
                     base_url=base_url if re.search(r"/v[0-9]", urlsplit(base_url).path) else f"{base_url}/v1",
                     engine=engine,
                     models=tuple(models),
-                    has_key=bool(fields.data.get("api_key")),
+                    has_key=has_key,
                     required=fields.boolean("required", False),
                 )
             )
@@ -164,8 +162,10 @@ def parse_gateway(raw: Any, report: Report) -> Gateway:
     for name, key in fields.mapping("client_keys").items():
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", name):
             fields.add(f"client_keys.{name}", None, "the name of a client must be letters, digits and . _ -")
-        elif not isinstance(key, (str, bool, type(None))):
-            fields.add(f"client_keys.{name}", None, "must be a key, or null to have one generated")
+        elif looks_secret(name):
+            fields.add("client_keys", None, "the name of a client looks like a key; write name: key, or name: null to have one generated")
+        elif not (key is None or key is True or isinstance(key, str)):
+            fields.add(f"client_keys.{name}", None, "must be a key (a text, in quotes), or null to have one generated")
         else:
             client_names.append(name)
     cache = fields.data.get("cache")
@@ -200,7 +200,10 @@ def parse_gateway(raw: Any, report: Report) -> Gateway:
 def _settings(fields: Fields) -> dict[str, Any]:
     """LiteLLM's own keys. Only what we read ourselves is looked at, and what would let anybody in."""
     settings = fields.mapping("settings")
-    _refuse_secrets(settings, "settings", fields)
+    for place, what in secrets_in(settings, "settings"):
+        fields.add(
+            place, None, f"{what} and would end up in the gateway's config file; write os.environ/NAME, or use the variable made for it"
+        )
     inner = Fields(settings, fields.where("settings"), fields.report, tuple(settings))
     sections = {name: inner.mapping(name) for name in ("litellm_settings", "router_settings", "general_settings")}
     for key in ("master_key", "custom_auth"):
@@ -260,8 +263,7 @@ def _redis(fields: Fields) -> dict[str, Any] | None:
         return {"host": match[2], "port": int(match[3] or 6379), "db": int(match[4] or 0), "ssl": match[1] == "rediss"}
     inner = Fields(raw, fields.where("redis"), fields.report, ("host", "port", "db", "username", "password", "ssl"))
     host = inner.text("host", required=True, pattern=r"[^\s/@]+", expected="a host name or address")
-    if inner.has("password") and not isinstance(inner.data["password"], (str, bool)):
-        inner.add("password", None, "must be a text")
+    has_password = inner.secret("password")
     redis: dict[str, Any] = {
         "host": host,
         "port": inner.integer("port", 1, 65535) or 6379,
@@ -270,22 +272,6 @@ def _redis(fields: Fields) -> dict[str, Any] | None:
     }
     if inner.has("username"):
         redis["username"] = inner.text("username")
-    if inner.has("password"):
+    if has_password:
         redis["password_variable"] = REDIS_PASSWORD_VARIABLE
     return redis if host else None
-
-
-def _refuse_secrets(node: Any, path: str, fields: Fields) -> None:
-    if isinstance(node, Mapping):
-        for key, value in node.items():
-            inner = f"{path}.{key}"
-            if isinstance(value, str) and _SECRET_SETTING.fullmatch(str(key)) and "os.environ/" not in value:
-                fields.add(
-                    inner,
-                    None,
-                    "is a secret and would end up in the gateway's config file; write os.environ/NAME, or use the variable made for it",
-                )
-            _refuse_secrets(value, inner, fields)
-    elif isinstance(node, (list, tuple)):
-        for position, value in enumerate(node):
-            _refuse_secrets(value, f"{path}[{position}]", fields)

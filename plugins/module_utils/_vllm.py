@@ -18,6 +18,7 @@ from typing import Any
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._gpu_access import gpu_arguments, gpu_environment
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plain import plain, yaml_text
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_platform import version_tuple
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._secrecy import has_credentials, is_reference
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._vllm_flags import file_entries, keyed
 
 CONTAINER_PORT = 8000
@@ -204,7 +205,9 @@ def image_layers(instances: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]
         if packages:
             tag = layered_image(instance["image"], packages)
             env = instance.get("env") or {}
-            proxy = {name: str(env[name]) for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY") if env.get(name)}
+            # One with a password is for the container alone: arguments of a build can be read by every user, and stay in the image.
+            given = {name: str(env[name]) for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY") if env.get(name)}
+            proxy = {name: value for name, value in given.items() if not is_reference(value) and not has_credentials(value)}
             layers[tag] = {"tag": tag, "image": instance["image"], "packages": packages, "proxy": proxy}
     return [layers[tag] for tag in sorted(layers)]
 

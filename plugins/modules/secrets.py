@@ -10,7 +10,8 @@ module: secrets
 short_description: Take the keys of a deployment from the user, or generate each once
 version_added: 0.1.0
 description:
-  - Runs on the controller alone.
+  - Runs on the controller alone, and reads the variables of the hosts itself. Given as options, a secret in a template that fails would
+    be in Ansible's message.
   - A key that the user sets is checked and used. One that is not set is generated once and kept as a file of its own with
     mode V(0600) in O(directory), which gets a C(.gitignore) that keeps all of it out of a repository.
   - The result is hidden from output and logs whatever the verbosity. Failures are shown, they never contain a key.
@@ -31,32 +32,17 @@ options:
     type: path
     required: true
   engine_hosts:
-    description: Hosts with engines. Each gets one key, which its engines ask for.
+    description:
+      - Hosts with engines. Each gets one key, which its engines ask for. Their own variables C(inference_engine_key),
+        C(inference_huggingface_token), C(inference_models) and C(inference_services) count.
     type: list
     elements: str
     default: []
-  engine_keys:
-    description: Keys that the user set, by host. For a host that is missing here its own variable C(inference_engine_key) counts.
-    type: dict
-    default: {}
-  master_key:
-    description: The gateway's master key, where the user set it. LiteLLM refuses blank and example keys.
+  gateway_host:
+    description:
+      - The host whose variables C(inference_master_key), C(inference_gateway) and C(inference_external_endpoints) count. Without a
+        gateway there is no master key.
     type: str
-  client_keys:
-    description: The gateway's further keys by client name. A null value has one generated.
-    type: dict
-    default: {}
-  external_keys:
-    description: Keys of servers that are not ours, by name. Never generated.
-    type: dict
-    default: {}
-  redis_password:
-    description: Password of the Redis that gateways share. Never generated.
-    type: str
-  gateway:
-    description: Whether there is a gateway, which needs a master key.
-    type: bool
-    default: true
 author:
   - llmops.gpu_inference contributors (@llmops)
 """
@@ -66,8 +52,7 @@ EXAMPLES = r"""
   llmops.gpu_inference.secrets:
     directory: "{{ inventory_dir }}/.secrets"
     engine_hosts: [gpu01]
-    client_keys:
-      crawler: # generated
+    gateway_host: gpu01
   run_once: true
   register: generated
 """
@@ -97,5 +82,13 @@ secrets:
     redis_password:
       description: Password of the Redis that gateways share, or null.
       type: str
+      returned: success
+    huggingface_tokens:
+      description: Tokens for the hub by host.
+      type: dict
+      returned: success
+    environments:
+      description: By host, the secret values of C(env), by what the plan has in their place.
+      type: dict
       returned: success
 """

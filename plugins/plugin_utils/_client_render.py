@@ -36,6 +36,8 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._clients impo
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plain import plain
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_findings import Fields, Report, is_http_address
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_model import PULL
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_schema import IMAGE
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._secrecy import has_credentials, shown
 
 CRAWL4AI_PORT = 11235
 LOCATIONS = ("host", "controller")
@@ -162,10 +164,7 @@ def _mode(fields: Fields, key: str) -> str | None:
 def _token(fields: Fields, key: str) -> str | None:
     """A plan knows only whether there is one: true."""
     value = fields.data[key]
-    if isinstance(value, (str, int)):
-        return str(value) if value else None
-    fields.add(key, None, "must be a text")
-    return None
+    return str(value) if fields.secret(key) and (value is True or isinstance(value, str)) else None
 
 
 def _variables(fields: Fields, key: str) -> dict[str, str]:
@@ -206,7 +205,8 @@ CONNECTION_KEYS: Mapping[str, Reader] = {
     "temperature": Fields.number,
 }
 CRAWL4AI_CONTAINER_KEYS: Mapping[str, Reader] = {
-    **dict.fromkeys(("image", "bind", "shm_size"), Fields.maybe_text),
+    "image": lambda fields, key: fields.maybe_text(key, pattern=IMAGE, expected="an image such as unclecode/crawl4ai:0.9.5"),
+    **dict.fromkeys(("bind", "shm_size"), Fields.maybe_text),
     "pull": lambda fields, key: fields.choice(key, PULL, "missing"),
     "port": _integer(maximum=65535),
     "start_timeout": _integer(),
@@ -227,7 +227,7 @@ def _read_entry(raw: Any, label: str, findings: list[str]) -> dict[str, Any] | N
     kind = entry.get("type") if isinstance(entry, Mapping) else None
     program = PROGRAMS.get(kind) if isinstance(kind, str) else None
     if program is None:
-        findings.append(f"{label}.type: {kind!r} is not a known client program; known: {', '.join(sorted(PROGRAMS))}")
+        findings.append(f"{label}.type: {_said(kind, 'type')} is not a known client program; known: {', '.join(sorted(PROGRAMS))}")
         return None
     report = Report()
     values = _read(entry, label, {**COMMON_KEYS, **program.keys}, report)
@@ -244,7 +244,8 @@ def _crawl4ai(context: Context) -> str | None:
     provider = context.entry.get("provider", "openai")
     if provider not in ("openai", "hosted_vllm"):
         context.refuse(
-            "provider", f"{provider!r} is not a provider that LiteLLM speaks plain OpenAI to at LLM_BASE_URL; use openai or hosted_vllm"
+            "provider",
+            f"{_said(provider, 'provider')} is none that LiteLLM speaks plain OpenAI to at LLM_BASE_URL; use openai or hosted_vllm",
         )
     if chosen is None:
         return None
@@ -284,7 +285,7 @@ def _chat_studio(context: Context) -> str | None:
     if "11434" in context.root_url or "ollama" in context.root_url.lower():
         context.refuse(
             "base_url",
-            f"Chat Studio takes {context.root_url!r} for an Ollama server because of its name or port; give the gateway another public_url",
+            "Chat Studio takes this address for an Ollama server because of its name or port; give the gateway another public_url",
         )
     asked = context.entry.get("connections")
     if asked is None:
@@ -412,13 +413,13 @@ def render_client_files(
         program = PROGRAMS[entry["type"]]
         location = entry.get("location", "host")
         if location not in LOCATIONS:
-            findings.append(f"{label}.location: {location!r} is not one of {', '.join(LOCATIONS)}")
+            findings.append(f"{label}.location: {_said(location, 'location')} is not one of {', '.join(LOCATIONS)}")
             continue
         path = entry.get("path")
         if path and location == "controller" and controller_dir and not path.startswith(("/", "~")):
             path = f"{controller_dir.rstrip('/')}/{path}"
         if not path or not path.startswith(("/", "~")):
-            findings.append(f"{label}.path: {path!r} is not an absolute path")
+            findings.append(f"{label}.path: {_said(path, 'path')} is not an absolute path")
             continue
         place = f"{location}:{path}"
         if place in paths:
@@ -432,7 +433,9 @@ def render_client_files(
         base = entry.get("base_url") or (network_url if inside and network_url else gateway_url)
         root = root_url(base)
         if root is None:
-            findings.append(f"{label}.base_url: {base!r} is not an http or https address")
+            findings.append(
+                f"{label}.base_url: {_said(base, 'base_url')} is not an http or https address, without a user, password or query"
+            )
             continue
         key = _key_of(entry, keys, plain(api_key) if api_key else None, label, findings)
         if key is None:
@@ -635,7 +638,7 @@ def root_url(url: str) -> str | None:
     root = url.rstrip("/")
     if root.endswith("/v1"):
         root = root[: -len("/v1")].rstrip("/")
-    return root if is_http_address(root) else None
+    return root if is_http_address(root) and not has_credentials(root) else None
 
 
 def _key_of(entry: Mapping[str, Any], keys: Mapping[str, str], single: str | None, label: str, findings: list[str]) -> str | None:
@@ -644,10 +647,9 @@ def _key_of(entry: Mapping[str, Any], keys: Mapping[str, str], single: str | Non
     if name is not None:
         if name in keys:
             return keys[name]
+        # Without the name: it may be a key itself.
         known = f"known: {', '.join(sorted(keys))}" if keys else "there are none"
-        findings.append(
-            f"{label}.key: {name!r} is no client of the gateway ({known}); add it: inference_gateway.client_keys: {{{name}: null}}"
-        )
+        findings.append(f"{label}.key: is no name of a client of the gateway ({known}); add it to inference_gateway.client_keys, with null")
         return None
     if single is not None:
         return single
@@ -659,6 +661,12 @@ def _key_of(entry: Mapping[str, Any], keys: Mapping[str, str], single: str | Non
         add = f"inference_gateway.client_keys: {{{entry['type']}: null}}"
         findings.append(f"{label}.key: the gateway has no client keys; add one: {add} (null: generated)")
     return None
+
+
+def _said(value: Any, field: str) -> str:
+    """A value for a sentence; its kind where it may be a secret."""
+    line = str(shown(value, f"inference_clients_config.{field}"))
+    return line if line.startswith("(") else repr(value)
 
 
 def _answer_limit(model: ClientModel, wanted: int) -> int:

@@ -8,14 +8,17 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_findings import Finding
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._secrecy import looks_secret, secret_env
 
 GROUPS = ("inference_nodes", "gateways", "inference_clients")
 PREFIX = "inference_"
@@ -34,6 +37,10 @@ _CONNECTION = ("ansible_host",)
 REGISTERED = "__planning_gpu_facts"
 
 
+class UnresolvedError(Exception):
+    """A template refers to something that is not defined."""
+
+
 def plain(value: Any) -> Any:
     """A copy without tags, lazy templates and other subclasses of the plain types; reading it resolves every template."""
     if value is None or isinstance(value, bool):
@@ -50,12 +57,25 @@ def plain(value: Any) -> Any:
 
 
 def present(value: Any) -> bool | None:
-    """Whether a secret is given; never which."""
-    return True if value else None
+    """Whether a secret is given, never which: false for what is no text, which the plan refuses."""
+    if value is None or value == "":
+        return None
+    return isinstance(value, str)
+
+
+def _present_variable(value: Any) -> Any:
+    """The same for a variable of a client program, which may be a number. A list keeps its type, to be refused."""
+    return [] if isinstance(value, (list, dict)) else None if value is None else True
 
 
 def without_secrets(variable: str, value: Any) -> Any:
-    """The value with its secrets reduced to whether they are there."""
+    """The value with its secrets reduced to whether they are there, or to where they are to be found."""
+    if variable in ("inference_models", "inference_services"):
+        if next(secret_env(variable, value), None):
+            value = copy.deepcopy(value)
+            for found, name, env in secret_env(variable, value):
+                env[name] = found
+        return value
     if variable == "inference_external_endpoints" and isinstance(value, list):
         return [{**item, "api_key": present(item["api_key"])} if isinstance(item, dict) and "api_key" in item else item for item in value]
     if variable == "inference_clients_config" and isinstance(value, list):
@@ -77,7 +97,7 @@ def _client_without_secrets(entry: Mapping[str, Any]) -> dict[str, Any]:
     if "api_token" in reduced:
         reduced["api_token"] = present(reduced["api_token"])
     if isinstance(reduced.get("variables"), dict):
-        reduced["variables"] = {name: present(value) for name, value in reduced["variables"].items()}
+        reduced["variables"] = {name: _present_variable(value) for name, value in reduced["variables"].items()}
     if isinstance(reduced.get("settings"), dict):
         reduced["settings"] = {}
     return reduced
@@ -108,10 +128,13 @@ def collect_inventory(
                 variables[key] = True
                 continue
             try:
-                variables[key] = without_secrets(key, plain(source[key]))
+                value = plain(source[key])
+                if isinstance(value, str) and "{{" in value:
+                    raise UnresolvedError  # ansible-core 2.17 hands the template on as it is
+                variables[key] = without_secrets(key, value)
             except Exception as error:
                 unreadable.append(key)
-                findings.setdefault((key, _first_line(error)), []).append(name)
+                findings.setdefault((key, reason(error)), []).append(name)
         for key in _CONNECTION:
             with contextlib.suppress(Exception):
                 if source.get(key) is not None:
@@ -144,9 +167,28 @@ def _hardware(source: Mapping[str, Any], variable: str = "") -> Any:
     return None
 
 
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+_UNDEFINED = re.compile(r"'([A-Za-z_][\w.]*)' is undefined")
+_ATTRIBUTE = re.compile(r"has no attribute '([A-Za-z_]\w*)'")
+_LOOKUP = re.compile(r"lookup(?: plugin)? '([a-z_.]+)'")
+
+
+def reason(error: BaseException) -> str:
+    """Why a variable cannot be read, without its template: Ansible quotes that, and it may have secrets in it."""
+    text = str(error)
+    for pattern, words in (
+        (_UNDEFINED, "{} is not defined"),
+        (_ATTRIBUTE, "something in it has no attribute {}"),
+        (_LOOKUP, "the lookup {} failed"),
+    ):
+        match = pattern.search(text)
+        if match and not looks_secret(match[1]):
+            return words.format(match[1])
+    if "vault" in text.lower() or "decrypt" in text.lower():
+        return "it is encrypted with Ansible Vault and cannot be decrypted; give the password (--ask-vault-pass, --vault-password-file)"
+    if isinstance(error, UnresolvedError):
+        return "something in its template is not defined"
+    kind = type(error).__name__
+    return f"its template has a mistake ({kind}); ansible-inventory and ansible -m debug show it"
 
 
 def read_known_hardware(path: Path) -> dict[str, Any]:

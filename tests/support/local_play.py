@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,14 @@ ENVIRONMENT = {
 }
 
 
-def command(folder: Path, module: str, options: Mapping[str, Any], *arguments: str) -> list[str]:
-    """The command line that runs it, with the playbook in this folder."""
+def command(
+    folder: Path, module: str, options: Mapping[str, Any], *arguments: str, register: str = "", then: Sequence[Mapping[str, Any]] = ()
+) -> list[str]:
+    """The command line that runs it, and further tasks after it, with the playbook in this folder."""
     playbook = folder / "play.yml"
-    plays = [{"hosts": "localhost", "gather_facts": False, "tasks": [{"name": "Run it", f"llmops.gpu_inference.{module}": options}]}]
+    task: dict[str, Any] = {"name": "Run it", f"llmops.gpu_inference.{module}": options}
+    if register:
+        task["register"] = register
+    plays = [{"hosts": "localhost", "gather_facts": False, "tasks": [task, *then]}]
     playbook.write_text(json.dumps(plays))
     return [sys.executable, "-m", "ansible.cli.playbook", "-i", "localhost,", "-c", "local", *arguments, str(playbook)]

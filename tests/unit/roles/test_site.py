@@ -39,7 +39,8 @@ def engine_units(tmp_path: Path, **own: Any) -> list[dict[str, Any]]:
     playbook.write_text(
         yaml.safe_dump([{**play, "vars_files": files, "hosts": "localhost", "connection": "local", "tasks": [*imports, shown]}])
     )
-    secrets = {"engine_keys": {"localhost": "k" * 20}}
+    hub = {"localhost": own["inference_huggingface_token"]} if own.get("inference_huggingface_token") else {}
+    secrets = {"engine_keys": {"localhost": "k" * 20}, "huggingface_tokens": hub, "environments": {}}
     inventory_file = tmp_path / "inventory.yml"
     inventory_file.write_text(yaml.safe_dump({"all": {"hosts": {"localhost": {"ansible_python_interpreter": sys.executable, **own}}}}))
     found = subprocess.run(

@@ -527,7 +527,11 @@ MISTAKES: list[Any] = [
         "inference_huggingface_token",
     ),
     (one(service(), inference_models=models(env={"A": "x\ny"})), "inference_models.chat.env.A", "one line"),
-    (one(service(), inference_models=models(env={"A B": "x"})), "inference_models.chat.env.A B", "name of an environment variable"),
+    (
+        one(service(), inference_models=models(env={"A B": "x"})),
+        "inference_models.chat.env.(a name, not shown)",
+        "name of an environment variable",
+    ),
     # sources and engines
     (one(service(), inference_models=models(source=TAG, engine="vllm")), "inference_models.chat.source", "Ollama tag"),
     (one(service(), inference_engine="ollama"), "inference_models.chat.source", "hub id"),
@@ -1041,7 +1045,7 @@ def test_hosts_whose_key_variables_would_be_one() -> None:
 def test_client_files_name_known_keys() -> None:
     inv = one(service())
     inv["hosts"]["c1"] = host("inference_clients", inference_clients_config=[{"type": "openai", "key": "alice"}])
-    assert "no client alice" in findings(inv)[0]
+    assert "is no name of a client" in findings(inv)[0]
 
 
 def test_the_image_of_a_client_is_pinned_like_all_others() -> None:

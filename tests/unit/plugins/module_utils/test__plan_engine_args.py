@@ -42,7 +42,7 @@ def test_keys_are_kept_under_one_name_and_as_they_were_written() -> None:
     [
         ({"-tp": 2}, "engine_args.-tp = 2: is set by the collection: use tensor_parallel_size"),
         ({"config.x": 2}, "engine_args.config.x = 2: is set by the collection"),
-        ({"hf_token": "hf_x"}, "engine_args.hf_token = (hidden): is set by the collection: use inference_huggingface_token"),
+        ({"hf_token": "hf_x"}, "engine_args.hf_token = (a text, not shown): is set by the collection: use inference_huggingface_token"),
         ({"a-b.c": 1, "a_b.c": 2}, "engine_args.a_b.c = 2: is given twice, as a-b.c"),
         ({"-dp": 2, "data_parallel_size": 2}, "engine_args.data_parallel_size = 2: is given twice, as -dp"),
         ({"-O3": True, "optimization-level": 1}, "is given twice, as -O3"),

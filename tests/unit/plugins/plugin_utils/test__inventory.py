@@ -105,7 +105,7 @@ def test_client_files_lose_tokens_variables_and_settings() -> None:
 def test_a_variable_that_cannot_be_evaluated_is_a_finding() -> None:
     broken = RuntimeError("'nope' is undefined\nand more")
     inventory, (finding,) = collect_inventory(task_vars(n1={"inference_models": broken}, n2={"inference_models": broken}), {})
-    assert str(finding) == "inference_models (hosts n1, n2): cannot be evaluated: 'nope' is undefined"
+    assert str(finding) == "inference_models (hosts n1, n2): cannot be evaluated: nope is not defined"
     assert inventory["hosts"]["n1"]["unreadable"] == ["inference_models"]
 
 
