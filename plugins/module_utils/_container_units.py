@@ -35,6 +35,16 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes impor
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import reason
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Ran, Run, run_command
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._instance_spec import parse_spec
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._live_files import (
+    LIVE_FOLDER,
+    LiveFiles,
+    LiveFolder,
+    parse_owner,
+    place_live,
+    read_live,
+    remove_live,
+    want_live,
+)
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import (
     ENV_FILE,
     LABEL,
@@ -120,6 +130,7 @@ class Wanted(Instance):
     secret_names: frozenset[str] = frozenset()
     secrets: tuple[str, ...] = field(default=(), repr=False)
     check: Check | None = field(default=None, repr=False)
+    live: LiveFiles = field(default_factory=LiveFiles, repr=False)  # no part of any hash: the container reads them itself
 
 
 def _digest(value: t.Any) -> str:
@@ -146,8 +157,16 @@ def _check(parameters: Mapping[str, t.Any], environment: Mapping[str, str]) -> l
         if not _NAME.fullmatch(parameters[key])
     ]
     for file in parameters.get("files") or {}:
-        if not _FILE.fullmatch(file) or file in (SERVICE_FILE, ENV_FILE):
+        if not _FILE.fullmatch(file) or file in (SERVICE_FILE, ENV_FILE, LIVE_FOLDER):
             errors.append(f"instance {where}: files: '{file}' is no plain file name, or one that is used already")
+    live = [*(parameters.get("live_files") or {}), *(parameters.get("secret_live_files") or {})]
+    for file in live:
+        if not _FILE.fullmatch(file) or live.count(file) > 1:
+            errors.append(f"instance {where}: live_files: '{file}' is no plain file name, or one that is used already")
+    if parse_owner(str(parameters.get("live_owner") or "0")) is None:
+        errors.append(
+            f"instance {where}: live_owner '{parameters['live_owner']}' must be numbers, USER or USER:GROUP: names differ by image"
+        )
     for name, value in environment.items():
         if not _VARIABLE.fullmatch(name):
             errors.append(f"instance {where}: environment: '{name}' is no name of an environment variable")
@@ -224,6 +243,7 @@ def want(parameters: Mapping[str, t.Any]) -> Wanted:
         secret_names=frozenset(secret),
         secrets=tuple(value for value in secret.values() if len(value) >= 4),
         check=want_check(parameters, files, plain),
+        live=want_live(parameters),
     )
 
 
@@ -522,6 +542,7 @@ def commit(folder: Path, staged: Sequence[tuple[Path, Path]], surplus: Iterable[
 
 def remove_folder(folder: Folder) -> None:
     """Removes what is ours in it, service.json last. Files that somebody else put there stay, and the folder with them."""
+    remove_live(folder.path)
     for name in [*folder.staged, *folder.listed, ENV_FILE, SERVICE_FILE]:
         with contextlib.suppress(FileNotFoundError):
             (folder.path / name).unlink()
@@ -573,6 +594,7 @@ class Report:
     started: list[str] = field(default_factory=list)
     restarted: list[str] = field(default_factory=list)
     reloaded: list[str] = field(default_factory=list)
+    replaced: list[str] = field(default_factory=list)  # live files
     stopped: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)
@@ -626,6 +648,28 @@ class Reconciler:
         finally:
             lock.release()
 
+    def place_live(self, wanted: Sequence[Wanted], who: str = "") -> Report:
+        """Only the live files, and only of instances that have some: their containers mount the folder."""
+        lock = None if self.settings.check_mode else self._lock(who)
+        try:
+            report = Report()
+            for item in wanted:
+                folder = self.paths.folder(item.kind, item.name)
+                live = read_live(folder, item.live)
+                if live.exists and live.differs and is_ours(read_json(folder / SERVICE_FILE)):
+                    self._place(item, live, report)
+            return report
+        finally:
+            if lock is not None:
+                lock.release()
+
+    def _place(self, item: Wanted, live: LiveFolder, report: Report) -> None:
+        report.changed = True
+        report.replaced.append(item.instance)
+        report.diff += live.diff()
+        if not self.settings.check_mode:
+            place_live(live)
+
     def _lock(self, who: str) -> FileLock:
         """One run at a time on a host."""
         lock = FileLock(self.paths.run_lock)
@@ -640,6 +684,7 @@ class Reconciler:
     def _apply(self, wanted: Sequence[Wanted]) -> Report:
         report = Report()
         folders = {item.instance: read_folder(self.paths.folder(item.kind, item.name)) for item in wanted}
+        live = {item.instance: read_live(self.paths.folder(item.kind, item.name), item.live) for item in wanted}
         for item in wanted:
             folder = folders[item.instance]
             if folder.exists and not folder.owned and folder.texts:
@@ -660,7 +705,9 @@ class Reconciler:
         actions: dict[str, str] = {}
         for item in wanted:
             decision, folder = decisions[item.instance], folders[item.instance]
-            differs = bool(folder.differing(item.files) or folder.surplus(item.files) or not folder.modes_right)
+            differs = bool(
+                folder.differing(item.files) or folder.surplus(item.files) or not folder.modes_right or live[item.instance].differs
+            )
             action = decision.action
             if action != KEEP and not self.settings.restart:
                 report.pending.append(item.instance)
@@ -705,7 +752,11 @@ class Reconciler:
         if not self.settings.check_mode:
             self._remove_trials(containers)
         if report.changed and not self.settings.check_mode:
-            self._carry_out(wanted, folders, units, actions, strays, containers, report)
+            self._carry_out(wanted, folders, live, units, actions, strays, containers, report)
+        elif self.settings.check_mode:
+            for item in wanted:
+                if live[item.instance].differs:
+                    self._place(item, live[item.instance], report)
         return report
 
     def _decisions(self, wanted: Sequence[Wanted], units: Mapping[str, Unit], containers: Mapping[str, Container]) -> dict[str, Decision]:
@@ -793,6 +844,7 @@ class Reconciler:
         self,
         wanted: Sequence[Wanted],
         folders: Mapping[str, Folder],
+        live: Mapping[str, LiveFolder],
         units: Mapping[str, Unit],
         actions: dict[str, str],
         strays: Sequence[Stray],
@@ -821,6 +873,9 @@ class Reconciler:
             surplus = folder.surplus(item.files)
             if item.instance in staged or surplus:
                 commit(folder.path, staged.get(item.instance, ()), surplus)
+            # Before anything starts, since a container mounts the folder.
+            if live[item.instance].differs:
+                self._place(item, live[item.instance], report)
 
         stopping = [(item.kind, item.name, item.locks) for item in wanted if actions[item.instance] == RESTART]
         stopping += [(stray.kind, stray.name, self._old_locks(stray)) for stray in strays if units[stray.unit].up]

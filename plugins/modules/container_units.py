@@ -92,6 +92,21 @@ options:
         description: Environment variables with secret values. They end in the same file, which only root can read.
         type: dict
         default: {}
+      live_files:
+        description:
+          - Files that the container reads again when they change, by name. They are placed in the folder C(live) of the instance folder,
+            for O(instances[].docker_arguments) to mount as a whole, and a change restarts nothing.
+          - Each is replaced at once, also where the configuration stays as it is.
+        type: dict
+        default: {}
+      secret_live_files:
+        description: The same with secrets. Only O(instances[].live_owner) can read them, and neither diff nor output shows them.
+        type: dict
+        default: {}
+      live_owner:
+        description: User of the container that reads O(instances[].secret_live_files), C(USER) or C(USER:GROUP) as numbers.
+        type: str
+        default: "0"
       locks:
         description:
           - Names of the start locks, in general the UUIDs of the GPUs. Instances that share one never start at the same time.
@@ -211,6 +226,12 @@ options:
       - In check mode missing images are named; what is missing of a model only its hub knows.
     type: bool
     default: false
+  live_only:
+    description:
+      - Only replace the O(instances[].live_files) and O(instances[].secret_live_files) of those O(instances) that have some already.
+        Nothing else is looked at or changed, so that a running container gets them before anything else happens.
+    type: bool
+    default: false
   restart:
     description:
       - Whether to start and restart what differs. Otherwise files are written only, and RV(pending) names what waits for a restart.
@@ -315,6 +336,12 @@ reloaded:
   type: list
   elements: str
   sample: []
+replaced:
+  description: Instances whose live files were replaced.
+  returned: success
+  type: list
+  elements: str
+  sample: [litellm/gateway]
 stopped:
   description: Instances that were stopped, in order to restart or to remove them.
   returned: success
@@ -417,6 +444,9 @@ INSTANCE = {
     "files": {"type": "dict", "default": {}},
     "environment": {"type": "dict", "default": {}},
     "secret_environment": {"type": "dict", "default": {}, "no_log": True},
+    "live_files": {"type": "dict", "default": {}},
+    "secret_live_files": {"type": "dict", "default": {}, "no_log": True},
+    "live_owner": {"type": "str", "default": "0"},
     "locks": {"type": "list", "elements": "str", "default": []},
     "probe": {"type": "dict", "options": PROBE},
     "start_timeout": {"type": "float", "default": 900},
@@ -436,6 +466,7 @@ ARGUMENTS = {
     "kinds": {"type": "list", "elements": "str", "required": True},
     "purge": {"type": "bool", "default": True},
     "prefetch": {"type": "bool", "default": False},
+    "live_only": {"type": "bool", "default": False},
     "restart": {"type": "bool", "default": True},
     "lock_timeout": {"type": "float", "default": 600},
     "gpu_lock_timeout": {"type": "float", "default": 900},
@@ -471,7 +502,9 @@ def main() -> None:
             if fetched.failures:
                 module.fail_json(msg="\n".join(fetched.failures), **result)
             module.exit_json(**result)
-        report = Reconciler(settings).apply(wanted, who=run.get("by") or os.environ.get("SUDO_USER") or getpass.getuser())
+        reconciler = Reconciler(settings)
+        act = reconciler.place_live if parameters["live_only"] else reconciler.apply
+        report = act(wanted, who=run.get("by") or os.environ.get("SUDO_USER") or getpass.getuser())
     except LockHeldError as error:
         module.fail_json(msg=str(error), held_by=error.holder)
     except UnitsError as error:
@@ -485,6 +518,7 @@ def main() -> None:
         "started": report.started,
         "restarted": report.restarted,
         "reloaded": report.reloaded,
+        "replaced": report.replaced,
         "stopped": report.stopped,
         "removed": report.removed,
         "unchanged": report.unchanged,

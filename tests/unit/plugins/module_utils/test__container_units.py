@@ -108,6 +108,13 @@ def test_secrets_are_in_the_env_file_only() -> None:
         ([instance(name="chat\n")], ["name 'chat\n' may consist of"]),
         ([instance(files={"../x": ""})], ["'../x' is no plain file name"]),
         ([instance(files={"env": ""})], ["'env'"]),
+        ([instance(files={"live": ""})], ["'live'"]),
+        ([instance(live_files={"../x": ""})], ["live_files: '../x' is no plain file name"]),
+        (
+            [instance(live_files={"x": ""}, secret_live_files={"x": ""})],
+            ["live_files: 'x' is no plain file name, or one that is used already"],
+        ),
+        ([instance(live_owner="nobody")], ["live_owner 'nobody' must be numbers"]),
         ([instance(check={"input": "other"})], ["check.input: 'other' is not among files"]),
         ([instance(docker_arguments=["--init", "alpine"])], ["docker_arguments[1] 'alpine'", "would take it for the image"]),
         ([instance(docker_arguments=["--rm", "-lio.llmops.gpu-inference.owner=x"])], ["[0] '--rm' is not allowed", "use another label"]),
@@ -724,6 +731,65 @@ def test_the_diff_hides_secrets(tmp_path: Path, host: Host) -> None:
 def test_the_diff_hides_a_secret_that_holds_an_odd_line_separator(tmp_path: Path, host: Host) -> None:
     report = reconcile(tmp_path, host, [instance(secret_environment={"VLLM_API_KEY": f"abcd\u2028X={SECRET}"})])
     assert SECRET not in json.dumps(report.diff)
+
+
+ME = f"{os.getuid()}:{os.getgid()}"
+
+
+def live_only(tmp_path: Path, host: Host, instances: list[dict[str, t.Any]], check_mode: bool = False) -> Report:
+    paths = Paths(tmp_path / "instances", tmp_path / "run", lasting=tmp_path / "lasting")
+    reconciler = Reconciler(Settings(paths, ("vllm",), check_mode=check_mode), host.run, sleep=lambda _s: None)
+    return reconciler.place_live(units.want_all(instances, ["vllm"]), "tester")
+
+
+def test_live_files_are_no_part_of_a_hash() -> None:
+    plain, live = (
+        units.want(instance()),
+        units.want(instance(secret_live_files={"keys.json": SECRET}, live_files={"a": "b"}, live_owner=ME)),
+    )
+    assert (plain.config_hash, plain.spec_hash, plain.files) == (live.config_hash, live.spec_hash, live.files)
+
+
+def test_a_new_live_file_restarts_nothing(tmp_path: Path, host: Host) -> None:
+    first = instance(secret_live_files={"keys.json": SECRET}, live_owner=ME)
+    reconcile(tmp_path, host, [first])
+    assert (tmp_path / "instances/vllm/chat/live/keys.json").read_text() == SECRET
+    host.serve(units.want(first))
+    host.calls.clear()
+    second = {**first, "secret_live_files": {"keys.json": SECRET + "2"}}
+    predicted = reconcile(tmp_path, host, [second], check_mode=True)
+    assert (predicted.changed, predicted.replaced) == (True, ["vllm/chat"])
+    assert (tmp_path / "instances/vllm/chat/live/keys.json").read_text() == SECRET
+    report = reconcile(tmp_path, host, [second])
+    assert (report.changed, report.replaced, report.restarted, report.reloaded) == (True, ["vllm/chat"], [], [])
+    assert (tmp_path / "instances/vllm/chat/live/keys.json").read_text() == SECRET + "2"
+    assert host.effects == []
+    assert SECRET not in json.dumps([predicted.diff, report.diff])
+    assert not reconcile(tmp_path, host, [second]).changed
+
+
+def test_live_files_alone_leave_all_else_as_it_is(tmp_path: Path, host: Host) -> None:
+    first = instance(secret_live_files={"keys.json": SECRET}, live_owner=ME)
+    reconcile(tmp_path, host, [first, TWO])
+    service = (tmp_path / "instances/vllm/chat/service.json").read_text()
+    host.calls.clear()
+    changed = {**first, "command": ["new"], "secret_live_files": {"keys.json": "new"}}
+    new = instance(name="new", secret_live_files={"keys.json": SECRET}, live_owner=ME)
+    assert live_only(tmp_path, host, [changed, new], check_mode=True).replaced == ["vllm/chat"]
+    report = live_only(tmp_path, host, [changed, new])
+    assert (report.changed, report.replaced) == (True, ["vllm/chat"])
+    assert (tmp_path / "instances/vllm/chat/live/keys.json").read_text() == "new"
+    assert (tmp_path / "instances/vllm/chat/service.json").read_text() == service
+    assert not (tmp_path / "instances/vllm/new").exists(), "it has no container that could read them"
+    assert host.calls == []
+
+
+def test_live_files_go_with_their_instance(tmp_path: Path, host: Host) -> None:
+    first = instance(secret_live_files={"keys.json": SECRET}, live_owner=ME)
+    reconcile(tmp_path, host, [first])
+    host.serve(units.want(first))
+    reconcile(tmp_path, host, [])
+    assert not (tmp_path / "instances/vllm").exists()
 
 
 def test_two_runs_do_not_interleave(tmp_path: Path, host: Host) -> None:
