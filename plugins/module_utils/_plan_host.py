@@ -14,6 +14,7 @@ from typing import Any
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _plan_gateway as gateway_part
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._ollama import normalise_tag
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_capability import capability_doubt, capability_troubles
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_engine import (
     Choice,
     choose_engine,
@@ -27,6 +28,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_images 
     KNOWN_L4T,
     OLLAMA_IMAGE,
     VLLM_IMAGE,
+    VLLM_VERSION,
     audio_packages,
     check_floating,
     driver_trouble,
@@ -53,6 +55,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_platfor
     REMEMBERED,
     Hardware,
     mig_remedy,
+    version_tuple,
 )
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._secrecy import has_credentials
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._vllm import cpu_utilization
@@ -142,6 +145,7 @@ class HostPlan:
             if task.engine == "ollama":
                 groups.setdefault(task.port, []).append((task, grant))
             else:
+                self._capability(task, grant)
                 self._vllm_instance(task, grant)
         for port, members in groups.items():
             self._ollama_instance(port, members)
@@ -567,6 +571,26 @@ class HostPlan:
                 "dimension": model.dimension,
             }
         )
+
+    def _capability(self, task: Task, grant: Grant | None) -> None:
+        """What the weakest GPU of an engine cannot do. A release of vLLM after the one that was read may have learnt it."""
+        hardware = self.hardware
+        given = [device for device in hardware.devices if device.key in (grant.devices if grant else ())] if hardware is not None else []
+        known = [(device.compute_capability, device) for device in given if device.compute_capability is not None]
+        if not known or known[0][1] in too_old(hardware):
+            return
+        capability, device = min(known, key=lambda pair: pair[0])
+        who = f"GPU {device.index} ({device.name}) has compute capability {device.capability_text}"
+        newer = (version_tuple(task.engine_version) or ()) > (version_tuple(VLLM_VERSION) or ())
+        for name, message in capability_troubles(task.engine_args, capability):
+            where = self._argument_path(name, task.model, task.service)
+            if newer:
+                self.report.warn(f"{where}: {who}; {message} (true of vLLM {VLLM_VERSION})", [self.host.name])
+            else:
+                self._judge(where, task.engine_args.get(name), f"{who}; {message}")
+        doubt = capability_doubt(str(task.variant.source), task.engine_args, capability)
+        if doubt:
+            self.report.warn(f"{task.service.path} ({task.service.name}): {who}, and its model's name speaks of {doubt}", [self.host.name])
 
     def _mig_batches(self, task: Task, grant: Grant | None) -> None:
         """NVML does not tell vLLM the memory of a slice, so it takes its defaults for the smallest cards, without a word (vllm#55381)."""
