@@ -19,7 +19,8 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._gpu_access i
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plain import plain, yaml_text
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_platform import version_tuple
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._secrecy import has_credentials, is_reference
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._vllm_flags import file_entries, keyed
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._vllm_flags import file_entries
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._vllm_hub import asks_hub, download_command
 
 CONTAINER_PORT = 8000
 CONFIG_PATH = "/etc/vllm/config.yaml"
@@ -82,37 +83,6 @@ except (TypeError, ValueError) as error:
     sys.exit(2)
 except Exception as error:
     unchecked("%s: %s" % (type(error).__name__, error))
-""".strip()
-
-# Weights come before the lock of the GPU is taken, so that a neighbour need not wait for a download. What the program cannot
-# judge it leaves to the engine. The bar is shown as lines, since the launcher reads the percentage from them.
-DOWNLOAD_PROGRAM = """
-import sys
-try:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError
-    from tqdm.auto import tqdm
-except ImportError as error:
-    print("not downloaded beforehand:", error)
-    sys.exit(0)
-class Lines(tqdm):
-    shown = (0, 0)
-    def display(self, *arguments, **options):
-        # Several bars take turns: bytes received, bytes written, files. The total grows while files are found.
-        now = (self.total or 0, int(100 * self.n / self.total) if self.total else 0)
-        if self.unit == "B" and self.n and now > Lines.shown:
-            Lines.shown = now
-            print("Downloading %s: %d%%|" % (sys.argv[1], now[1]), flush=True)
-try:
-    snapshot_download(
-        sys.argv[1],
-        revision=sys.argv[2] or None,
-        allow_patterns=["*.safetensors", "*.json", "*.txt", "*.model", "*.py", "*.jinja", "*.tiktoken"],
-        ignore_patterns=["original/**", "metal/**"],
-        tqdm_class=Lines,
-    )
-except HFValidationError as error:
-    print("not downloaded beforehand:", error)
 """.strip()
 
 _TRUE = ("1", "on", "true", "yes")
@@ -255,20 +225,6 @@ def docker_arguments(instance: Mapping[str, Any], *, data_dir: str, huggingface_
     return arguments + [str(argument) for argument in instance.get("container_extra_arguments") or []]
 
 
-def download_command(instance: Mapping[str, Any]) -> list[str]:
-    """Arguments of python3 that fetch the model from the hub; empty where it comes from elsewhere."""
-    model = str(instance["model"])
-    environment = {key: str(value).lower() for key, value in (instance.get("env") or {}).items()}
-    if model.startswith("/") or "://" in model:
-        return []
-    if any(environment.get(name) in _TRUE for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "VLLM_USE_MODELSCOPE")):
-        return []
-    load_format = keyed(instance.get("engine_args") or {}).get("load-format")
-    if load_format not in (None, "auto", "hf", "safetensors", "fastsafetensors"):
-        return []
-    return ["-c", DOWNLOAD_PROGRAM, model, str(instance.get("revision") or "")]
-
-
 def container_unit(
     instance: Mapping[str, Any],
     *,
@@ -283,7 +239,7 @@ def container_unit(
     instance = plain(instance)
     packages = list(instance.get("image_packages") or [])
     names = list(instance.get("served_model_names") or [instance["name"]])
-    secrets = {"VLLM_API_KEY": api_key, "HF_TOKEN": None if str(instance["model"]).startswith("/") else huggingface_token}
+    secrets = {"VLLM_API_KEY": api_key, "HF_TOKEN": huggingface_token if asks_hub(instance) else None}
     command = ["--config", CONFIG_PATH]
     download = download_command(instance)
     on_cpu = instance.get("device") == "cpu" and instance.get("memory_mib")

@@ -160,31 +160,6 @@ def test_layers() -> None:
     assert unit["pull"] == "never"
 
 
-HUB = ["Qwen/Qwen3-8B", ""]
-
-
-@pytest.mark.parametrize(
-    ("changes", "arguments"),
-    [
-        pytest.param({}, HUB, id="hub"),
-        pytest.param({"revision": "abc"}, ["Qwen/Qwen3-8B", "abc"], id="revision"),
-        pytest.param({"engine_args": {"load-format": "safetensors"}}, HUB, id="safetensors"),
-        pytest.param({"env": {"HF_HUB_OFFLINE": "0"}}, HUB, id="online"),
-        pytest.param({"model": "/srv/models/x"}, None, id="path"),
-        pytest.param({"model": "s3://bucket/x"}, None, id="object-store"),
-        pytest.param({"env": {"HF_HUB_OFFLINE": 1}}, None, id="offline"),
-        pytest.param({"env": {"TRANSFORMERS_OFFLINE": "true"}}, None, id="offline-too"),
-        pytest.param({"env": {"VLLM_USE_MODELSCOPE": True}}, None, id="other-hub"),
-        pytest.param({"engine_args": {"load_format": "gguf"}}, None, id="other-format"),
-    ],
-)
-def test_weights_are_fetched_before_the_gpu_is_locked(changes: dict[str, Any], arguments: list[str] | None) -> None:
-    unit = container_unit(instance(**changes))
-    command = unit["download_command"]
-    assert command[2:] == (arguments or [])
-    assert unit["download_entrypoint"] == ("python3" if arguments else None)
-
-
 def test_the_check_reads_the_engines_file_and_is_a_program() -> None:
     unit = container_unit(instance())
     assert unit["check"]["input"] in unit["files"]
