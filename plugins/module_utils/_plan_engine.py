@@ -52,6 +52,17 @@ def source_kind(source: str) -> str:
     return "hub"
 
 
+def forced_engine(model: Model, platform: str, forced: str) -> str:
+    """The engine that C(inference_engine) leaves a model no choice but: Ollama where it is a chat model, or where Ollama can have it.
+
+    To force Ollama is to say which engine chats. It is no reason to lose an embedding model of the hub, rerank or speech.
+    """
+    if forced != "ollama" or model.capability == "chat":
+        return forced
+    source = variant_for(model, platform, forced).source or ""
+    return forced if model.capability == "embedding" and source_kind(source) == "ollama" else "auto"
+
+
 def variant_for(model: Model, platform: str, forced: str) -> Variant:
     """The model's means on one platform. Where the platform changes the engine, the other engine's settings are left behind."""
     over = model.on_platform.get(platform)
@@ -122,6 +133,8 @@ def source_trouble(model: Model, variant: Variant, choice: Choice, platform: str
     source = variant.source or ""
     kind = source_kind(source)
     remedy = f"give a source for it: on_platform: {{{platform}: {{engine: {choice.engine}, source: ...}}}}"
+    if choice.rule.startswith("1"):
+        remedy += ", or leave inference_engine out"
     if choice.engine == "ollama":
         if model.capability not in ("chat", "embedding"):
             return f"Ollama has no {model.capability} (rule {choice.rule}); use engine: vllm"

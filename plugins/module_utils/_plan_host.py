@@ -18,6 +18,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_capabil
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_engine import (
     Choice,
     choose_engine,
+    forced_engine,
     gone_arguments,
     source_trouble,
     variant_for,
@@ -165,7 +166,7 @@ class HostPlan:
             if service.model and "inference_models" not in host.unreadable:
                 self._add(f"{where}.model", service.model, f"is no model of inference_models.{hint(service.model, host.models)}")
             return None
-        forced = host.settings.engine
+        forced = forced_engine(model, self.platform, host.settings.engine)
         variant = variant_for(model, self.platform, forced)
         choice = choose_engine(model, variant, self.platform, forced)
         if variant.source is None:

@@ -12,8 +12,9 @@ Every text is parsed back as its reader would before it is handed out. What the 
   CRAWL4AI_API_TOKEN. Not VLLM_API_KEY, LLM_MAX_TOKENS, LLM_TOP_P or the penalties.
 - Chat Studio (AI Orchestrator Studio), app/api/config_management.py: {"connections": [LLMConnection]}. It appends the
   API path itself, and takes a URL with "ollama" or "11434" in it for an Ollama server.
-- Metis, src/metis/configuration.py: llm_provider (older releases take the embedding models from there), and
-  embedding_provider in current ones; each names its API key itself.
+- Metis 1.5, src/metis/configuration.py and providers/vllm.py: llm_provider (older releases take the embedding models from
+  there), and embedding_provider in current ones; each names its API key itself. What is in code_extra_kwargs and
+  docs_extra_kwargs becomes arguments of langchain-openai's OpenAIEmbeddings.
 """
 
 from __future__ import annotations
@@ -343,7 +344,12 @@ def _metis(context: Context) -> str | None:
     document: dict[str, Any] = {
         # Releases before embedding_provider take the embedding models from llm_provider; later ones ignore them there.
         "llm_provider": {**provider, "model": chat[0], **embeddings},
-        "embedding_provider": {**provider, **embeddings},
+        # By default its client (langchain-openai) sends token ids of OpenAI's vocabulary, which mean other words to any other model.
+        "embedding_provider": {
+            **provider,
+            **embeddings,
+            **{f"{kind}_extra_kwargs": {"check_embedding_ctx_length": False} for kind in ("code", "docs")},
+        },
         "metis_engine": engine,
         "query": {"model": chat[0], "temperature": float(context.entry.get("temperature", 0.0)), "max_tokens": max_tokens},
     }

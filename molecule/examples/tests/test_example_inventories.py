@@ -10,6 +10,7 @@ import base64
 import json
 import os
 import shlex
+import struct
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -314,7 +315,8 @@ def test_metis_file(metis_yaml: dict[str, Any]) -> None:
         "model": "Qwen/Qwen2.5-14B-Instruct",
         **embeddings,
     }
-    assert metis_yaml["embedding_provider"] == {"name": "vllm", "base_url": url, "api_key": key, **embeddings}
+    texts = {f"{kind}_extra_kwargs": {"check_embedding_ctx_length": False} for kind in ("code", "docs")}
+    assert metis_yaml["embedding_provider"] == {"name": "vllm", "base_url": url, "api_key": key, **embeddings, **texts}
     assert metis_yaml["metis_engine"] == {"max_token_length": 31744, "embed_dim": 64, "doc_chunk_size": 448, "doc_chunk_overlap": 96}
     assert metis_yaml["query"] == {"model": "Qwen/Qwen2.5-14B-Instruct", "temperature": 0.0, "max_tokens": 1024}
     env = metis.file("/srv/metis/metis.env")
@@ -342,6 +344,28 @@ def test_metis_embeds_as_its_file_says(metis_yaml: dict[str, Any], section: str,
     assert len(reply.json()["data"][0]["embedding"]) == engine["embed_dim"]
     assert requests.post(url, headers=bearer(provider["api_key"]), json={**chunk, "input": "x" * 1024}, timeout=120).status_code == 400
     assert requests.post(url, json=chunk, timeout=30).status_code == 401
+
+
+@pytest.mark.parametrize("kind", ["code", "docs"])
+def test_metis_gets_the_vectors_of_its_texts(metis_yaml: dict[str, Any], kind: str) -> None:
+    """By the requests of its own client, recorded with the arguments that the file gives it."""
+    recorded = json.loads((PROJECT / "tests/support/recordings/langchain_openai.json").read_text())
+    provider = metis_yaml["embedding_provider"]
+    assert provider[f"{kind}_extra_kwargs"] == recorded["as_written"]["arguments"]
+
+    def vectors(body: dict[str, Any]) -> list[list[float]]:
+        body = {**body, "model": provider[f"{kind}_embedding_model"]}
+        reply = requests.post(f"{provider['base_url']}/embeddings", headers=bearer(provider["api_key"]), json=body, timeout=120)
+        assert reply.status_code == 200, reply.text
+        found = [entry["embedding"] for entry in reply.json()["data"]]
+        return (
+            [list(struct.unpack(f"<{len(raw) // 4}f", raw)) for raw in map(base64.b64decode, found)] if isinstance(found[0], str) else found
+        )
+
+    for request in recorded["as_written"]["requests"]:
+        plain = vectors({"input": request["input"], "encoding_format": "float"})
+        assert [pytest.approx(vector, abs=1e-5) for vector in plain] == vectors(request)
+        assert len(plain[0]) == metis_yaml["metis_engine"]["embed_dim"]
 
 
 # --- all of them

@@ -26,7 +26,7 @@ import yaml
 PROJECT = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"])
 EPHEMERAL = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"])
 SAMPLES = PROJECT / "playbooks" / "files" / "samples"
-RAW_ROUTE = "/embeddings/v1/embeddings"
+RAW_ROUTES = ("/embeddings/v1/embeddings", "/api/embeddings")
 MULTIMODAL = "/srv/models/tiny-vision/."
 FILES = ("sdk.env", "openai.env", ".llm.env", "metis.yaml", "llm_connections.json")
 
@@ -211,11 +211,11 @@ def test_embeddings(url: str, client: dict[str, str], model: str) -> None:
     assert [len(entry["embedding"]) for entry in answer["data"]] == [64, 64]
 
 
-@pytest.mark.parametrize("model", ["embedding", MULTIMODAL])
-def test_images_are_embedded_on_the_raw_route(url: str, client: dict[str, str], model: str) -> None:
+@pytest.mark.parametrize(("route", "model"), [(RAW_ROUTES[0], "embedding"), (RAW_ROUTES[0], MULTIMODAL), (RAW_ROUTES[1], "embedding")])
+def test_images_are_embedded_on_the_raw_routes(url: str, client: dict[str, str], route: str, model: str) -> None:
     def vector(*content: dict[str, Any]) -> tuple[list[float], int]:
         body = {"model": model, "messages": [{"role": "user", "content": list(content)}]}
-        answer = post(url, RAW_ROUTE, client, body)
+        answer = post(url, route, client, body)
         return answer["data"][0]["embedding"], answer["usage"]["prompt_tokens"]
 
     text = {"type": "text", "text": "What is it?"}
@@ -226,15 +226,17 @@ def test_images_are_embedded_on_the_raw_route(url: str, client: dict[str, str], 
     assert seen_tokens > plain_tokens
 
 
-def test_texts_are_embedded_on_the_raw_route_too(url: str, client: dict[str, str]) -> None:
-    raw = post(url, RAW_ROUTE, client, {"model": "embedding", "input": ["one", "two"]})
+@pytest.mark.parametrize("route", RAW_ROUTES)
+def test_texts_are_embedded_on_the_raw_routes_too(url: str, client: dict[str, str], route: str) -> None:
+    raw = post(url, route, client, {"model": "embedding", "input": ["one", "two"]})
     usual = post(url, "/v1/embeddings", client, {"model": "embedding", "input": ["one", "two"], "encoding_format": "float"})
     assert [entry["embedding"] for entry in raw["data"]] == [entry["embedding"] for entry in usual["data"]]
 
 
+@pytest.mark.parametrize("route", RAW_ROUTES)
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong-key-wrong-key"}], ids=["no key", "wrong key"])
-def test_the_raw_route_wants_a_key(url: str, headers: dict[str, str]) -> None:
-    reply = requests.post(f"{url}{RAW_ROUTE}", headers=headers, json={"model": "embedding", "input": "one"}, timeout=30)
+def test_the_raw_routes_want_a_key(url: str, route: str, headers: dict[str, str]) -> None:
+    reply = requests.post(f"{url}{route}", headers=headers, json={"model": "embedding", "input": "one"}, timeout=30)
     assert reply.status_code == 401
 
 

@@ -119,7 +119,10 @@ def test_four_capabilities() -> None:
         "embedding": {"embedding", "shigureui/Qwen3-VL-Embedding-2B-FP8"},
         "asr": {"asr", "Qwen/Qwen3-ASR-1.7B"},
     }
-    assert [(entry["path"], entry["model"]) for entry in plan["gateway"]["passthrough"]] == [("/embeddings/v1/embeddings", "embedding")]
+    assert [(entry["path"], entry["model"]) for entry in plan["gateway"]["passthrough"]] == [
+        ("/api/embeddings", "embedding"),
+        ("/embeddings/v1/embeddings", "embedding"),
+    ]
     dimensions = {model["name"]: model["dimension"] for model in plan["gateway"]["models"]}
     assert dimensions["embedding"] == 2048
 

@@ -102,3 +102,17 @@ def test_readme_leads_to_every_page() -> None:
                 waiting.append(target)
     unreachable = [str(page.relative_to(ROOT)) for page in PAGES if page not in seen and page.is_relative_to(ROOT / "docs")]
     assert unreachable == []
+
+
+_MAP = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## Map of the repository")[2].partition("\n## ")[0]
+MAP = re.findall(r"^\| (.+?) \| (`.+?) \| (`.+?) \|$", _MAP, re.M)
+
+
+@pytest.mark.parametrize(("thing", "code", "tests"), MAP, ids=[row[0] for row in MAP])
+def test_the_map_of_the_repository_leads_to_files(thing: str, code: str, tests: str) -> None:
+    for cell in (code, tests):
+        folder = ROOT
+        for path in re.findall(r"`([^`]+)`", cell):
+            # A bare name lies where the one before it does.
+            assert list((ROOT if "/" in path else folder).glob(path)), f"{thing}: {path}"
+            folder = (ROOT / path).parent if "/" in path else folder

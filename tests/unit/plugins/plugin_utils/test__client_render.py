@@ -16,6 +16,7 @@ import yaml
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._clients import MARKER, parse_env_as_docker
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._client_render import (
+    PROGRAMS,
     ClientRenderError,
     container_units,
     entry_findings,
@@ -155,6 +156,57 @@ def test_metis_finds_its_settings_in_both_layouts() -> None:
         "doc_chunk_overlap": 96,
         "max_workers": 4,
     }
+
+
+def test_the_client_of_metis_sends_texts_and_no_token_ids() -> None:
+    """What the written arguments make of its requests was recorded."""
+    recorded = json.loads((Path(__file__).parents[3] / "support/recordings/langchain_openai.json").read_text(encoding="utf-8"))
+    settings = yaml.safe_load((GOLDEN / "metis.yaml").read_text(encoding="utf-8"))["embedding_provider"]
+    assert settings["code_extra_kwargs"] == settings["docs_extra_kwargs"] == recorded["as_written"]["arguments"]
+    inputs = [text for request in recorded["as_written"]["requests"] for text in request["input"]]
+    assert all(isinstance(text, str) for text in inputs)
+    assert not any(isinstance(text, str) for request in recorded["by_default"]["requests"] for text in request["input"])
+
+
+#: What each program reads, in its own sources: Crawl4AI 0.9 deploy/docker/utils.py and entrypoint.sh; AI Orchestrator Studio
+#: backend/orchestrator/app/config.py (7a851af); Metis 1.5.0 src/metis/configuration.py and providers/vllm.py (ad7c127), and llm_provider's
+#: models in releases before; openai 2 _client.py; litellm_local litellm_client.py (72e5a2d).
+READ: dict[str, set[str]] = {
+    "crawl4ai": {"LLM_PROVIDER", "LLM_BASE_URL", "LLM_API_KEY", "LLM_TEMPERATURE", "CRAWL4AI_API_TOKEN"},
+    "openai": {"OPENAI_BASE_URL", "OPENAI_API_KEY"},
+    "litellm_sdk": {"GATEWAY_URL", "GATEWAY_KEY"},
+    "chat_studio": {"id", "name", "base_url", "model", "api_key", "timeout", "max_tokens", "temperature", "is_local"},
+    "metis": {
+        *(f"llm_provider.{key}" for key in ("name", "base_url", "api_key", "model", "code_embedding_model", "docs_embedding_model")),
+        *(f"embedding_provider.{key}" for key in ("name", "base_url", "api_key", "code_embedding_model", "docs_embedding_model")),
+        *(f"embedding_provider.{kind}_extra_kwargs.check_embedding_ctx_length" for kind in ("code", "docs")),
+        *(f"metis_engine.{key}" for key in ("max_token_length", "embed_dim", "doc_chunk_size", "doc_chunk_overlap")),
+        *(f"query.{key}" for key in ("model", "temperature", "max_tokens")),
+    },
+}
+
+
+def paths(node: Any, path: str = "") -> set[str]:
+    if not isinstance(node, dict):
+        return {path}
+    return {found for key, value in node.items() for found in paths(value, f"{path}.{key}" if path else key)}
+
+
+@pytest.mark.parametrize("kind", sorted(READ))
+def test_every_key_that_is_written_is_read_by_the_program(kind: str) -> None:
+    full = {"crawl4ai": {"temperature": 0.1, "api_token": "tok-0123"}}
+    text = render({"type": kind, "path": "/a", **full.get(kind, {})})[0]["content"]
+    if kind == "metis":
+        found = paths(yaml.safe_load(text))
+    elif kind == "chat_studio":
+        found = {key for connection in json.loads(text)["connections"] for key in connection}
+    else:
+        found = set(parse_env_as_docker(text))
+    assert found == READ[kind]
+
+
+def test_each_program_has_what_it_reads() -> None:
+    assert set(READ) == set(PROGRAMS)
 
 
 # --- choices -------------------------------------------------------------------------------------------------------
