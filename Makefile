@@ -20,7 +20,7 @@ LONG := examples faults mixed
 unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help env env-dev demo test test-all check gates lint lint-python lint-ansible lint-docs lint-shell unit coverage sanity real mutations compat docs build stop clean
+.PHONY: help env env-dev demo test test-all check gates lint lint-python lint-ansible lint-docs lint-shell unit coverage sanity real load mutations compat docs build stop clean
 
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,7 +84,11 @@ gates: env-dev # what `make test` wants besides the scenarios
 
 real: env-dev ## What is rendered, read by the real vLLM and LiteLLM of the test bed
 	$(BED) up
-	python -m pytest tests/real
+	python -m pytest tests/real -m "not load"
+
+load: env-dev ## The whole load on a real gateway: large bodies, a thousand streams, slow clients
+	$(BED) up
+	python -m pytest tests/real/test_gateway_under_load.py -m load
 
 mutations: env-dev ## Take one feature after the other out, and see its test fail (docs/proven.md)
 	$(BED) up
@@ -93,7 +97,7 @@ mutations: env-dev ## Take one feature after the other out, and see its test fai
 test: gates ## Lint, all unit tests and all scenarios on real nodes but the long ones
 	python tests/scenarios.py $(filter-out $(LONG),$(notdir $(patsubst %/molecule.yml,%,$(wildcard molecule/*/molecule.yml))))
 
-test-all: gates mutations compat ## The same with every scenario, and with other versions of ansible-core
+test-all: gates load mutations compat ## The same with every scenario, and with other versions of ansible-core
 	python tests/scenarios.py
 
 compat: env-dev ## Syntax, unit tests and an offline plan with other versions of ansible-core

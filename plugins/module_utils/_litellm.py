@@ -36,6 +36,13 @@ DEFAULT_TIMEOUT = 600
 DEFAULT_STREAM_TIMEOUT = 120
 DEFAULT_CACHE_TTL = 600
 DEFAULT_HEALTH_CHECK_INTERVAL = 60
+MIB = 1024 * 1024
+#: Bytes of one request's body, and of all that are in work. Eight images of 2 MB as base64, or 25 MB of sound, pass.
+DEFAULT_REQUEST_LIMIT = 32 * MIB
+DEFAULT_WORK_LIMIT = 64 * MIB
+#: MiB of the container. LiteLLM alone takes a third of the first, streams another; a body in work takes up to eight times its size.
+BASE_MEMORY = 1024
+MEMORY_PER_WORK = 16
 #: Attempts after the first to reach a server: 1 + 2 + 4 seconds in all.
 CONNECT_RETRIES = 2
 #: Seconds for one try at the Redis. Its client tries eleven times, and some of LiteLLM's calls hold up everything else meanwhile: with
@@ -89,6 +96,9 @@ BASE_ENVIRONMENT: t.Final[t.Mapping[str, str]] = {
     # Remembered for five minutes otherwise, while Docker hands the address of an engine that restarts to its neighbour: requests for
     # one model then go to another one. Containers' names are resolved on this host, in no time.
     "AIOHTTP_TTL_DNS_CACHE": "0",
+    # The guard says how many requests there may be at once. With 500 to one engine, a client with as many would keep all others waiting.
+    "AIOHTTP_CONNECTOR_LIMIT": "0",
+    "AIOHTTP_CONNECTOR_LIMIT_PER_HOST": "0",
     "DISABLE_ADMIN_UI": "true",
     "JSON_LOGS": "True",
     "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS": "True",
@@ -97,6 +107,9 @@ BASE_ENVIRONMENT: t.Final[t.Mapping[str, str]] = {
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
     "LITELLM_LOCAL_POLICY_TEMPLATES": "True",
     "LITELLM_MODE": "PRODUCTION",
+    # glibc learns from large blocks that it should keep such ones, and holes of the size of whole requests then stay for good.
+    "MALLOC_ARENA_MAX": "2",
+    "MALLOC_MMAP_THRESHOLD_": "1048576",
     "NO_DOCS": "True",
     "NO_OPENAPI": "True",
     "NO_REDOC": "True",
@@ -539,6 +552,10 @@ def build_policy(gateway: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     media = gateway.get("media") or {}
     paths = [str(entry["path"]) for entry in gateway.get("passthrough") or () if entry.get("path")]
     return {
+        "limits": {
+            "request": int(gateway.get("request_limit") or DEFAULT_REQUEST_LIMIT),
+            "work": int(gateway.get("work_limit") or DEFAULT_WORK_LIMIT),
+        },
         "max_images": dict(sorted(limits.items())),
         "media": {
             "allow_data": bool(media.get("allow_data", True)),
@@ -642,6 +659,12 @@ def client_key_digests(client_keys: t.Mapping[str, str] | None) -> str:
     return json.dumps(digests, sort_keys=True, separators=(",", ":"))
 
 
+def memory_of(policy: t.Mapping[str, t.Any]) -> str:
+    """The memory limit that goes with these limits of requests, in Docker's spelling."""
+    work = int((policy.get("limits") or {}).get("work") or DEFAULT_WORK_LIMIT)
+    return f"{BASE_MEMORY + MEMORY_PER_WORK * -(-work // MIB)}m"
+
+
 def gateway_files(
     config: t.Mapping[str, t.Any], policy: t.Mapping[str, t.Any], plugins: t.Mapping[str, str] | None = None
 ) -> dict[str, str]:
@@ -693,7 +716,7 @@ def container_unit(
         # A host that is off answers nothing at all. The kernel would try for two minutes, and every first request would wait so long.
         docker += ["--sysctl", f"net.ipv4.tcp_syn_retries={CONNECT_RETRIES}"]
     if memory_limit:
-        docker += ["--memory", str(memory_limit)]
+        docker += ["--memory", memory_of(policy) if memory_limit == "auto" else str(memory_limit)]
     if user:
         docker += ["--user", str(user)]
     for name in files:

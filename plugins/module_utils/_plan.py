@@ -237,6 +237,8 @@ def _gateway(
         "cache": gateway.cache,
         "media": dict(gateway.media),
         "health_check_interval": gateway.health_check_interval,
+        "request_limit": gateway.request_limit,
+        "work_limit": gateway.work_limit,
         "client_names": list(gateway.client_names),
         "aliases": dict(aliases),
         "networks": [settings.network.name, settings.engines_network.name],

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._litellm import DEFAULT_REQUEST_LIMIT, DEFAULT_WORK_LIMIT
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_findings import Size
 
 ENGINES = ("auto", "vllm", "ollama")
@@ -184,6 +185,8 @@ class Gateway:
     cache: Any = None
     media: Mapping[str, Any] = field(default_factory=dict)
     health_check_interval: int | None = None
+    request_limit: int = DEFAULT_REQUEST_LIMIT  # bytes
+    work_limit: int = DEFAULT_WORK_LIMIT  # bytes
     passthrough: tuple[Mapping[str, Any], ...] = ()
 
 

@@ -12,8 +12,13 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._litellm import REDIS_PASSWORD_VARIABLE
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_findings import Fields, Report
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._litellm import (
+    DEFAULT_REQUEST_LIMIT,
+    DEFAULT_WORK_LIMIT,
+    MIB,
+    REDIS_PASSWORD_VARIABLE,
+)
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_findings import Fields, Report, parse_size
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_model import (
     CAPABILITIES,
     DEFAULT_GATEWAY_PORT,
@@ -63,6 +68,8 @@ _GATEWAY_KEYS = (
     "cache",
     "media",
     "health_check_interval",
+    "request_limit",
+    "work_limit",
     "passthrough",
 )
 
@@ -182,6 +189,7 @@ def parse_gateway(raw: Any, report: Report) -> Gateway:
             "allow_data": inner.boolean("allow_data", True),
             "allowed_domains": list(inner.texts("allowed_domains", expected="a domain")),
         }
+    request_limit, work_limit = _limits(fields)
     return Gateway(
         port=fields.integer("port", 1, 65535, what="a port number") or DEFAULT_GATEWAY_PORT,
         bind=fields.text("bind", "0.0.0.0", pattern=r"[0-9A-Fa-f.:]+|localhost", expected="an IP address of the gateway's host"),  # noqa: S104
@@ -193,8 +201,33 @@ def parse_gateway(raw: Any, report: Report) -> Gateway:
         cache=cache,
         media=media,
         health_check_interval=fields.integer("health_check_interval", 1, 86400, what=DURATION),
+        request_limit=request_limit,
+        work_limit=work_limit,
         passthrough=_passthroughs(fields),
     )
+
+
+def _limits(fields: Fields) -> tuple[int, int]:
+    """Bytes of one request, and of all that the gateway has in work."""
+    request = _bytes(fields, "request_limit", MIB, 1024 * MIB) or DEFAULT_REQUEST_LIMIT
+    work = _bytes(fields, "work_limit", 2 * MIB, 16 * 1024 * MIB)
+    if work is not None and work < 2 * request:
+        remedy = (
+            f"at least twice request_limit ({2 * request / MIB:g}MiB), so that the largest request of one client leaves room for others"
+        )
+        fields.add("work_limit", fields.data["work_limit"], f"must be {remedy}")
+    return request, work or max(DEFAULT_WORK_LIMIT, 2 * request)
+
+
+def _bytes(fields: Fields, key: str, least: int, most: int) -> int | None:
+    value = fields.data.get(key)
+    if value is None:
+        return None
+    size = parse_size(value)
+    if size is None or size.mib is None or not least <= size.mib * MIB <= most:
+        fields.add(key, value, f"must be a size from {least // MIB}MiB to {most // MIB}MiB, such as 32MiB")
+        return None
+    return int(size.mib * MIB)
 
 
 def _settings(fields: Fields) -> dict[str, Any]:

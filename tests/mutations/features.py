@@ -33,6 +33,24 @@ class Feature:
 
 FEATURES = [
     Feature(
+        "one client's load leaves room for another",
+        "a client gets whatever is free",
+        "roles/litellm/files/gateway_ledger.py",
+        "free >= 0 and (mine == 0 or whatever_is_free or mine + amount <= free)",
+        "free >= 0",
+        "tests/unit/roles/litellm/test_gateway_ledger.py::test_twenty_bodies_of_one_client_leave_room_for_another",
+        "== ['in work'",
+    ),
+    Feature(
+        "a body is limited before it is read",
+        "its declared length is not looked at",
+        "roles/litellm/files/gateway_admission.py",
+        "if declared is not None and declared > limits.request:",
+        "if False:",
+        "tests/unit/roles/litellm/test_gateway_admission.py::test_a_body_that_is_too_large",
+        "test_a_body_that_is_too_large[False-0]",
+    ),
+    Feature(
         "engines start one after another on a GPU",
         "the launcher takes no lock",
         f"{UTILS}/_launcher.py",

@@ -33,6 +33,15 @@ def wants_plain_health(path: str, headers: t.Iterable[tuple[bytes, bytes]], keys
     return not any(map(keys.is_master, offered)) and (not offered or any(map(keys.client_of, offered)))
 
 
+def caller(headers: t.Iterable[tuple[bytes, bytes]], keys: Keys) -> str:
+    """Who a request counts for: a client, the holder of the master key, or nobody for what answers without a key."""
+    offered = offered_keys(headers)
+    # No client's name holds a blank.
+    if any(map(keys.is_master, offered)):
+        return "master key"
+    return next((name for name in map(keys.client_of, offered) if name is not None), "no key")
+
+
 def refusal(path: str, headers: t.Iterable[tuple[bytes, bytes]], keys: Keys, policy: Policy) -> Refusal | None:
     """Why a request goes no further, or None. All but the health paths needs a key, also what LiteLLM leaves open (its login pages)."""
     if path in PUBLIC_PATHS:

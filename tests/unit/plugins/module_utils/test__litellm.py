@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import gateway_ledger
 import pytest
 import yaml
 
@@ -318,6 +319,22 @@ def test_unit_container() -> None:
     assert made["command"][:2] == ["--config", "/etc/litellm/config.yaml"]
     assert made["environment"]["LITELLM_LOCAL_MODEL_COST_MAP"] == "True"
     assert made["probe"]["model"] == "chat"
+
+
+@pytest.mark.parametrize(
+    ("limit", "work", "given"),
+    [("auto", None, "2048m"), ("auto", 64, "2048m"), ("auto", 256, "5120m"), ("3g", 256, "3g"), ("", 64, None)],
+)
+def test_memory_goes_with_what_may_be_in_work(limit: str, work: int | None, given: str | None) -> None:
+    policy = _litellm.build_policy(gateway(work_limit=work and work * 1024 * 1024))
+    made = _litellm.container_unit(_litellm.build_config(gateway(), "n1"), policy, image="l:1", master_key=KEY, memory_limit=limit)
+    arguments = made["docker_arguments"]
+    assert (arguments[arguments.index("--memory") + 1] if "--memory" in arguments else None) == given
+
+
+def test_the_guard_has_the_same_limits_by_default() -> None:
+    limits = gateway_ledger.Limits()
+    assert {"request": limits.request, "work": limits.work} == _litellm.build_policy(gateway())["limits"]
 
 
 @pytest.mark.parametrize(("networks", "expected"), [(["inference", "inference_engines"], True), (["host"], False)])

@@ -718,6 +718,15 @@ MISTAKES: list[Any] = [
         "inference_gateway.passthrough[0].timeout",
         "a number of seconds",
     ),
+    (one(service(), inference_gateway={"request_limit": "200MB"}), "inference_gateway.request_limit", "such as 32MiB"),
+    (one(service(), inference_gateway={"request_limit": 0.5}), "inference_gateway.request_limit", "such as 32MiB"),
+    (one(service(), inference_gateway={"request_limit": "2GiB"}), "inference_gateway.request_limit", "1MiB to 1024MiB"),
+    (one(service(), inference_gateway={"work_limit": "40MiB"}), "inference_gateway.work_limit", "at least twice request_limit (64MiB)"),
+    (
+        one(service(), inference_gateway={"request_limit": "100MiB", "work_limit": "128MiB"}),
+        "inference_gateway.work_limit",
+        "at least twice request_limit (200MiB)",
+    ),
     (one(service(), inference_gateway={"public_url": "http://h:99999"}), "inference_gateway.public_url", "https://llm.example"),
     (
         one(service(), inference_models=models(request_defaults={"temperature": "warm"})),
@@ -923,6 +932,7 @@ def test_gateway_settings_go_through() -> None:
         "media": {"allow_data": False, "allowed_domains": ["example.org"]},
         "default_fallbacks": ["LLM"],
         "health_check_interval": 30,
+        "request_limit": "100MiB",
         "settings": {"router_settings": {"num_retries": 3}},
     }
     plan = build_plan(
@@ -932,6 +942,7 @@ def test_gateway_settings_go_through() -> None:
     assert (found["port"], found["bind"], found["image"]) == (8500, "127.0.0.1", "l:1")
     assert found["redis"] == {"host": "r", "port": 6380, "db": 2, "ssl": True}
     assert found["default_fallbacks"] == ["chat"]
+    assert (found["request_limit"], found["work_limit"]) == (100 * 1024 * 1024, 200 * 1024 * 1024)
     assert build_config(found, "node1")["router_settings"]["num_retries"] == 3
 
 

@@ -8,7 +8,7 @@ import hashlib
 import json
 
 import pytest
-from gateway_access import refusal, wants_plain_health
+from gateway_access import caller, refusal, wants_plain_health
 from gateway_keys import Keys
 from gateway_policy import Policy
 
@@ -77,3 +77,12 @@ def test_an_unset_master_key_opens_nothing() -> None:
     refused = refusal("/v1/models", [(b"authorization", b"Bearer x")], keys, POLICY)
     assert refused is not None
     assert refused.status == 401
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [(MASTER, "master key"), (CLIENT, "metis"), ("nope", "no key"), ("", "no key")],
+    ids=["master", "client", "wrong", "none"],
+)
+def test_who_a_request_counts_for(key: str, name: str) -> None:
+    assert caller([(b"authorization", f"Bearer {key}".encode())], KEYS) == name
