@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import calendar
 import json
 import queue
 import re
@@ -63,9 +62,13 @@ def kill_children() -> None:
 
 
 def run_process(
-    argv: Sequence[str], timeout: float, cancelled: Callable[[], bool] = lambda: False, on_line: Callable[[str], None] | None = None
+    argv: Sequence[str],
+    timeout: float,
+    cancelled: Callable[[], bool] = lambda: False,
+    on_line: Callable[[str], None] | None = None,
+    tick: Callable[[], None] = lambda: None,
 ) -> Result:
-    """Runs a command; a line callback runs in the caller's thread. Cancelling or the time limit kills the command."""
+    """Runs a command; the callbacks run in the caller's thread, C(tick) ten times a second. Cancelling or the time limit kills it."""
     process = subprocess.Popen(list(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     CHILDREN.add(process)
     lines: queue.SimpleQueue[tuple[int, str]] = queue.SimpleQueue()
@@ -96,6 +99,7 @@ def run_process(
     rc: int | None = None
     try:
         while rc is None:
+            tick()
             if cancelled():
                 raise Stopped
             if time.monotonic() > deadline:
@@ -124,7 +128,6 @@ class Container:
     running: bool
     exit_code: int
     oom_killed: bool
-    started_at: str
     labels: Mapping[str, str]
     pid: int = 0
     memory: int = 0  # its bound on main memory in bytes, 0 for none
@@ -153,23 +156,12 @@ def parse_inspect(text: str) -> list[Container]:
                 running=bool(state.get("Running")),
                 exit_code=int(state.get("ExitCode") or 0),
                 oom_killed=bool(state.get("OOMKilled")),
-                started_at=str(state.get("StartedAt") or ""),
                 labels=(document.get("Config") or {}).get("Labels") or {},
                 pid=int(state.get("Pid") or 0),
                 memory=int((document.get("HostConfig") or {}).get("Memory") or 0),
             )
         )
     return containers
-
-
-def parse_time(text: str) -> float:
-    """Seconds since the epoch of a time as Docker writes it; now, where it is unreadable."""
-    match = re.match(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)", text)
-    if not match:
-        return time.time()
-
-    year, month, day, hour, minute, second = (int(part) for part in match.groups())
-    return float(calendar.timegm((year, month, day, hour, minute, second, 0, 0, 0)))
 
 
 def daemon_down(text: str) -> bool:
@@ -230,13 +222,15 @@ def download_argv(spec: Spec, env_file: str) -> list[str]:
 class Docker:
     """The Docker command line. Only this class knows its words."""
 
-    def __init__(self, program: str, cancelled: Callable[[], bool]) -> None:
+    def __init__(self, program: str, cancelled: Callable[[], bool], tick: Callable[[], None] = lambda: None) -> None:
         self.program = program
         self._cancelled = cancelled
+        self._tick = tick
 
     def call(self, *argv: str, timeout: float = 60.0, on_line: Callable[[str], None] | None = None, interruptible: bool = True) -> Result:
         try:
-            result = run_process([self.program] + list(argv), timeout, self._cancelled if interruptible else lambda: False, on_line)
+            cancelled = self._cancelled if interruptible else lambda: False
+            result = run_process([self.program] + list(argv), timeout, cancelled, on_line, self._tick)
         except FileNotFoundError as error:
             raise DockerDown(f"{self.program}: not found") from error
         if result.rc != 0 and daemon_down(result.err):
@@ -299,11 +293,18 @@ class Follower(threading.Thread):
         self._process: subprocess.Popen[bytes] | None = None
         self._closed = False
 
+    def resume(self, since: str) -> None:
+        """Asks anew for what comes after this time: Docker leaves out lines that are older than what it was asked for."""
+        self._last = since
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+
     def run(self) -> None:
         while not self._closed:
+            known = self._last
             argv = [self._program, "logs", "--follow", "--timestamps"]
-            if self._last:
-                argv += ["--since", self._last]
+            if known:
+                argv += ["--since", known]
             self._process = subprocess.Popen(
                 argv + [self._container], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
             )
@@ -311,8 +312,9 @@ class Follower(threading.Thread):
                 stamp, line = split_timestamp(raw)
                 if not stamp:
                     continue  # a message of the docker command itself
-                if stamp <= self._last:
+                if stamp <= known:
                     continue
+                known = ""  # what follows is new, also if the clock is set back meanwhile
                 self._last = stamp
                 self._emit(stamp, line)
             self._process.wait()

@@ -14,6 +14,7 @@ unlock, watch. Whatever kills this process leaves the container running; the nex
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import json
 import os
 import queue
@@ -34,6 +35,7 @@ try:
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _docker_cli as docker_cli
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _launch_rules as rules
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _memory_limit as memory_limit
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils import _moments as moments
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _progress as progress
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _served as served
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import REMEDIES, Cause, Diagnosis, classify_log, redact
@@ -52,6 +54,7 @@ except ImportError:  # on the node the files lie side by side
     import _docker_cli as docker_cli  # type: ignore[import-not-found,no-redef]
     import _launch_rules as rules  # type: ignore[import-not-found,no-redef]
     import _memory_limit as memory_limit  # type: ignore[import-not-found,no-redef]
+    import _moments as moments  # type: ignore[import-not-found,no-redef]
     import _progress as progress  # type: ignore[import-not-found,no-redef]
     import _served as served  # type: ignore[import-not-found,no-redef]
     from _causes import REMEDIES, Cause, Diagnosis, classify_log, redact  # type: ignore[import-not-found,no-redef]
@@ -62,6 +65,8 @@ except ImportError:  # on the node the files lie side by side
 EXIT_STOPPED = 0
 EXIT_FAILED = 1
 EXIT_PERMANENT = 78  # RestartPreventExitStatus of the units
+WATCHDOG_USEC = 90 * 1000000  # WatchdogSec= and TimeoutStartSec= of the units: a process that hangs for so long is killed, and adopts
+ALIVE_EVERY = 5.0  # seconds between two signs of life
 NEIGHBOUR_GRACE = 20.0  # time for a killed launcher to come back and look after its container
 PULL_TIMEOUT = 4 * 3600.0
 KEPT_LINES = 3000
@@ -137,7 +142,7 @@ class Signalled:
 
 
 class Launcher:
-    def __init__(self, kind: str, name: str, paths: Paths, notifier: Notifier, out: IO[bytes]) -> None:
+    def __init__(self, kind: str, name: str, paths: Paths, notifier: Notifier, out: IO[bytes], clock: moments.Clock | None = None) -> None:
         self.kind = kind
         self.name = name
         self.paths = paths
@@ -147,7 +152,8 @@ class Launcher:
         self.stopping = False
         self.reloading = False
         self.events: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self.docker = docker_cli.Docker(paths.docker, lambda: self.stopping)
+        self.clock = clock or moments.Clock()
+        self.docker = docker_cli.Docker(paths.docker, lambda: self.stopping, self.alive)
         self.spec = Spec(kind=kind, name=name, image="", config_hash="")
         self.env: dict[str, str] = {}
         self.secrets: tuple[str, ...] = ()
@@ -163,13 +169,15 @@ class Launcher:
         self.log_position = ""
         self._status = ""
         self._written = 0.0
+        self._alive_at = 0.0
+        self._thread = threading.get_ident()
         self.program_dir = Path(__file__).resolve().parent
         self.program_hash = program_hash(self.program_dir)
         previous = read_json(paths.state(kind, name)) or {}
         self.previous = previous
-        self.started = time.time()
+        self.started = self.clock.now()
         self.since = self.started
-        self.ready_at: float | None = None
+        self.ready: moments.Moment | None = None
         self.served = bool(served.read(paths.served(kind, name)))  # until the configuration is read
         self.failures = int((read_json(paths.history(kind, name)) or {}).get("failures") or 0)
         self.diagnosis: Diagnosis | None = None
@@ -195,9 +203,9 @@ class Launcher:
         self.now_at = progress.merge(before, progress.Progress(phase, percent, redact(detail, self.secrets)))
         changed = self.now_at.phase != before.phase
         if changed:
-            self.since = time.time()
+            self.since = self.clock.now()
             self.say(progress.describe(str(self.now_at.phase), self.now_at.percent, self.now_at.detail))
-        if force or changed or (self.now_at != before and time.monotonic() - self._written > 0.3):
+        if force or changed or (self.now_at != before and self.clock.monotonic() - self._written > 0.3):
             self.publish()
 
     def publish(self) -> None:
@@ -216,9 +224,14 @@ class Launcher:
             "phase": phase,
             "percent": self.now_at.percent,
             "detail": self.now_at.detail,
-            "since": self.since,
-            "started": self.started,
-            "ready_at": self.ready_at,
+            "since": self.since.wall,
+            "started": self.started.wall,
+            "ready_at": self.ready.wall if self.ready else None,
+            "monotonic": {
+                "since": self.since.monotonic,
+                "started": self.started.monotonic,
+                "ready_at": self.ready.monotonic if self.ready else None,
+            },
             "gpu_waited": round(self.gpu_waited, 1),
             "attempt": self.failures + (0 if phase == progress.FAILED else 1),
             "failures": self.failures,
@@ -243,7 +256,7 @@ class Launcher:
             write_atomically(self.paths.state(self.kind, self.name), json.dumps(document, indent=1, sort_keys=True) + "\n")
         except OSError as error:
             self.say(f"cannot write the state file: {error}")
-        self._written = time.monotonic()
+        self._written = self.clock.monotonic()
 
     # -- signals
 
@@ -254,19 +267,36 @@ class Launcher:
             self.stopping = True
         self.events.put(Signalled())
 
+    def alive(self) -> None:
+        """Tells systemd that this process gets on, in every phase; other threads do not speak for it.
+
+        After a start or a stop the message counts as a sign of life for the watchdog, before that it extends the time that systemd
+        allows for it.
+        """
+        now = self.clock.monotonic()
+        if threading.get_ident() != self._thread or now - self._alive_at < ALIVE_EVERY:
+            return
+        self._alive_at = now
+        self.notifier.send(WATCHDOG="1", EXTEND_TIMEOUT_USEC=str(WATCHDOG_USEC))
+        if self.follower is not None and self.log_position > self.clock.stamp(10.0):  # the clock was set back
+            self.log_position = self.clock.stamp()
+            self.follower.resume(self.log_position)
+
     def check_stop(self) -> None:
+        self.alive()
         if self.stopping:
             raise docker_cli.Stopped
 
     def pause(self, seconds: float) -> None:
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
+        deadline = self.clock.monotonic() + seconds
+        while self.clock.monotonic() < deadline:
             self.check_stop()
-            time.sleep(min(0.2, max(0.0, deadline - time.monotonic())))
+            time.sleep(min(0.2, max(0.0, deadline - self.clock.monotonic())))
 
     # -- the course of things
 
     def run(self) -> int:
+        self._thread = threading.get_ident()
         try:
             self.load()
             self.take_own_lock()
@@ -337,7 +367,7 @@ class Launcher:
             time.sleep(0.2)
 
     def wait_for_docker(self) -> None:
-        began = time.monotonic()
+        began = self.clock.monotonic()
         while True:
             try:
                 if self.docker.call("version", "--format", "{{.Server.Version}}", timeout=30).rc == 0:
@@ -345,7 +375,7 @@ class Launcher:
                 reason = "docker version fails"
             except docker_cli.DockerDown as error:
                 reason = str(error)
-            if time.monotonic() - began > 15 and (self.diagnosis is None or self.diagnosis.cause is not Cause.DOCKER_DOWN):
+            if self.clock.monotonic() - began > 15 and (self.diagnosis is None or self.diagnosis.cause is not Cause.DOCKER_DOWN):
                 self.diagnosis = self.diagnose(Cause.DOCKER_DOWN, reason)
                 self.update(progress.STARTING, None, "waits for Docker", force=True)
             self.pause(1.0)
@@ -386,7 +416,7 @@ class Launcher:
             raise self.refused(begun, "docker start failed")
         self.say(f"container {container_id[:12]} started")
         self.attend(container_id, "")
-        self.deadline = time.monotonic() + self.spec.start_timeout
+        self.deadline = self.clock.monotonic() + self.spec.start_timeout
 
     def pull_image(self) -> None:
         spec = self.spec
@@ -431,11 +461,11 @@ class Launcher:
         """Takes the locks in a fixed order, then makes sure that nobody loads on these GPUs without a lock."""
         if not self.locks:
             return
-        began = time.monotonic()
+        began = self.clock.monotonic()
         for lock in self.locks:
             while not lock.try_lock(f"{self.spec.unit} {os.getpid()}\n"):
                 self.update(progress.WAITING_FOR_GPU, None, lock_holder(lock.path))
-                self.gpu_waited = time.monotonic() - began
+                self.gpu_waited = self.clock.monotonic() - began
                 self.pause(0.5)
         self.say("GPU lock taken: {}".format(", ".join(self.spec.locks)))
         unattended: dict[str, float] = {}
@@ -448,7 +478,7 @@ class Launcher:
             for neighbour in loading:
                 self.remove_unattended(neighbour, unattended)
             self.pause(1.0)
-        self.gpu_waited = time.monotonic() - began
+        self.gpu_waited = self.clock.monotonic() - began
 
     def disturbs(self, neighbour: docker_cli.Container) -> bool:
         kind, _slash, name = neighbour.instance.partition("/")
@@ -469,8 +499,8 @@ class Launcher:
             unattended.pop(neighbour.id, None)
             return
         try:
-            first = unattended.setdefault(neighbour.id, time.monotonic())
-            if time.monotonic() - first >= NEIGHBOUR_GRACE:
+            first = unattended.setdefault(neighbour.id, self.clock.monotonic())
+            if self.clock.monotonic() - first >= NEIGHBOUR_GRACE:
                 self.say(f"removes {neighbour.name}, which nobody looks after and which was not ready")
                 self.docker.call("rm", "--force", neighbour.id)
         finally:
@@ -494,21 +524,25 @@ class Launcher:
         self.docker.call("rm", "--force", container.id)
 
     def drop_page_cache(self) -> None:
-        try:
-            os.sync()
-            Path("/proc/sys/vm/drop_caches").write_text("1\n", encoding="ascii")
-        except OSError as error:
-            self.say(f"cannot drop the page cache: {error}")
+        # By a program of its own: it may take minutes, and this process is to show that it lives.
+        dropped = docker_cli.run_process(
+            ["sh", "-c", "sync && echo 1 > /proc/sys/vm/drop_caches"], 600, lambda: self.stopping, tick=self.alive
+        )
+        if dropped.rc != 0:
+            self.say(f"cannot drop the page cache: {' '.join(dropped.lines)}")
 
     # -- a running container
 
     def attend(self, container_id: str, since: str, show_after: str = "") -> None:
         """Follows log and life of the container. Lines up to show_after were in the journal already: read, but not repeated."""
         self.container_id = container_id
+        known = show_after
 
         def emit(stamp: str, line: bytes) -> None:
+            nonlocal known
             text = redact(line.decode("utf-8", "replace").rstrip("\n"), self.secrets).strip("\r")
-            if stamp > show_after:
+            if stamp > known:
+                known = ""  # what follows is new, whatever its time
                 self._print((text + "\n").encode("utf-8", "replace"))
             self.events.put(docker_cli.LogLine(text, stamp))
 
@@ -529,27 +563,28 @@ class Launcher:
         was_ready = same and before.get("phase") == progress.READY
         self.container_id = container.id
         if same:
-            self.started = float(before.get("started") or self.started)
+            self.started = moments.read(before, "started", self.clock.now()) or self.started
             self.log_position = str(before.get("log_position") or "")
-        position = self.log_position or time.strftime("%Y-%m-%dT%H:%M:%S.000000000Z", time.gmtime())
+        # Not beyond now: the clock may have been set back since, and lines of earlier times would be taken for known.
+        position = min(self.log_position or self.clock.stamp(), self.clock.stamp(1.0))
         self.say(f"adopts the running container {container.id[:12]}")
         bounded = memory_limit.change(self.docker.call, container, self.spec.memory_limit_mib, bool(self.spec.locks))
         if bounded:
             self.say(bounded)
         self.loading = not was_ready
         if was_ready:
-            self.ready_at = before.get("ready_at")
+            self.ready = moments.read(before, "ready_at", self.clock.now())
             self.now_at = progress.Progress(progress.READY)
-            self.since = float(before.get("since") or self.since)
+            self.since = moments.read(before, "since", self.clock.now()) or self.since
             self.publish()
             self.attend(container.id, position, position)
             # An engine that served a moment ago answers at once, unless it hangs.
-            self.deadline = time.monotonic() + max(60.0, self.spec.watchdog)
+            self.deadline = self.clock.monotonic() + max(60.0, self.spec.watchdog)
             return
         self.update(progress.STARTING, None, "adopted", force=True)
         self.attend(container.id, "", position)
-        running_for = max(0.0, time.time() - docker_cli.parse_time(container.started_at))
-        self.deadline = time.monotonic() + max(60.0, self.spec.start_timeout - running_for)
+        running_for = moments.age_of_process(container.pid) or 0.0
+        self.deadline = self.clock.monotonic() + max(60.0, self.spec.start_timeout - running_for)
 
     def handle(self, event: Any) -> None:
         """What happens to a container in any phase."""
@@ -560,7 +595,7 @@ class Launcher:
             if len(self.lines) > KEPT_LINES:
                 # The first lines hold the root cause, the last ones the end.
                 del self.lines[KEPT_LINES // 3 : KEPT_LINES // 3 + KEPT_LINES // 10]
-            if self.ready_at is None and self.log_tells_phase:
+            if self.ready is None and self.log_tells_phase:
                 found = progress.parse_line(self.kind, event.text)
                 if found is not None:
                     self.update(found.phase, found.percent, found.detail)
@@ -585,6 +620,7 @@ class Launcher:
         raise Failure(self.classify(self.lines, f"the container ended with exit code {event.code}", event.code, event.oom_killed))
 
     def next_event(self, seconds: float) -> Any:
+        self.alive()
         try:
             return self.events.get(timeout=max(0.01, seconds))
         except queue.Empty:
@@ -635,16 +671,16 @@ class Launcher:
 
     def become_ready(self) -> None:
         endpoint = self.endpoint()
-        if self.spec.pull_models and endpoint is not None and self.ready_at is None:
+        if self.spec.pull_models and endpoint is not None and self.ready is None:
             self.pull_into_server(endpoint)
         asked = answered = 0
         next_probe = 0.0
         certain_since: float | None = None
         last = "no probe yet"
         while True:
-            now = time.monotonic()
+            now = self.clock.monotonic()
             self.check_stop()
-            if self.reloading and self.ready_at is not None:
+            if self.reloading and self.ready is not None:
                 break
             if now > self.deadline:
                 raise self.too_late(last)
@@ -665,7 +701,7 @@ class Launcher:
                 self.handle(event)
                 continue
             answered += 1
-            next_probe = time.monotonic() + 1.0
+            next_probe = self.clock.monotonic() + 1.0
             seen = event.observation
             if endpoint is None or (seen is not None and seen.ok):
                 break
@@ -675,8 +711,8 @@ class Launcher:
             if seen is None or not seen.certain:
                 certain_since = None
             elif certain_since is None:
-                certain_since = time.monotonic()
-            elif time.monotonic() - certain_since > 15.0:
+                certain_since = self.clock.monotonic()
+            elif self.clock.monotonic() - certain_since > 15.0:
                 raise self.failure(known_cause(seen.cause), seen.message, lines=self.lines[-10:])
         self.announce()
 
@@ -685,7 +721,7 @@ class Launcher:
 
     def too_late(self, last: str) -> Failure:
         where = progress.describe(str(self.now_at.phase), self.now_at.percent, self.now_at.detail)
-        if self.ready_at is not None:
+        if self.ready is not None:
             return self.slow(f"the engine does not answer any more ({last})", HUNG_REMEDY)
         text = f"not ready within {self.spec.start_timeout:.0f} s; last phase: {where}; last probe: {last}"
         found = classify_log(self.kind, self.lines)
@@ -698,7 +734,7 @@ class Launcher:
         root = endpoint.base_url.rstrip("/")
         root = root[: -len("/v1")] if root.endswith("/v1") else root
         while True:
-            if time.monotonic() > self.deadline:
+            if self.clock.monotonic() > self.deadline:
                 raise self.too_late(f"{root}/api/tags does not answer")
             try:
                 tags = fetch_json(root + "/api/tags", 5.0)
@@ -718,7 +754,7 @@ class Launcher:
         self.log_tells_phase = True
         self.loading = True
         self.update(progress.LOADING_WEIGHTS, None, "", force=True)
-        self.deadline = time.monotonic() + self.spec.start_timeout
+        self.deadline = self.clock.monotonic() + self.spec.start_timeout
 
     def pull_model(self, root: str, model: str) -> None:
         reports: queue.SimpleQueue[progress.PullReport] = queue.SimpleQueue()
@@ -763,9 +799,9 @@ class Launcher:
     # -- serving
 
     def announce(self) -> None:
-        first = self.ready_at is None
+        first = self.ready is None
         self.loading = False
-        self.ready_at = self.ready_at or time.time()
+        self.ready = self.ready or self.clock.now()
         if self.diagnosis is not None and self.failures:
             self.last_failure = self.last_failure or {"cause": str(self.diagnosis.cause), "message": self.diagnosis.message}
         self.diagnosis = None
@@ -777,19 +813,16 @@ class Launcher:
         self.remember()
         self.update(progress.READY, None, detail, force=True)
         self.release_gpu()
-        fields = {"READY": "1", "STATUS": self._status}
-        if self.spec.watchdog > 0:
-            # systemd watches this process; a hung engine is this process's business and is noticed earlier.
-            fields["WATCHDOG_USEC"] = str(int((2 * self.spec.watchdog + self.spec.stop_timeout + 120) * 1000000))
-        self.notifier.send(**fields)
+        # systemd watches this process; a hung engine is this process's business.
+        self.notifier.send(READY="1", STATUS=self._status, WATCHDOG_USEC=str(WATCHDOG_USEC))
         if first:
-            self.say(f"ready after {time.time() - self.started:.0f} s")
+            self.say(f"ready after {self.clock.monotonic() - self.started.monotonic:.0f} s")
 
     def remember(self) -> None:
         """That this configuration has been ready here, so that no later failure of it is the last one."""
         self.served = True
         try:
-            served.record(self.paths.served(self.kind, self.name), self.spec.config_hash, time.time())
+            served.record(self.paths.served(self.kind, self.name), self.spec.config_hash, self.clock.wall())
         except OSError as error:
             self.say(f"cannot record that this configuration has been ready: {error}")
 
@@ -826,13 +859,13 @@ class Launcher:
 
     def serve(self) -> None:
         endpoint = self.endpoint()
-        watch = rules.Watch(self.spec.watchdog, time.monotonic())
+        watch = rules.Watch(self.spec.watchdog if endpoint is not None else 0.0, self.clock.monotonic())
         step = max(1.0, self.spec.watchdog / 3)
-        next_ask = time.monotonic() + step
+        next_ask = self.clock.monotonic() + step
         outstanding = False
         trouble = ""
         while True:
-            now = time.monotonic()
+            now = self.clock.monotonic()
             self.check_stop()
             if self.reloading:
                 raise Reload
@@ -847,24 +880,23 @@ class Launcher:
                 counter, limit = watch.counter, max(5.0, self.spec.watchdog / 2)
                 self.ask(lambda counter=counter, limit=limit: self.sign_of_life(endpoint, counter, limit))  # type: ignore[misc]
                 outstanding = True
-            self.notifier.send(WATCHDOG="1")
             event = self.next_event(min(step, 5.0))
             if not isinstance(event, Probed):
                 self.handle(event)
-                if time.monotonic() - self._written > 30.0:
+                if self.clock.monotonic() - self._written > 30.0:
                     self.publish()  # keeps the position in the log
                 continue
             outstanding = False
-            next_ask = time.monotonic() + step
+            next_ask = self.clock.monotonic() + step
             seen = event.observation
             if seen is not None and seen.cause == str(Cause.GPU_LOST):
                 raise self.failure(Cause.GPU_LOST, seen.message)
             answered = seen is not None and seen.ok
             trouble = "" if answered or seen is None else f"{seen.cause}: {seen.message}"
-            watch = watch.observe(time.monotonic(), answered, event.counter)
+            watch = watch.observe(self.clock.monotonic(), answered, event.counter)
             # Each sign allows the next unanswered question to be put at once.
-            if not answered and watch.last_sign < time.monotonic() - step:
-                next_ask = time.monotonic() + 1.0
+            if not answered and watch.last_sign < self.clock.monotonic() - step:
+                next_ask = self.clock.monotonic() + 1.0
 
     # -- ends
 
@@ -873,7 +905,7 @@ class Launcher:
         self.notifier.send(STOPPING="1")
         self.let_go_log_after_stop()
         self.diagnosis = None
-        self.ready_at = None
+        self.ready = None
         self.container_id = None
         self.loading = False
         self.update(progress.STOPPED, force=True)
@@ -884,7 +916,7 @@ class Launcher:
         if self.waiter is not None:
             self.waiter.close()
         seconds = max(0, int(self.spec.stop_timeout))
-        deadline = time.monotonic() + seconds + 10
+        deadline = self.clock.monotonic() + seconds + 10
         while True:
             try:
                 if self.spec.download_command:
@@ -896,7 +928,7 @@ class Launcher:
                     self.docker.call("rm", "--force", container.id, timeout=30, interruptible=False)
                 break
             except docker_cli.DockerDown as error:
-                if time.monotonic() > deadline:
+                if self.clock.monotonic() > deadline:
                     self.say(f"Docker does not answer, the container may still run: {error}")
                     break
                 time.sleep(1.0)
@@ -905,7 +937,8 @@ class Launcher:
             self.follower.close()
 
     def fail(self, diagnosis: Diagnosis) -> int:
-        ready_for = time.time() - self.ready_at if self.ready_at is not None else 0.0
+        now = self.clock.now()
+        ready_for = now.monotonic - self.ready.monotonic if self.ready is not None else 0.0
         counts = diagnosis.cause is not Cause.DOCKER_DOWN
         if counts:
             self.failures = rules.count_failure(self.failures, ready_for)
@@ -915,9 +948,10 @@ class Launcher:
             "cause": str(diagnosis.cause),
             "message": redact(diagnosis.message, self.secrets),
             "phase": self.now_at.phase,
-            "at": time.time(),
+            "at": now.wall,
+            "monotonic": {"at": now.monotonic},
         }
-        self.ready_at = None
+        self.ready = None
         self.update(progress.FAILED, None, "", force=True)
         self.say(f"{diagnosis.cause}: {diagnosis.message}")
         if diagnosis.remedy:
@@ -970,6 +1004,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not slash or not re.match(r"^[a-z0-9][a-z0-9_.-]*$", kind) or not re.match(r"^[a-z0-9][A-Za-z0-9_.-]*$", name):
         parser.error("instance must be kind/name")
     paths = Paths(Path(options.instances), Path(options.runtime), options.docker, Path(options.lasting))
+    faulthandler.enable()  # systemd's watchdog sends SIGABRT: then the journal has where it hung
     launcher = Launcher(kind, name, paths, Notifier(os.environ.get("NOTIFY_SOCKET", "")), sys.stdout.buffer)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, launcher.on_signal)

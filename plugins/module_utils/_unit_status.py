@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._moments import Moment, seconds_since
+
 _SIZE = re.compile(r"^([0-9.]+)\s*([KMGT]?i?B)$")
 _UNITS: Mapping[str, float] = {
     "B": 1 / 1048576,
@@ -127,7 +129,7 @@ def assemble(
     digests: Mapping[str, str],
     memory: Mapping[str, int],
     gpu: Mapping[str, int],
-    now: float,
+    now: Moment,
 ) -> list[UnitStatus]:
     """One row per instance (kind, name), sorted by kind and name; keys of C(states) and C(services) are unit names."""
     rows = []
@@ -135,13 +137,13 @@ def assemble(
         unit, container = f"{kind}@{name}.service", f"{kind}-{name}"
         shown = units.get(unit, {})
         state = states.get(unit) or {}
-        ready_at = state.get("ready_at")
+        ready_for = seconds_since(state, "ready_at", now)
         active = shown.get("ActiveState") or "inactive"
         image_id = containers[container][1] if container in containers else ""
         service = services.get(unit) or {}
         # An instance that is ready again has no cause any more, but a last failure.
         failure = state if state.get("cause") else state.get("last_failure") or {}
-        failed_at = failure.get("at") or state.get("since")
+        failed_ago = seconds_since(failure, "at", now) if failure.get("at") else seconds_since(state, "since", now)
         rows.append(
             UnitStatus(
                 unit=unit,
@@ -151,7 +153,7 @@ def assemble(
                 phase=state.get("phase"),
                 percent=state.get("percent"),
                 detail=str(state.get("detail") or ""),
-                uptime=max(0, int(now - float(ready_at))) if ready_at and active == "active" else None,
+                uptime=int(ready_for) if ready_for is not None and active == "active" else None,
                 restarts=number(shown.get("NRestarts")),
                 memory_mib=memory.get(container),
                 gpu_memory_mib=gpu.get(container),
@@ -160,7 +162,7 @@ def assemble(
                 cause=failure.get("cause"),
                 message=failure.get("message"),
                 remedy=failure.get("remedy"),
-                failed_ago=max(0, int(now - float(failed_at))) if failure.get("cause") and failed_at else None,
+                failed_ago=int(failed_ago) if failure.get("cause") and failed_ago is not None else None,
             )
         )
     return rows

@@ -75,13 +75,13 @@ units:
 """
 
 import dataclasses
-import time
 from collections.abc import Collection
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _unit_status as status
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._moments import Clock
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import SERVICE_FILE, Paths, is_ours, read_json
 
 LONGEST_ANSWER = 30  # seconds
@@ -137,7 +137,7 @@ def main() -> None:
         digests=status.parse_digests(digests),
         memory=status.parse_stats(memory),
         gpu=status.gpu_memory(apps, cgroups, containers),
-        now=time.time(),
+        now=Clock().now(),
     )
     module.exit_json(changed=False, units=[dataclasses.asdict(row) for row in rows])
 

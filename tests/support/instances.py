@@ -38,4 +38,4 @@ def spec(**changes: t.Any) -> Spec:
 def container(**changes: t.Any) -> Container:
     labels = {LABEL + "owner": OWNER, LABEL + "instance": "vllm/chat", LABEL + "config-hash": "abc", LABEL + "locks": "GPU-a,GPU-b"}
     labels.update({LABEL + key.replace("_", "-"): value for key, value in changes.pop("labels", {}).items()})
-    return replace(Container("c1", "vllm-chat", True, 0, False, "2026-11-20T10:00:00.5Z", labels), **changes)
+    return replace(Container("c1", "vllm-chat", True, 0, False, labels), **changes)

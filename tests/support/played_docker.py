@@ -66,6 +66,7 @@ def main(folder: Path, argv: list[str]) -> int:
     if play.get("down"):
         return answer([1, "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?"])
     word, last = argv[0], argv[-1]
+    time.sleep(play.get("slow", {}).get(word, 0))
     if word == "container":
         names = [name for name in argv[2:] if not name.startswith("-") and "{{" not in name]
         found = [one for one in map(docker.find, names) if one]

@@ -24,6 +24,7 @@ from support.played_server import Play, Server
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _launcher as launcher
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import Cause
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._moments import Clock
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import LABEL, OWNER, FileLock, Paths, is_locked, write_atomically
 
 pytestmark = pytest.mark.slow
@@ -72,9 +73,9 @@ class Node:
         write_atomically(folder / "service.json", json.dumps(service))
         write_atomically(folder / "env", f"VLLM_API_KEY={KEY}\n")
 
-    def start(self) -> launcher.Launcher:
+    def start(self, clock: Clock | None = None) -> launcher.Launcher:
         self.out = io.BytesIO()
-        self.launcher = launcher.Launcher(self.kind, "chat", self.paths, launcher.Notifier(self.address), self.out)
+        self.launcher = launcher.Launcher(self.kind, "chat", self.paths, launcher.Notifier(self.address), self.out, clock)
         self.code: int | None = None
 
         def body() -> None:
@@ -448,6 +449,99 @@ def test_failures_count_until_it_is_given_up(node: Node) -> None:
     node.start()
     assert node.ends() == launcher.EXIT_PERMANENT
     assert (node.state()["cause"], node.state()["permanent"]) == ("crash_loop", True)
+
+
+class Time:
+    """A wall clock that is set, and time that passes faster than it does."""
+
+    def __init__(self) -> None:
+        self.ahead = self.passed = 0.0
+        self.clock = Clock(lambda: time.time() + self.ahead + self.passed, lambda: time.monotonic() + self.passed)
+
+
+@pytest.mark.parametrize("ahead", [0.0, -86400.0, 86400.0])
+def test_a_clock_that_is_set_does_not_matter(node: Node, engine: Server, ahead: float) -> None:
+    """An engine that was ready for long is one that failed once, and one that was ready for a moment is not."""
+    write_atomically(node.paths.history("vllm", "chat"), json.dumps({"failures": 1}))
+    node.instance(engine.base_url, watchdog=0)
+    clock = Time()
+    node.start(clock.clock)
+    node.until("ready")
+    clock.passed += 200.0
+    clock.ahead += ahead
+    node.docker.end("vllm-chat", 1)
+    assert node.ends() == launcher.EXIT_FAILED
+    assert node.state()["failures"] == 2
+    node.play(images=[IMAGE])
+    node.start(clock.clock)
+    wait_for(lambda: node.state()["detail"] == "has served before; waits 10 s before attempt 3", node.said)
+    clock.passed += 10.0
+    node.until("ready")
+    clock.ahead -= ahead
+    clock.passed += 150.0
+    node.launcher.on_signal(signal.SIGHUP, None)  # its successor knows since when it is ready
+    assert node.ends() == -1
+    clock.passed += 150.0
+    node.start(clock.clock)
+    wait_for(lambda: "adopts the running container" in node.said() and "GPU lock" not in node.said(), node.said)
+    node.docker.end("vllm-chat", 1)
+    assert node.ends() == launcher.EXIT_FAILED
+    assert node.state()["failures"] == 1
+
+
+def test_lines_of_a_clock_that_was_set_back_are_read(node: Node, engine: Server) -> None:
+    node.instance(engine.base_url, watchdog=0)
+    clock = Time()
+    node.start(clock.clock)
+    node.until("ready")
+    with open(node.docker.folder / "log", "a", encoding="utf-8") as log:
+        log.write("2099-01-01T00:00:00.0Z from before\n")
+    wait_for(lambda: "from before" in node.said(), node.said)
+    node.docker.log("from after")
+    wait_for(lambda: "from after" in node.said(), node.said)
+    node.docker.end("vllm-chat", 1)
+    assert node.ends() == launcher.EXIT_FAILED
+
+
+def test_systemd_hears_of_the_launcher_in_every_phase(node: Node, engine: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launcher, "ALIVE_EVERY", 0.1)
+    sign = f"EXTEND_TIMEOUT_USEC={launcher.WATCHDOG_USEC}"
+
+    def alive_while(text: str) -> None:
+        wait_for(lambda: text in node.said() + node.notified, node.said)
+        heard = node.notified.count(sign)
+        wait_for(lambda: node.notified.count(sign) > heard + 1, node.said)
+
+    slow = {"pull": 3, "run": 3, "stop": 3}
+    neighbour = FileLock(node.paths.gpu_lock("GPU-a"))
+    assert neighbour.try_lock("vllm@ocr.service 1\n")
+    node.play(down=True)
+    node.instance(None, download_command=["x"], watchdog=3)
+    node.start()
+    alive_while("EXTEND")  # waits for Docker
+    node.play(images=[], slow=slow)
+    alive_while("launcher: pulling")
+    alive_while("launcher: downloading")
+    alive_while("launcher: waiting for GPU")
+    neighbour.release()
+    wait_for(lambda: "READY=1" in node.notified, node.said)
+    assert f"WATCHDOG_USEC={launcher.WATCHDOG_USEC}" in node.notified.split("READY=1")[1]
+    alive_while("launcher: ready")
+    assert "WATCHDOG=1" in node.notified
+    node.launcher.on_signal(signal.SIGTERM, None)
+    alive_while("launcher: stopping")
+    assert node.ends() == launcher.EXIT_STOPPED
+    write_atomically(node.paths.history("vllm", "chat"), json.dumps({"failures": 5}))
+    node.start()
+    alive_while("waits 80 s before attempt 6")
+    heard = node.notified.count(sign)
+    node.launcher.alive()  # from another thread, which is not what systemd asks for
+    node.launcher._alive_at = node.launcher.clock.monotonic() + 1000  # the main thread hangs
+    for _ in range(5):
+        node.launcher._alive_at = 0.0 if threading.get_ident() == node.launcher._thread else node.launcher._alive_at
+        node.launcher.alive()
+    assert node.notified.count(sign) <= heard + 3
+    assert node.stop() == launcher.EXIT_STOPPED
 
 
 BAD_FLAG = {"exit": 2, "log": ["vllm serve: error: unrecognized arguments: --x"]}

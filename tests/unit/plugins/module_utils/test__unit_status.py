@@ -9,6 +9,7 @@ import dataclasses
 import pytest
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _unit_status as status
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._moments import Moment
 
 CHAT_ID = "f3" * 32
 
@@ -53,7 +54,8 @@ def test_rows() -> None:
         states={
             "vllm@chat.service": {
                 "phase": "ready",
-                "ready_at": 1000.0,
+                "ready_at": 9000.0,  # by a clock that was set back since
+                "monotonic": {"ready_at": 1000.0},
                 "last_failure": {"cause": "timeout", "message": "hung: no sign of life", "at": 940.0},
             },
             "litellm@gateway.service": {
@@ -69,7 +71,7 @@ def test_rows() -> None:
         digests={"sha256:aa": "sha256:bb"},
         memory={"vllm-chat": 842},
         gpu={},
-        now=4672.0,
+        now=Moment(4672.0, 4672.0),
     )
     assert [row.unit for row in rows] == ["litellm@gateway.service", "vllm@chat.service"]
     gateway, chat = rows
