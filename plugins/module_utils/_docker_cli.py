@@ -199,9 +199,9 @@ def create_argv(spec: Spec, env_file: str, name: str | None = None, labels: Mapp
         argv += ["--log-driver", "local", "--log-opt", "max-size=10m", "--log-opt", "max-file=2"]
     if spec.networks:
         argv += ["--network", spec.networks[0]]
-    argv += list(spec.docker_arguments)
     if spec.memory_limit_mib:
         argv += memory_limit.arguments(spec.memory_limit_mib)
+    argv += list(spec.docker_arguments)
     if spec.entrypoint is not None:
         argv += ["--entrypoint", spec.entrypoint]
     return argv + [spec.image] + list(spec.command)

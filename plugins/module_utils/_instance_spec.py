@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 try:
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils import _docker_flags as docker_flags
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import OWNER, Instance, is_ours
 except ImportError:  # on the node the files lie side by side
+    import _docker_flags as docker_flags  # type: ignore[import-not-found,no-redef]
     from _node import OWNER, Instance, is_ours  # type: ignore[import-not-found,no-redef]
 
 
@@ -67,6 +69,13 @@ def _strings(document: Mapping[str, Any], key: str) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise SpecError(f"{key} is not a list")
     return tuple(str(item) for item in value)
+
+
+def _bound(document: Mapping[str, Any]) -> int | None:
+    """The bound on main memory; a --memory among the arguments is somebody's own and wins."""
+    if not document.get("memory_limit_mib") or docker_flags.values(_strings(document, "docker_arguments"), "memory"):
+        return None
+    return int(document["memory_limit_mib"])
 
 
 def parse_spec(text: str, kind: str, name: str) -> Spec:
@@ -122,7 +131,7 @@ def parse_spec(text: str, kind: str, name: str) -> Spec:
             download_entrypoint=document.get("download_entrypoint"),
             secret_names=_strings(document, "secret_names"),
             restart_limit=int(document.get("restart_limit") or 5),
-            memory_limit_mib=int(document["memory_limit_mib"]) if document.get("memory_limit_mib") else None,
+            memory_limit_mib=_bound(document),
         )
     except (TypeError, ValueError) as error:
         raise SpecError(f"service.json has a value of the wrong type: {error}") from error

@@ -171,6 +171,7 @@ options:
         description:
           - Bound on the container's main memory in MiB, with as much swap again. A container that runs gets a changed one without a
             restart. One that holds more than nine tenths of it, or got its GPU by the hook of an old toolkit, gets it with its next start.
+            A C(--memory) in O(instances[].docker_arguments) wins.
         type: int
       pull_models:
         description: Models to pull through the server once it runs. For Ollama.

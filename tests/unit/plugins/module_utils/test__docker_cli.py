@@ -29,9 +29,12 @@ def test_create_argv_has_labels_and_no_secret() -> None:
     assert "VLLM_API_KEY" not in " ".join(argv)
 
 
-def test_the_bound_on_memory_comes_last_so_that_it_counts() -> None:
-    argv = docker_cli.create_argv(spec(docker_arguments=["--memory", "1024m"], memory_limit_mib=2048), "/x/env")
-    assert argv[argv.index("--memory") :][:4] == ["--memory", "1024m", "--memory", "2048m"]
+@pytest.mark.parametrize("given", [["--memory", "1024m"], ["-m1024m"], ["--memory=1024m"]])
+def test_a_bound_on_memory_among_the_arguments_wins(given: list[str]) -> None:
+    argv = docker_cli.create_argv(spec(memory_limit_mib=2048), "/x/env")
+    assert argv[argv.index("--memory") + 1] == "2048m"
+    assert "2048m" not in docker_cli.create_argv(spec(docker_arguments=given, memory_limit_mib=2048), "/x/env")
+    assert spec(docker_arguments=given, memory_limit_mib=2048).memory_limit_mib is None  # nor is it changed while it runs
     assert "--memory" not in docker_cli.create_argv(spec(), "/x/env")
 
 
