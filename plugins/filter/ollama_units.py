@@ -23,7 +23,7 @@ options:
     type: str
     default: /var/lib/gpu-inference
   watchdog:
-    description: Seconds without a good answer after which a ready engine is restarted. 0 switches that off.
+    description: Seconds without a sign of life after which a ready engine is started again. 0 for never.
     type: int
     default: 120
 author:
@@ -48,10 +48,11 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._ollama import DATA_DIR, OllamaError, container_unit, read_instances
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._defaults import DATA_DIR, WATCHDOG
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._ollama import OllamaError, container_unit, read_instances
 
 
-def ollama_units(instances: Sequence[Mapping[str, Any]], data_dir: str = DATA_DIR, watchdog: int = 120) -> list[dict[str, Any]]:
+def ollama_units(instances: Sequence[Mapping[str, Any]], data_dir: str = DATA_DIR, watchdog: int = WATCHDOG) -> list[dict[str, Any]]:
     try:
         return [container_unit(instance, data_dir, watchdog) for instance in read_instances(instances)]
     except OllamaError as error:

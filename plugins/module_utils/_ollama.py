@@ -15,10 +15,10 @@ import re
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.llmops.gpu_inference.plugins.module_utils import _defaults as defaults
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._gpu_access import gpu_arguments, gpu_environment
 
 CONTAINER_PORT = 11434
-DATA_DIR = "/var/lib/gpu-inference"
 
 # Unset, Ollama chooses 4k, 32k or 256k by the memory it sees (docs/context-length.mdx). A board with unified memory may land
 # at 256k and run out of memory, so a length is always set.
@@ -105,12 +105,12 @@ class Instance:
     jetpack: str | None = None
     env: tuple[tuple[str, str], ...] = ()
     mounts: tuple[Mount, ...] = ()
-    networks: tuple[str, ...] = ("inference_engines",)
+    networks: tuple[str, ...] = (defaults.ENGINES_NETWORK,)
     pull: str = "missing"
     memory_mib: int | None = None
     container_extra_arguments: tuple[str, ...] = ()
-    ready_timeout: int = 1800
-    stop_timeout: int = 30
+    ready_timeout: int = defaults.READY_TIMEOUT
+    stop_timeout: int = defaults.STOP_TIMEOUT
 
 
 def _text(value: object) -> str:
@@ -319,7 +319,7 @@ def docker_arguments(instance: Instance, data_dir: str) -> list[str]:
     return arguments
 
 
-def container_unit(instance: Instance, data_dir: str = DATA_DIR, watchdog: int = 120) -> dict[str, t.Any]:
+def container_unit(instance: Instance, data_dir: str = defaults.DATA_DIR, watchdog: int = defaults.WATCHDOG) -> dict[str, t.Any]:
     first = instance.models[0]
     return {
         "kind": "ollama",

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _plan_gateway as gateway_part
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._defaults import READY_TIMEOUT, STOP_TIMEOUT
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._ollama import normalise_tag
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_capability import capability_doubt, capability_troubles
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_engine import (
@@ -62,8 +63,6 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._secrecy impo
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._vllm import cpu_utilization
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._vllm_flags import number, overlay
 
-DEFAULT_READY_TIMEOUT = 1800
-DEFAULT_STOP_TIMEOUT = 60
 #: Each multiplies the GPUs of an engine (vLLM 0.32, config/parallel.py: world_size, and data parallel ranks of that size).
 _MULTIPLIERS = ("pipeline-parallel-size", "prefill-context-parallel-size", "data-parallel-size")
 
@@ -565,8 +564,8 @@ class HostPlan:
                 "networks": self._networks(service),
                 "pull": service.pull,
                 "container_extra_arguments": list(service.container_extra_arguments),
-                "ready_timeout": service.ready_timeout or DEFAULT_READY_TIMEOUT,
-                "stop_timeout": service.stop_timeout or DEFAULT_STOP_TIMEOUT,
+                "ready_timeout": service.ready_timeout or READY_TIMEOUT,
+                "stop_timeout": service.stop_timeout or STOP_TIMEOUT,
                 "memory_mib": memory_mib,
                 "drop_page_cache": self._drop_page_cache(service),
                 "dimension": model.dimension,
@@ -641,8 +640,8 @@ class HostPlan:
                 "networks": list(dict.fromkeys(network for service in services for network in self._networks(service))),
                 "pull": task.service.pull,
                 "container_extra_arguments": list(task.service.container_extra_arguments),
-                "ready_timeout": max(service.ready_timeout or DEFAULT_READY_TIMEOUT for service in services),
-                "stop_timeout": max(service.stop_timeout or DEFAULT_STOP_TIMEOUT for service in services),
+                "ready_timeout": max(service.ready_timeout or READY_TIMEOUT for service in services),
+                "stop_timeout": max(service.stop_timeout or STOP_TIMEOUT for service in services),
                 "memory_mib": int(amount) if amount is not None else _sum_mib(services),
             }
         )

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._defaults import DATA_DIR, ENGINES_NETWORK
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._litellm import DEFAULT_REQUEST_LIMIT, DEFAULT_WORK_LIMIT
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_findings import Size
 
@@ -26,7 +27,6 @@ DEFAULT_OLLAMA_PORT = 11434
 INVALID_PORT = -1
 VLLM_CONTAINER_PORT = 8000
 OLLAMA_CONTAINER_PORT = 11434
-ENGINES_NETWORK = "inference_engines"
 
 #: Every top-level variable with the prefix of the collection. The prefix is ours: any other name is a typing error.
 VARIABLES = (
@@ -200,7 +200,7 @@ class Settings:
     address: str | None = None
     gpu_access: str = "runtime"
     gpu_reserve: Mapping[str, Size] = field(default_factory=dict)  # "" = every GPU
-    data_dir: str = "/var/lib/gpu-inference"
+    data_dir: str = DATA_DIR
     allow_floating_tags: bool = False
     images: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # engine -> platform or "" -> image
     dns: tuple[str, ...] = ()

@@ -15,6 +15,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.llmops.gpu_inference.plugins.module_utils import _defaults as defaults
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._gpu_access import gpu_arguments, gpu_environment
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plain import plain, yaml_text
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_platform import version_tuple
@@ -125,7 +126,7 @@ def engine_config(instance: Mapping[str, Any]) -> dict[str, Any]:
         "disable-fastapi-docs": True,
         "disable-access-log-for-endpoints": "/health,/metrics,/ping",
         # The engine's own drain ends before the container is killed (docker stop waits stop_timeout seconds).
-        "shutdown-timeout": max(0, int(instance.get("stop_timeout") or 60) - 30),
+        "shutdown-timeout": max(0, int(instance.get("stop_timeout") or defaults.STOP_TIMEOUT) - 30),
     }
     if capability in _OLD_TASKS:
         config["runner"] = "pooling"
@@ -230,10 +231,10 @@ def container_unit(
     *,
     api_key: str | None = None,
     huggingface_token: str | None = None,
-    data_dir: str = "/var/lib/gpu-inference",
+    data_dir: str = defaults.DATA_DIR,
     huggingface_dir: str | None = None,
-    instances_dir: str = "/etc/gpu-inference/instances",
-    watchdog: int = 120,
+    instances_dir: str = defaults.INSTANCES_DIR,
+    watchdog: int = defaults.WATCHDOG,
 ) -> dict[str, Any]:
     """The container unit of one vLLM instance, as module container_units takes it."""
     instance = plain(instance)
@@ -255,7 +256,7 @@ def container_unit(
         "docker_arguments": docker_arguments(
             instance, data_dir=data_dir, huggingface_dir=huggingface_dir or f"{data_dir}/huggingface", instances_dir=instances_dir
         ),
-        "networks": list(instance.get("networks") or ["inference_engines"]),
+        "networks": list(instance.get("networks") or [defaults.ENGINES_NETWORK]),
         "files": {"config.yaml": yaml_text(engine_config(instance))},
         "environment": {
             **DEFAULT_ENVIRONMENT,
@@ -275,8 +276,8 @@ def container_unit(
             "dimension": instance.get("dimension"),
             "api_key_variable": "VLLM_API_KEY",
         },
-        "start_timeout": int(instance.get("ready_timeout") or 1800),
-        "stop_timeout": int(instance.get("stop_timeout") or 60),
+        "start_timeout": int(instance.get("ready_timeout") or defaults.READY_TIMEOUT),
+        "stop_timeout": int(instance.get("stop_timeout") or defaults.STOP_TIMEOUT),
         "watchdog": watchdog,
         "drop_page_cache": bool(instance.get("drop_page_cache")),
         **({"memory_limit_mib": limit} if limit else {}),

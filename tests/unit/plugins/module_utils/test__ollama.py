@@ -134,7 +134,7 @@ def test_a_whole_unit() -> None:
             "api_key_variable": None,
         },
         "start_timeout": 1800,
-        "stop_timeout": 30,
+        "stop_timeout": 60,
         "watchdog": 120,
         "drop_page_cache": False,
         "pull_models": ["qwen3-vl:4b", "nomic-embed-text:latest"],
