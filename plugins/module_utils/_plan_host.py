@@ -515,7 +515,6 @@ class HostPlan:
         service, model, variant = task.service, task.model, task.variant
         source = str(variant.source)
         utilization, memory_mib = _utilization(service, grant, task.device)
-        self._mig_batches(task, grant)
         kv_cache = service.kv_cache_memory
         if (
             kv_cache is not None
@@ -591,17 +590,6 @@ class HostPlan:
         doubt = capability_doubt(str(task.variant.source), task.engine_args, capability)
         if doubt:
             self.report.warn(f"{task.service.path} ({task.service.name}): {who}, and its model's name speaks of {doubt}", [self.host.name])
-
-    def _mig_batches(self, task: Task, grant: Grant | None) -> None:
-        """NVML does not tell vLLM the memory of a slice, so it takes its defaults for the smallest cards, without a word (vllm#55381)."""
-        slices = {device.key for device in self.hardware.devices if device.is_slice} if self.hardware is not None else set()
-        if "max-num-batched-tokens" not in task.engine_args and slices.intersection(grant.devices if grant else ()):
-            self.report.warn(
-                f"{task.service.path} ({task.service.name}) runs in a MIG slice, of which vLLM cannot read the memory: unless engine_args "
-                "has a max-num-batched-tokens it takes 2048, and 256 for max-num-seqs, which costs a third of the throughput and more; "
-                "8192 suits most slices",
-                [self.host.name],
-            )
 
     def _ollama_instance(self, port: int, members: Sequence[tuple[Task, Grant | None]]) -> None:
         task, grant = members[0]

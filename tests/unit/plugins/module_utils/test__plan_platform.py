@@ -140,19 +140,6 @@ def test_declared_slices_know_by_their_profile_what_they_share() -> None:
     assert hardware.devices[0].memory_key == hardware.devices[1].memory_key != hardware.devices[2].memory_key
 
 
-def test_vllm_in_a_slice_takes_small_batches_without_a_word_so_the_plan_says_it() -> None:
-    hardware = dgpu(gpu(0, name="NVIDIA H100", mig=SLICES, memory_mib=81559, compute_capability="9.0"))
-
-    def warned(**changes: Any) -> bool:
-        plan = build_plan(one(service(memory=0.9, **changes), hardware=hardware))
-        return any("max-num-batched-tokens" in text for text in plan["warnings"])
-
-    assert warned(gpus=["MIG-3"])
-    assert warned()
-    assert not warned(gpus=["MIG-3"], engine_args={"max-num-batched-tokens": 8192})
-    assert not any("max-num-batched-tokens" in text for text in build_plan(one(service(memory=0.9)))["warnings"])
-
-
 # --- memory that is not known -----------------------------------------------------------------------------------
 
 UNKNOWN = gpu(0, memory_mib=None, name="NVIDIA A30")
