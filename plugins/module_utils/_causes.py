@@ -497,7 +497,7 @@ def classify_log(kind: str, lines: t.Sequence[str], exit_code: int | None = None
             "The kernel killed the process because the container reached its memory limit (exit code %s)."
             % (137 if exit_code is None else exit_code),
             shown,
-            "Raise the container's memory limit, or choose a smaller model, context or CPU KV cache.",
+            "Raise host_memory of the service, on the CPU its memory, or choose a smaller model, context or cache in main memory.",
         )
     if exit_code == 2 and kind == "vllm" and (best is None or best[2].cause is Cause.UNKNOWN):
         return diagnosis(Cause.BAD_FLAG, told or "The engine refused its arguments (exit code 2).", shown)

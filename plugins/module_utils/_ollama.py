@@ -108,6 +108,7 @@ class Instance:
     networks: tuple[str, ...] = (defaults.ENGINES_NETWORK,)
     pull: str = "missing"
     memory_mib: int | None = None
+    host_memory_mib: int | None = None
     container_extra_arguments: tuple[str, ...] = ()
     ready_timeout: int = defaults.READY_TIMEOUT
     stop_timeout: int = defaults.STOP_TIMEOUT
@@ -245,6 +246,7 @@ def read_instance(data: t.Mapping[str, t.Any], where: str = "ollama instance") -
         networks=reader.texts("networks") or Instance.networks,
         pull=reader.choice("pull", _PULLS, "missing"),
         memory_mib=reader.optional_integer("memory_mib"),
+        host_memory_mib=reader.optional_integer("host_memory_mib", least=1),
         container_extra_arguments=reader.texts("container_extra_arguments"),
         ready_timeout=reader.integer("ready_timeout", Instance.ready_timeout, least=1),
         stop_timeout=reader.integer("stop_timeout", Instance.stop_timeout, least=1),
@@ -348,6 +350,7 @@ def container_unit(instance: Instance, data_dir: str = defaults.DATA_DIR, watchd
         "stop_timeout": instance.stop_timeout,
         "watchdog": watchdog,
         "drop_page_cache": False,
+        **({"memory_limit_mib": instance.host_memory_mib} if instance.host_memory_mib else {}),
         "pull_models": [model.tag for model in instance.models],
     }
 

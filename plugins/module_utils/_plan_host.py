@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _plan_gateway as gateway_part
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._defaults import READY_TIMEOUT, STOP_TIMEOUT
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._ollama import normalise_tag
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_bounds import Trouble, settle_bounds, shm_size_for
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_capability import capability_doubt, capability_troubles
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_engine import (
     Choice,
@@ -25,7 +25,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_engine 
     variant_for,
 )
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_engine_args import flag_troubles, slice_arguments
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_findings import Report, hint
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_findings import Report, Size, hint
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_images import (
     KNOWN_L4T,
     OLLAMA_IMAGE,
@@ -42,7 +42,8 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_images 
     version_trouble,
     vllm_image,
 )
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_memory import DEFAULT_SHARE, Ask, Grant, find_device, settle
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_main_memory import Offload, offloads
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_memory import DEFAULT_SHARE, Ask, Grant, find_device, gib, settle
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_model import (
     DEFAULT_OLLAMA_PORT,
     INVALID_PORT,
@@ -59,34 +60,13 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_platfor
     mig_remedy,
     version_tuple,
 )
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_task import Task, argument_path
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._secrecy import has_credentials
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._vllm import cpu_utilization
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._vllm_flags import number, overlay
 
 #: Each multiplies the GPUs of an engine (vLLM 0.32, config/parallel.py: world_size, and data parallel ranks of that size).
 _MULTIPLIERS = ("pipeline-parallel-size", "prefill-context-parallel-size", "data-parallel-size")
-
-
-@dataclass(frozen=True)
-class Task:
-    """One enabled service with all that was decided before the memory was counted."""
-
-    position: int
-    service: Service
-    model: Model
-    variant: Variant
-    choice: Choice
-    engine: str
-    device: str
-    port: int
-    image: str
-    engine_version: str | None
-    image_given: bool  # by the user
-    image_path: str
-    count: int
-    pins: tuple[str, ...]
-    engine_args: Mapping[str, Any]
-    env: Mapping[str, Any]
 
 
 class HostPlan:
@@ -102,6 +82,7 @@ class HostPlan:
         self.table: list[dict[str, Any]] = []
         self.backends: list[gateway_part.Backend] = []
         self.proxied: list[dict[str, Any]] = []
+        self.bounds: dict[int, int | None] = {}  # on main memory, by port
 
     def _add(self, variable: str, value: Any, message: str) -> None:
         self.report.add(variable, value, message, [self.host.name])
@@ -120,6 +101,9 @@ class HostPlan:
             self._add(variable, value, message)
         else:
             self.report.warn(f"{variable}: {message}", [host.name])
+
+    def _trouble(self, trouble: Trouble) -> None:
+        (self._judge if trouble.of_hardware else self._add)(trouble.variable, trouble.value, trouble.message)
 
     # --- deciding ------------------------------------------------------------------------------------------------
 
@@ -140,6 +124,12 @@ class HostPlan:
         ]
         tasks = self._without_collisions(tasks, gateway_port)
         grants = self._grants(tasks)
+        main_memory = settle_bounds(tasks, grants, self.hardware)
+        self.bounds = main_memory.mib
+        for found in main_memory.troubles:
+            self._trouble(found)
+        for warning in main_memory.warnings:
+            self.report.warn(warning, [self.host.name])
         groups: dict[int, list[tuple[Task, Grant | None]]] = {}
         for task, grant in zip(tasks, grants):
             if task.engine == "ollama":
@@ -187,6 +177,8 @@ class HostPlan:
         version = (variant.engine_version or version_in(name)) if engine == "vllm" else version_in(name)
         arguments = self._arguments(model, variant, service, choice, version)
         count, pins = self._gpus(model, service, device, arguments, engine)
+        number_of_version = version_tuple(version.lstrip("v")) if version else None
+        env = {key: value for key, value in {**(variant.env or {}), **service.env}.items() if value is not None}
         return Task(
             position=position,
             service=service,
@@ -203,7 +195,8 @@ class HostPlan:
             count=count,
             pins=pins,
             engine_args=arguments,
-            env={key: value for key, value in {**(variant.env or {}), **service.env}.items() if value is not None},
+            env=env,
+            offloads=tuple(offloads(arguments, env, max(1, count), number_of_version)) if engine == "vllm" and device == "gpu" else (),
         )
 
     def _device(self, service: Service) -> str:
@@ -274,13 +267,7 @@ class HostPlan:
         return merged
 
     def _argument_path(self, name: str, model: Model, service: Service) -> str:
-        """Where the user wrote an engine argument, and how."""
-        over = model.on_platform.get(self.platform)
-        if name in service.engine_args:
-            return f"{service.path}.engine_args.{service.written.get(name, name)}"
-        if over is not None and name in (over.engine_args or {}):
-            return f"{model.path}.on_platform.{self.platform}.engine_args.{over.written.get(name, name)}"
-        return f"{model.path}.engine_args.{model.base.written.get(name, name)}"
+        return argument_path(model, service, name, self.platform)
 
     def _pins(self, service: Service, *, report: bool) -> tuple[str, ...]:
         """The keys of the GPUs that the user gave."""
@@ -396,6 +383,7 @@ class HostPlan:
                 ("gpus", list(task.pins), list(other.pins)),
                 ("image", task.image, other.image),
                 ("env", dict(task.env), dict(other.env)),
+                ("host_memory", _shown_bound(task.service), _shown_bound(other.service)),
                 ("pull", task.service.pull, other.service.pull),
                 (
                     "container_extra_arguments",
@@ -434,6 +422,7 @@ class HostPlan:
         first: dict[int, int] = {}
         joined: list[Ask] = []
         owner: list[int] = []
+        told: dict[int, tuple[Task, Offload]] = {}
         for task, ask in zip(tasks, asks):
             if task.engine == "ollama" and task.port in first:
                 target = first[task.port]
@@ -444,10 +433,20 @@ class HostPlan:
                 first[task.port] = len(joined)
             owner.append(len(joined))
             joined.append(ask)
+            for item in task.offloads:
+                told[len(joined)] = (task, item)
+                joined.append(Ask(f"{task.service.name} ({item.name})", count=0, size=Size(gib(item.mib), mib=item.mib)))
             if task.engine == "ollama" and ask.size is None and task.device == "gpu":
                 self.report.warn(f"{task.service.path} gives no memory, so the ledger does not know what Ollama takes", [self.host.name])
         ledger = settle(joined, hardware, self.host.settings.gpu_reserve)
         for position, problem in ledger.problems:
+            if position in told:
+                task, item = told[position]
+                where = (task.variable_path if item.variable else task.argument_path)(item.name, self.platform)
+                self._judge(
+                    where, (task.env if item.variable else task.engine_args).get(item.name), f"{problem}. Give less, or use another host"
+                )
+                continue
             culprit = tasks[owner.index(position)]
             size = culprit.service.memory
             remedy = "Give less memory, use another GPU or host, or lower inference_gpu_reserve"
@@ -532,6 +531,9 @@ class HostPlan:
         factor = max(1, task.count)
         parallel = service.tensor_parallel_size or (factor if service.gpus is not None and not _other_parallel(task.engine_args) else 1)
         served = list(dict.fromkeys((model.name, source)))
+        shm_size, trouble_of_shm = shm_size_for(task, parallel)
+        if trouble_of_shm is not None:
+            self._trouble(trouble_of_shm)
         device = find_device(grant.devices[0], self.hardware.devices) if grant and grant.devices and self.hardware else None
         engine_args = {**(slice_arguments(device, model.capability, task.engine_args) if device else {}), **task.engine_args}
         self.vllm.append(
@@ -556,7 +558,7 @@ class HostPlan:
                 "kv_cache_memory_bytes": int(kv_cache.mib * 1024 * 1024) if kv_cache is not None and kv_cache.mib is not None else None,
                 "max_model_len": service.max_model_len or variant.max_model_len,
                 "tensor_parallel_size": parallel if task.device == "gpu" else service.tensor_parallel_size or 1,
-                "shm_size": service.shm_size,
+                "shm_size": shm_size,
                 "engine_args": engine_args,
                 "env": {**self._proxy_env(), **task.env},
                 "mounts": [vars(mount) for mount in service.mounts],
@@ -566,6 +568,7 @@ class HostPlan:
                 "ready_timeout": service.ready_timeout or READY_TIMEOUT,
                 "stop_timeout": service.stop_timeout or STOP_TIMEOUT,
                 "memory_mib": memory_mib,
+                "host_memory_mib": self.bounds.get(task.port),
                 "drop_page_cache": self._drop_page_cache(service),
                 "dimension": model.dimension,
             }
@@ -631,6 +634,7 @@ class HostPlan:
                 "ready_timeout": max(service.ready_timeout or READY_TIMEOUT for service in services),
                 "stop_timeout": max(service.stop_timeout or STOP_TIMEOUT for service in services),
                 "memory_mib": int(amount) if amount is not None else _sum_mib(services),
+                "host_memory_mib": self.bounds.get(port),
             }
         )
 
@@ -773,6 +777,10 @@ def _utilization(service: Service, grant: Grant | None, device: str) -> tuple[fl
 def _sum_mib(services: Sequence[Service]) -> int | None:
     sizes = [service.memory.mib if service.memory is not None else None for service in services]
     return int(sum(size or 0.0 for size in sizes)) if all(size is not None for size in sizes) else None
+
+
+def _shown_bound(service: Service) -> str | bool | None:
+    return service.host_memory.text if service.host_memory is not None else None if service.host_memory_bounded else False
 
 
 def _other_parallel(arguments: Mapping[str, Any]) -> bool:

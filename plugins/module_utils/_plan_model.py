@@ -121,6 +121,8 @@ class Service:
     device: str | None = None
     tensor_parallel_size: int | None = None
     shm_size: str | None = None
+    host_memory: Size | None = None
+    host_memory_bounded: bool = True  # False: the user wants no bound
     ready_timeout: int | None = None
     stop_timeout: int | None = None
     order: int | None = None

@@ -93,6 +93,7 @@ _SERVICE_KEYS = (
     "device",
     "tensor_parallel_size",
     "shm_size",
+    "host_memory",
     "ready_timeout",
     "stop_timeout",
     "order",
@@ -106,6 +107,7 @@ _SERVICE_KEYS = (
     "pull",
     "drop_page_cache",
 )
+LEAST_HOST_MEMORY_MIB = 1024
 #: Environment variables that are ours, and why.
 RESERVED_ENV: Mapping[str, str] = {
     "VLLM_PORT": "vLLM uses it for internal ports and fails when it is set; the service's port is inference_services[].port",
@@ -532,6 +534,8 @@ def _service(raw: Any, path: str, report: Report) -> Service:
         device=device,
         tensor_parallel_size=fields.integer("tensor_parallel_size", 1, 64, what="a number of GPUs"),
         shm_size=_shm_size(fields),
+        host_memory=_host_memory(fields),
+        host_memory_bounded=fields.data.get("host_memory") is not False,
         ready_timeout=fields.integer("ready_timeout", 1, 7 * 86400, what=DURATION),
         stop_timeout=fields.integer("stop_timeout", 1, 3600, what=DURATION),
         order=fields.integer("order", 1, 1000),
@@ -576,6 +580,17 @@ def _shm_size(fields: Fields) -> str | None:
         fields.add("shm_size", raw, "must be a size such as 16GiB, or in docker's form 16g")
         return None
     return f"{int(size.mib)}m"
+
+
+def _host_memory(fields: Fields) -> Size | None:
+    raw = fields.data.get("host_memory")
+    if raw is None or raw is False:
+        return None
+    size = parse_size(raw)
+    if size is None or size.mib is None or size.mib < LEAST_HOST_MEMORY_MIB:
+        fields.add("host_memory", raw, "must be a size of 1GiB at least, such as 32GiB, or false for no bound")
+        return None
+    return size
 
 
 def _mounts(fields: Fields) -> tuple[Mount, ...]:

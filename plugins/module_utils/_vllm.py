@@ -191,6 +191,10 @@ def volume(source: str, target: str, *, read_only: bool = False) -> list[str]:
     return ["--volume", f"{source}:{target}{':ro' if read_only else ''}"]
 
 
+def default_shm_size(tensor_parallel_size: int) -> str:
+    return "16g" if tensor_parallel_size > 1 else "2g"
+
+
 def docker_arguments(instance: Mapping[str, Any], *, data_dir: str, huggingface_dir: str, instances_dir: str) -> list[str]:
     name = instance["name"]
     tensor_parallel_size = int(instance.get("tensor_parallel_size") or 1)
@@ -207,7 +211,7 @@ def docker_arguments(instance: Mapping[str, Any], *, data_dir: str, huggingface_
         # No --ulimit nofile: Docker 29 lowered the soft limit to 1024, but vLLM raises its own (set_ulimit in its api_server).
         # Docker's 64 MiB are too little: engine and API server talk through shared memory, tensor parallelism more so.
         "--shm-size",
-        str(instance.get("shm_size") or ("16g" if tensor_parallel_size > 1 else "2g")),
+        str(instance.get("shm_size") or default_shm_size(tensor_parallel_size)),
         "--publish",
         f"127.0.0.1:{instance['port']}:{CONTAINER_PORT}",
         *volume(f"{instances_dir}/vllm/{name}/config.yaml", CONFIG_PATH, read_only=True),
@@ -244,7 +248,7 @@ def container_unit(
     command = ["--config", CONFIG_PATH]
     download = download_command(instance)
     on_cpu = instance.get("device") == "cpu" and instance.get("memory_mib")
-    limit = cpu_limit_mib(int(instance["memory_mib"])) if on_cpu else None
+    limit = cpu_limit_mib(int(instance["memory_mib"])) if on_cpu else instance.get("host_memory_mib")
     return {
         "kind": "vllm",
         "name": instance["name"],
@@ -280,7 +284,7 @@ def container_unit(
         "stop_timeout": int(instance.get("stop_timeout") or defaults.STOP_TIMEOUT),
         "watchdog": watchdog,
         "drop_page_cache": bool(instance.get("drop_page_cache")),
-        **({"memory_limit_mib": limit} if limit else {}),
+        **({"memory_limit_mib": int(limit)} if limit else {}),
         "pull_models": [],
         "download_entrypoint": "python3" if download else None,
         "download_command": download,

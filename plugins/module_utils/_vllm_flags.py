@@ -59,6 +59,7 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{2,}")
 _FIELD = re.compile(r"[^.\s=+]+")
 _LEVEL = re.compile(r"O=?([0-9])")
 _AMOUNT = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kKmMgGtT])")
+_QUOTED_OR_AMOUNT = re.compile(r'"(?:[^"\\]|\\.)*"|\b[0-9]+(?:\.[0-9]+)?[kKmMgGtT]\b')
 _FACTORS = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
@@ -138,10 +139,10 @@ def field_value(value: Any) -> Any:
 
 
 def whole_value(value: Any) -> dict[str, Any] | None:
-    """The mapping that a flag's value is, given as such or as JSON; None where it is none."""
+    """The mapping that a flag's value is, given as such or as JSON, which may have amounts such as 80g; None where it is none."""
     if isinstance(value, str):
         try:
-            value = json.loads(value)
+            value = json.loads(_QUOTED_OR_AMOUNT.sub(lambda found: found[0] if found[0][0] == '"' else str(amount(found[0])), value))
         except ValueError:
             return None
     return copy.deepcopy(dict(value)) if isinstance(value, Mapping) else None

@@ -105,7 +105,16 @@ def everything() -> dict[str, Any]:
             hardware=dgpu(),
             **variables(
                 service(memory="8GiB", order=1, weight=2, mounts=[{"source": "/srv"}], container_extra_arguments=["--init"]),
-                service("embedding", 8071, memory="4GiB", gpus=[0], kv_cache_memory="1GiB", shm_size="2GiB", max_model_len=512),
+                service(
+                    "embedding",
+                    8071,
+                    memory="4GiB",
+                    gpus=[0],
+                    kv_cache_memory="1GiB",
+                    shm_size="2GiB",
+                    host_memory="9GiB",
+                    max_model_len=512,
+                ),
                 service("small", 11434, memory="4GiB", env={"A": 1}, networks=["inference"]),
                 inference_models={
                     "chat": {

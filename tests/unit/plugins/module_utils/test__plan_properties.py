@@ -77,6 +77,8 @@ services = st.fixed_dictionaries(
         "tensor_parallel_size": mostly(st.none(), st.integers(1, 4)),
         "enabled": st.booleans(),
         "order": st.integers(1, 3),
+        "host_memory": mostly(st.just(False), st.sampled_from(["4GiB", "20GiB", "200GiB", 0.5])),
+        "engine_args": st.sampled_from([{}, {"kv-offloading-size": 4}, {"cpu-offload-gb": "20"}, {"mm-processor-cache-gb": 8}]),
     },
 )
 slices = st.lists(st.integers(0, 9), max_size=2, unique=True).map(
@@ -155,6 +157,15 @@ def check(plan: dict[str, Any], inventory: dict[str, Any]) -> None:
         for key in pools:
             shares = [item["gpu_memory_utilization"] or 0 for item in host["vllm"] if key in item["gpus"]]
             assert sum(shares) <= 1.0001
+        offloaded = sum(
+            float(args.get("kv-offloading-size", 0)) + float(args.get("cpu-offload-gb", 0)) * max(1, len(item["gpus"]))
+            for item in host["vllm"]
+            for args in ([item["engine_args"]] if item["device"] == "gpu" else [])
+        )
+        assert not pools or pools[""] is None or taken[""] + 1024 * offloaded <= pools[""]
+        for item in (*host["vllm"], *host["ollama"]):
+            bound = item["host_memory_mib"]
+            assert bound is None or (item["device"] == "gpu" and 0 < bound <= pools[""])
         ports = [item["port"] for item in (*host["vllm"], *host["ollama"])] + (
             [plan["gateway"]["port"]] if "gateway" in host["roles"] else []
         )
@@ -212,7 +223,7 @@ def test_any_values_give_findings_and_no_traceback(variables: dict[str, Any], fa
     ),
     st.fixed_dictionaries(
         {"model": st.just("chat"), "port": json_values},
-        optional=dict.fromkeys(("memory", "gpus", "name", "networks", "mounts", "shm_size"), json_values),
+        optional=dict.fromkeys(("memory", "gpus", "name", "networks", "mounts", "shm_size", "host_memory", "engine_args"), json_values),
     ),
 )
 def test_any_values_inside_models_and_services(model: Any, service: Any) -> None:
