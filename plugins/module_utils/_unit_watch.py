@@ -31,7 +31,7 @@ class LauncherState:
     phase: str
     percent: int | None = None
     detail: str = ""
-    since: float = 0.0
+    since: float = 0.0  # seconds since the boot; 0 where the launcher is too old to tell
     failures: int = 0
     config_hash: str | None = None
     cause: str | None = None
@@ -83,6 +83,11 @@ def _whole(value: t.Any) -> int:
         return 0
 
 
+def _since(data: t.Mapping[str, t.Any]) -> float:
+    monotonic = data.get("monotonic")
+    return float(monotonic.get("since") or 0.0) if isinstance(monotonic, dict) else 0.0
+
+
 def read_state(text: str) -> LauncherState | None:
     try:
         data = json.loads(text)
@@ -95,7 +100,7 @@ def read_state(text: str) -> LauncherState | None:
         phase=data["phase"],
         percent=_whole(percent) if percent is not None else None,
         detail=str(data.get("detail") or ""),
-        since=float(data.get("since") or 0.0),
+        since=_since(data),
         failures=_whole(data.get("failures")),
         config_hash=data.get("config_hash"),
         cause=data.get("cause"),

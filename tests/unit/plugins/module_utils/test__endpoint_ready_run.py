@@ -73,7 +73,7 @@ class Host:
         self.put("show.txt", text)
 
     def state(self, phase: str, pid: int = 10, **more: t.Any) -> None:
-        self.put("vllm@chat.json", json.dumps({"phase": phase, "pid": pid, "since": time.time(), **more}))
+        self.put("vllm@chat.json", json.dumps({"phase": phase, "pid": pid, "monotonic": {"since": time.monotonic()}, **more}))
 
     def put(self, name: str, text: str) -> None:
         fresh = self.folder / f".{name}.new"

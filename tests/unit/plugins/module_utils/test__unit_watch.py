@@ -48,6 +48,7 @@ STATE = {
     "percent": 43,
     "detail": "2/5",
     "since": 1800000000.5,
+    "monotonic": {"since": 700.5},
     "started": 1799999990,
     "ready_at": None,
     "attempt": 2,
@@ -78,7 +79,7 @@ def test_a_unit_without_a_block_is_not_found() -> None:
 def test_the_launchers_state_is_read() -> None:
     state = read_state(json.dumps(STATE))
     assert state is not None
-    assert (state.phase, state.percent, state.since, state.failures, state.pid) == ("loading_weights", 43, 1800000000.5, 1, 4711)
+    assert (state.phase, state.percent, state.since, state.failures, state.pid) == ("loading_weights", 43, 700.5, 1, 4711)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"phase": 3}'])
