@@ -60,12 +60,14 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import 
     read_json,
     unit_name,
 )
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._ollama_api import OllamaApi
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_changes import (
     change_of,
     held_back,
     read_service,
     what_differs,
 )
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_fetch import ModelServer, check_arguments, download, pull_into
 
 HIDDEN = "<hidden>"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
@@ -73,7 +75,6 @@ _FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _STAGED = re.compile(r"^\..*\.new$")
 CHECKS_AT_ONCE = 2  # each imports an engine: half a minute of a core, and a gigabyte
-_CHECK_ARGUMENTS = ("volume", "mount", "env")
 
 # Parts of an instance that make another container. The rest only steers the launcher.
 _CONTAINER_KEYS = ("kind", "name", "image", "entrypoint", "command", "docker_arguments", "networks", "locks", "pull_models")
@@ -185,20 +186,6 @@ def _check(parameters: Mapping[str, t.Any], environment: Mapping[str, str]) -> l
     if variable and variable not in environment:
         errors.append(f"instance {where}: probe.api_key_variable: '{variable}' is not among environment and secret_environment")
     return errors
-
-
-def check_arguments(docker_arguments: Sequence[str], instance: str, environment: Mapping[str, str]) -> list[str]:
-    """What a check gets of the container's own arguments: mounts, since a configuration may name files, and plain variables.
-
-    The mounts of the instance's own files are left out: Docker would make a folder in place of one that is not there yet.
-    """
-    flags, _mistakes = docker_flags.read(docker_arguments)
-    result = docker_flags.words(
-        flag for flag in flags if flag.name in _CHECK_ARGUMENTS and f"/{instance}/" not in flag.value.partition(":")[0]
-    )
-    for variable, value in sorted(environment.items()):
-        result += ["--env", f"{variable}={value}"]
-    return result
 
 
 def want_check(parameters: Mapping[str, t.Any], files: Mapping[str, str], environment: Mapping[str, str]) -> Check | None:
@@ -630,8 +617,10 @@ class Reconciler:
         run: Run = run_command,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        server: Callable[[str], ModelServer] = lambda url: OllamaApi(url, 600.0),
     ) -> None:
         self.settings = settings
+        self._server = server
         self.paths = settings.paths
         self._run = run
         self._clock = clock
@@ -855,6 +844,7 @@ class Reconciler:
         risked = self._risked(wanted, folders, actions, containers, report, leaving)
         self._pull(risked, actions, containers, report)
         self._check(wanted, folders, actions, containers, report)
+        self._fetch(risked, folders, actions, containers, report)
         staged = self._stage([item for item in wanted if actions[item.instance] != REFUSED], folders)
         try:
             self._try(risked, folders, actions, staged, containers, report, leaving)
@@ -1062,6 +1052,31 @@ class Reconciler:
             subject = f"{item.instance}: {found.cause}: {item.image} refuses the new configuration: {found.message}."
             subject += f" {_kept(containers.get(item.container))}"
             report.failures.append(with_remedy(subject, found))
+
+    def _fetch(
+        self,
+        risked: Sequence[Wanted],
+        folders: Mapping[str, Folder],
+        actions: dict[str, str],
+        containers: Mapping[str, Container],
+        report: Report,
+    ) -> None:
+        """Fetches another model while the old one serves. What cannot be had leaves the old one."""
+        for item in risked:
+            if actions[item.instance] == REFUSED:
+                continue
+            old, new = read_service(folders[item.instance].texts), read_service(item.files)
+            container, url = containers.get(item.container), (old.get("probe") or {}).get("base_url")
+            found = None
+            if new["download_command"] and new["download_command"] != old.get("download_command"):
+                found, _anything = download(item, self.paths.docker, self._run)
+            elif new["pull_models"] != old.get("pull_models") and url and container is not None and container.running:
+                other_image = item.image != old.get("image")
+                found = pull_into(self._server(str(url).removesuffix("/v1")), new["pull_models"] or (), other_image)
+            if found is not None:
+                self._refuse(item, actions, report, f"{found.cause}: {found.message}")
+                subject = f"{item.instance}: {found.cause}: its model cannot be fetched: {found.message}. {_kept(container)}"
+                report.failures.append(with_remedy(subject, found))
 
     def _wants_check(self, item: Wanted, folder: Folder, actions: Mapping[str, str], containers: Mapping[str, Container]) -> bool:
         if item.check is None or actions[item.instance] not in (START, RESTART):

@@ -9,25 +9,17 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils import _progress as progress
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import Cause, classify_log, diagnosis, redact
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._container_units import (
     Wanted,
-    check_arguments,
     image_id,
     pull_image,
     with_remedy,
 )
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Run, run_command
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import ENV_FILE, LABEL, OWNER, SERVICE_FILE
-
-TIMEOUT = 6 * 3600.0
-"""Seconds for one image or one model: a hundred GiB at 5 MiB/s."""
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_fetch import TIMEOUT, download
 
 
 @dataclass
@@ -73,37 +65,9 @@ def prefetch(wanted: Sequence[Wanted], docker: str, *, check_mode: bool = False,
     return fetched
 
 
-def download_arguments(item: Wanted, name: str, env_file: str) -> list[str]:
-    """Arguments of docker for the download of an instance that need not have a folder yet; empty where there is none to run."""
-    service = json.loads(item.files[SERVICE_FILE])
-    if not service["download_command"]:
-        return []
-    # By itself Docker would make folders in place of the instance's files, so these mounts are left out. No GPU, no ports.
-    arguments = ["run", "--rm", "--name", name, "--label", f"{LABEL}owner={OWNER}", "--pull", "never", "--env-file", env_file]
-    arguments += ["--network", service["networks"][0]] if service["networks"] else []
-    arguments += check_arguments(service["docker_arguments"] or [], item.instance, {})
-    arguments += ["--entrypoint", service["download_entrypoint"]] if service["download_entrypoint"] else []
-    return [*arguments, item.image, *service["download_command"]]
-
-
 def _download(item: Wanted, docker: str, run: Run, fetched: Fetched) -> None:
-    # A name of its own: the launcher may be downloading for the same instance. The hub's client locks each file.
-    name = f"{item.container}-prefetch"
-    with tempfile.NamedTemporaryFile("w", prefix="gpu-inference-prefetch-") as env:  # its owner alone may read it
-        arguments = download_arguments(item, name, env.name)
-        if not arguments:
-            return
-        env.write(item.files[ENV_FILE])
-        env.flush()
-        run([docker, "rm", "--force", name], 60)  # of a run that was killed
-        ran = run([docker, *arguments], TIMEOUT)
-    lines = [redact(line, item.secrets) for line in (ran.out + "\n" + ran.err).split("\n") if line.strip()]
-    if ran.rc != 0:
-        found = classify_log(item.kind, lines, exit_code=ran.rc)
-        if found.cause is Cause.UNKNOWN:
-            found = diagnosis(Cause.DOWNLOAD_FAILED, found.message, found.log_lines)
+    found, anything = download(item, docker, run)
+    if found is not None:
         fetched.failures.append(with_remedy(f"{item.instance}: {found.cause}: {found.message}", found))
-        return
-    seen = (progress.parse_line(item.kind, line) for line in lines)
-    if any(one is not None and one.phase == progress.DOWNLOADING for one in seen):
+    elif anything:
         fetched.models.append(item.instance)

@@ -13,10 +13,11 @@ description:
     all instances of a host, so that a run that changes nothing costs one C(docker ps) and one C(systemctl show), however many there are.
   - Whether an instance differs is decided by the configuration hash in the label of its running container. A run that was
     killed half-way is thus repaired by the next one.
-  - Before anything stops for a change, the change is tried. The image is fetched, reads its configuration (O(instances[].check)), and
-    Docker makes a container with the new settings and starts it, with C(true) for a program, beside the one that serves. What is refused
-    stays as it is, files and container, and the task fails with the reason when the rest is done. With it stay instances that are
-    to be removed, and changes that need a GPU or a port which it keeps.
+  - Before anything stops for a change, the change is tried. The image is fetched and reads its configuration (O(instances[].check)),
+    another model is fetched (O(instances[].download_command), O(instances[].pull_models)), and Docker makes a container with the new
+    settings and starts it, with C(true) for a program, beside the one that serves. What is refused stays as it is, files and container,
+    and the task fails with the reason when the rest is done. With it stay instances that are to be removed, and changes that need a GPU
+    or a port which it keeps.
   - All instances that change or go are stopped before the first one is started. The launcher, main process of each unit, then
     starts instances of different GPUs in parallel and those of one GPU one after the other.
   - It does not wait until an instance is ready, see M(llmops.gpu_inference.endpoint_ready) for that.

@@ -27,6 +27,8 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._container_un
 )
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Ran
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import OWNER, FileLock, Paths, program_hash
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._ollama import Installed, OllamaError
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._ollama_api import UnreachableError
 
 STILL_SERVES = "The old container still serves with its old configuration; the next run tries again."
 SECRET = "sk-a-canary-that-must-not-be-seen"
@@ -576,6 +578,80 @@ def test_a_change_is_tried_before_its_files_are_in_place_and_before_anything_sto
     assert seen == [(old, new, "0o600"), (old, new, "0o600")]
     assert [call[1] for call in host.calls if call[1] in ("create", "stop")] == ["create", "create", "stop"]
     assert set(host.tried("create")) == {"vllm-chat"}  # settings of the launcher make no other container
+
+
+HUB: dict[str, t.Any] = {"download_entrypoint": "python3", "download_command": ["-c", "get", "org/model"]}
+
+
+def test_another_model_is_fetched_while_the_old_one_serves(tmp_path: Path, host: Host) -> None:
+    serving(tmp_path, host, "chat")
+    changed = instance(**HUB, files={"config.yaml": "model: org/model\n"})
+    host.checks[""] = Ran(1, "", "huggingface_hub.errors.RepositoryNotFoundError: 404 Client Error. Repository Not Found for url: x\n")
+    report = reconcile(tmp_path, host, [changed])
+    assert report.failures[0].startswith("vllm/chat: bad_model: its model cannot be fetched: ")
+    assert STILL_SERVES in report.failures[0]
+    assert [call[1] for call in host.effects] == ["rm", "run"]
+    assert not host.tried("create")
+    host.checks.clear()
+    host.calls.clear()
+    assert reconcile(tmp_path, host, [changed]).restarted == ["vllm/chat"]
+    assert [call[1] for call in host.effects][:3] == ["rm", "run", "stop"]
+    # The same model with other arguments is there already.
+    host.serve(units.want(changed))
+    host.calls.clear()
+    assert reconcile(tmp_path, host, [{**changed, "command": ["new"]}]).restarted == ["vllm/chat"]
+    assert not any(call[1] == "run" for call in host.calls)
+
+
+class Models:
+    """An Ollama server that serves the old models, and what its registry has."""
+
+    def __init__(self, present: Sequence[str], refusals: dict[str, str], reachable: bool = True) -> None:
+        self.present, self.refusals, self.reachable = list(present), refusals, reachable
+        self.asked: list[str] = []
+
+    def __call__(self, url: str) -> Models:
+        assert url == "http://127.0.0.1:11434"
+        return self
+
+    def tags(self) -> list[Installed]:
+        if not self.reachable:
+            raise UnreachableError("no answer")
+        return [Installed(tag, "d") for tag in self.present]
+
+    def pull(self, tag: str) -> None:
+        self.asked.append(tag)
+        if tag in self.refusals:
+            raise OllamaError(self.refusals[tag])
+
+
+GONE, NEWER = "pull model manifest: file does not exist", "pull model manifest: 412: this model requires a newer version of Ollama"
+
+
+@pytest.mark.parametrize(
+    ("server", "changes", "asked", "cause"),
+    [
+        pytest.param(Models(["old:1"], {}), {}, ["new:1"], None, id="pulled-by-the-old-server"),
+        pytest.param(Models(["old:1", "new:1"], {}), {}, [], None, id="there-already"),
+        pytest.param(Models(["old:1"], {"new:1": GONE}), {}, ["new:1"], "bad_model", id="no-such-model"),
+        pytest.param(Models(["old:1"], {"new:1": "dial tcp: lookup"}), {}, ["new:1"], "download_failed", id="no-registry"),
+        pytest.param(Models(["old:1"], {"new:1": NEWER}), {"image": "ollama:2"}, ["new:1"], None, id="the-new-server-may-know-it"),
+        pytest.param(Models([], {}, reachable=False), {}, [], None, id="the-old-server-does-not-answer"),
+    ],
+)
+def test_models_of_ollama_are_pulled_while_the_old_ones_serve(
+    tmp_path: Path, host: Host, server: Models, changes: dict[str, t.Any], asked: list[str], cause: str | None
+) -> None:
+    host.images |= {"ollama:1", "ollama:2"}
+    old = instance(image="ollama:1", pull_models=["old:1"], probe={"base_url": "http://127.0.0.1:11434/v1"})
+    reconcile(tmp_path, host, [old])
+    host.serve(units.want(old))
+    settings = Settings(Paths(tmp_path / "instances", tmp_path / "run", lasting=tmp_path / "l"), ("vllm",), wants_dir=tmp_path / "wants")
+    wanted = units.want_all([{**old, "pull_models": ["old:1", "new:1"], **changes}], ["vllm"])
+    report = Reconciler(settings, host.run, sleep=lambda _s: None, server=server).apply(wanted)
+    assert server.asked == asked
+    assert report.restarted == ([] if cause else ["vllm/chat"])
+    assert [failure.split(": ")[1] for failure in report.failures] == ([cause] if cause else [])
 
 
 def test_what_a_killed_trial_left_goes(tmp_path: Path, host: Host) -> None:
