@@ -356,6 +356,42 @@ FEATURES = [
         "tests/unit/roles/test_node_proxy.py::test_the_key_is_checked",
         "assert 200 == 401",
     ),
+    Feature(
+        "an engine on a GPU cannot take all of the host's main memory",
+        "the plan gives its container no bound",
+        f"{UTILS}/_plan_host.py",
+        '"host_memory_mib": self.bounds.get(task.port),',
+        '"host_memory_mib": None,',
+        f"{UNIT}/test__plan_main_memory.py::test_every_engine_on_a_gpu_is_bounded",
+        "{'chat': None} == {'chat': 58368}",
+    ),
+    Feature(
+        "caches in main memory are counted like memory of a GPU",
+        "what engines are told to take is not asked for",
+        f"{UTILS}/_plan_host.py",
+        "for item in task.offloads:",
+        "for item in ():",
+        f"{UNIT}/test__plan_main_memory.py::test_more_than_there_is_is_refused_where_it_is_written",
+        "DID NOT RAISE PlanError",
+    ),
+    Feature(
+        "a GPU with MIG and without slices is no whole GPU",
+        "it is planned as one",
+        f"{UTILS}/_plan_platform.py",
+        'elif gpu.get("mig_enabled") is True:',
+        "elif False:",
+        f"{UNIT}/test__plan_platform.py::test_mig_without_slices_is_refused_with_the_command_that_makes_them",
+        "DID NOT RAISE PlanError",
+    ),
+    Feature(
+        "a driver without a GPU does not mean the CPU without a word",
+        "the plan says nothing of it",
+        f"{UTILS}/_plan_platform.py",
+        "if must_fit and on_gpu and wanted ==",
+        "if False and on_gpu and wanted ==",
+        f"{UNIT}/test__plan_platform.py::test_a_driver_without_a_gpu_is_not_the_cpu_without_a_word",
+        "assert 0 == 1",
+    ),
 ]
 
 
