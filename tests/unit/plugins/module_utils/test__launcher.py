@@ -8,10 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import yaml
-from support.repository import ROOT
-
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _launcher as launcher
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_program import Differences, compare, program
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import FileLock
 
 
@@ -40,11 +38,8 @@ def test_lock_is_exclusive_between_processes_and_freed_by_death(tmp_path: Path) 
 
 def test_node_files_work_side_by_side(tmp_path: Path) -> None:
     """On a node there is no collection: the files lie in one folder, and an old Python may run them."""
-    source = Path(launcher.__file__).parent
-    tasks = yaml.safe_load((ROOT / "roles/launcher/tasks/install.yml").read_text())
-    names = next(task["loop"] for task in tasks if task["name"] == "Install | Install the program")
-    for name in names:
-        (tmp_path / name).write_bytes((source / name).read_bytes())
+    for name, text in program().items():
+        (tmp_path / name).write_text(text)
     done = subprocess.run(
         [sys.executable, "-S", str(tmp_path / "_launcher.py"), "--help"], capture_output=True, text=True, env={}, check=False
     )
@@ -53,3 +48,27 @@ def test_node_files_work_side_by_side(tmp_path: Path) -> None:
         [sys.executable, "-S", str(tmp_path / "_launcher.py"), "run", "../x"], capture_output=True, text=True, env={}, check=False
     )
     assert done.returncode == 2
+
+
+def test_the_program_is_all_that_the_launcher_imports() -> None:
+    texts = program()
+    assert {"_launcher.py", "_node.py", "_causes.py", "_probe.py"} <= set(texts)
+    assert "_plan.py" not in texts
+    assert all(text == (Path(launcher.__file__).parent / name).read_text() for name, text in texts.items())
+
+
+def test_what_differs_is_written_and_what_left_the_program_goes(tmp_path: Path) -> None:
+    texts = {"_a.py": "a = 1\n", "_b.py": "b = 1\n"}
+    assert compare(tmp_path, texts, 0o644) == Differences(("_a.py", "_b.py"), ())
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o644)
+    assert compare(tmp_path, texts, 0o644) == Differences((), ())
+    (tmp_path / "_b.py").chmod(0o600)
+    (tmp_path / "_old.py").write_text("")
+    (tmp_path / "notes.txt").write_text("")
+    assert compare(tmp_path, texts, 0o644) == Differences(("_b.py",), ("_old.py",))
+    (tmp_path / "_a.py").unlink()
+    (tmp_path / "_a.py").symlink_to(tmp_path / "_b.py")
+    assert "_a.py" in compare(tmp_path, texts, 0o644).write
+    assert compare(tmp_path / "none", texts, 0o644).write == ("_a.py", "_b.py")
