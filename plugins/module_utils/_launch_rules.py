@@ -92,7 +92,7 @@ def verdict(diagnosis: Diagnosis, failures: int, limit: int, served: bool = Fals
         diagnosis,
         cause=cause,
         message=f"{failures} failed starts in a row, given up. The last one: {diagnosis.message}",
-        remedy=REMEDIES[cause],
+        remedy=diagnosis.remedy if cause is diagnosis.cause else REMEDIES[cause],
         permanent=True,
     )
 

@@ -333,7 +333,7 @@ class Launcher:
         found = classify_log(self.kind, lines, exit_code=exit_code, oom_killed=oom_killed)
         last = lines[-1].strip() if lines else "no output"
         # A download's own words say more than that they are not known here.
-        message = last if found.cause is Cause.UNKNOWN and "exit code" not in what else found.message or last
+        message = found.message if found.quoted or "exit code" in what else last
         return replace(found, message=message if what in message or "exit code" in message else f"{what}: {message}")
 
     def refused(self, result: docker_cli.Result, what: str) -> Failure:
@@ -790,8 +790,10 @@ class Launcher:
                 continue
             if report.error is not None:
                 text = f"ollama cannot pull {model}: {report.error}"
-                unknown = "file does not exist" in report.error or "not found" in report.error or "invalid model name" in report.error
-                raise self.failure(Cause.BAD_MODEL if unknown else Cause.DOWNLOAD_FAILED, text, permanent=unknown, lines=[report.error])
+                found = classify_log("ollama", [report.error])
+                if found.cause is Cause.UNKNOWN:
+                    found = self.diagnose(Cause.DOWNLOAD_FAILED, text, lines=[report.error])
+                raise Failure(replace(found, message=text))
             if report.done:
                 return
             self.update(progress.DOWNLOADING, report.percent, model)

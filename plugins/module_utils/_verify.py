@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 
 try:
-    from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import REMEDIES, Cause
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes_base import REMEDIES, Cause
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._probe import (
         Endpoint,
         Reply,
@@ -34,7 +34,7 @@ try:
         urllib_transport,
     )
 except ImportError:  # in the container the files lie side by side
-    from _causes import REMEDIES, Cause  # type: ignore[import-not-found,no-redef]
+    from _causes_base import REMEDIES, Cause  # type: ignore[import-not-found,no-redef]
     from _probe import (  # type: ignore[import-not-found,no-redef]
         Endpoint,
         Reply,

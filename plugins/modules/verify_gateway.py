@@ -220,8 +220,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-# _causes and _probe are sent into the container beside _verify.
-from ansible_collections.llmops.gpu_inference.plugins.module_utils import _causes, _probe, _verify
+# _causes_base and _probe are sent into the container beside _verify.
+from ansible_collections.llmops.gpu_inference.plugins.module_utils import _causes_base, _probe, _verify
 
 # Reads everything from standard input: neither the key nor the samples appear in a process list or in `docker inspect`.
 BOOTSTRAP = """
@@ -245,7 +245,7 @@ def source_of(module: Any) -> str:
 
 
 def run_in_container(module: AnsibleModule, container: dict[str, str], request: dict[str, Any]) -> list[dict[str, Any]]:
-    sources = [(part.__name__.rsplit(".", 1)[-1], source_of(part)) for part in (_causes, _probe, _verify)]
+    sources = [(part.__name__.rsplit(".", 1)[-1], source_of(part)) for part in (_causes_base, _probe, _verify)]
     docker = module.get_bin_path("docker", required=True)
     command = [docker, "run", "--rm", "--interactive", "--pull", "never", "--network", container["network"], "--read-only"]
     command += ["--cap-drop", "ALL", "--entrypoint", container["python"], container["image"], "-I", "-c", BOOTSTRAP]

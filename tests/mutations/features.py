@@ -321,6 +321,15 @@ FEATURES = [
         "False = hung(41)",
     ),
     Feature(
+        "the line that names the cause is told, not the last one",
+        "the first line of any trouble is taken",
+        f"{UTILS}/_causes.py",
+        "if best is not None and best.rank == Rank.CERTAIN:",
+        "if best is not None:",
+        f"{UNIT}/test__causes.py::test_the_last_line_of_vllm_never_hides_the_first",
+        "no socket interface found",
+    ),
+    Feature(
         "an engine that lost its GPU is started anew",
         "an empty list of GPUs in its container is good enough",
         f"{UTILS}/_launch_rules.py",

@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
 SECTIONS = {part.split("\n", 1)[0]: part for part in TEXT.split("\n## ")[1:]}
 BEFORE = SECTIONS.pop("Before an engine starts")
+WORDED = SECTIONS.pop("The same cause, other words")
 # Seen by the probe, or said by systemd or the launcher, in these words; the others are read from logs.
 WORDS = {
     "dns": ["the host name ", " cannot be resolved ("],
@@ -94,3 +95,16 @@ def test_the_modules_documentation_is_its_argument_spec() -> None:
     spec = argument_spec()
     compare(options, spec)
     compare(options["endpoints"]["suboptions"], spec["endpoints"]["options"])
+
+
+def _other_words() -> list[tuple[str, ...]]:
+    rows = (re.split(r" \| ", line.strip("| ")) for line in WORDED.split("\n") if line.startswith("| ") and "`" in line)
+    return [tuple(row) for row in rows]
+
+
+@pytest.mark.parametrize(("kind", "words", "cause", "retried", "what"), _other_words())
+def test_words_with_a_remedy_of_their_own_are_told_so(kind: str, words: str, cause: str, retried: str, what: str) -> None:
+    told = classify_log(kind, [words.strip("`")], exit_code=1)
+    assert (str(told.cause), "no" if told.permanent else "yes") == (cause.strip("`"), retried)
+    assert [key for key in re.findall(r"`([^`]+)`", what) if key.lower() not in told.remedy.lower()] == []
+    assert told.remedy != REMEDIES[told.cause]

@@ -292,7 +292,10 @@ class Broken:
 
 BROKEN = {
     "missing-image": Broken(
-        "image_missing", "not found", model={"image": "registry.testbed:5000/vllm/vllm-openai:v0.0.1", "engine_version": "0.32.0"}
+        "image_missing",
+        "not found",
+        model={"image": "registry.testbed:5000/vllm/vllm-openai:v0.0.1", "engine_version": "0.32.0"},
+        permanent=True,
     ),
     "registry-down": Broken(
         "registry_down", "refused", model={"image": "127.0.0.1:5999/vllm/vllm-openai:v0.32.0", "engine_version": "0.32.0"}
@@ -305,6 +308,7 @@ BROKEN = {
         "shared_memory",
         "Insufficient space in /dev/shm",
         service={"shm_size": "1m", "engine_args": {"distributed-executor-backend": "mp"}},
+        permanent=True,
     ),
     "memory-kill": Broken("out_of_memory", "", service={"container_extra_arguments": ["--memory", "200m", "--memory-swap", "200m"]}),
 }

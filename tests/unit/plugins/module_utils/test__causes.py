@@ -4,328 +4,371 @@
 
 from __future__ import annotations
 
-import pytest
+import collections
+import json
+import time
+import typing as t
+from dataclasses import dataclass
+from pathlib import Path
 
+import pytest
+import yaml
+
+from ansible_collections.llmops.gpu_inference.plugins.module_utils import _causes
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import (
     PERMANENT,
     REMEDIES,
+    RULES,
     Cause,
+    Diagnosis,
     classify_log,
     clean_line,
     diagnosis,
     redact,
 )
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes_base import Rank
 
 CORE = "(EngineCore pid=71) ERROR 11-20 10:00:00 [core.py:1224] "
 WORKER = "(Worker_TP1 pid=93) ERROR 11-20 10:00:00 [multiproc_executor.py:870] "
 SEE_ABOVE = "(APIServer pid=1) RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {}"
 
-# (kind, line, cause): lines as engines, hub, container runtime and Docker write them
-RECORDED = [
-    # memory
+
+# ---------------------------------------------------------------- failures as they were seen
+
+
+@dataclass(frozen=True)
+class Seen:
+    """An entry of causes/*.yml."""
+
+    kind: str
+    log: tuple[str, ...]
+    cause: str
+    permanent: bool
+    source: str
+    exit: int = 1
+    remedy: str = ""
+    also: tuple[str, ...] = ()
+
+    def told(self) -> Diagnosis:
+        return classify_log(self.kind, self.log, self.exit)
+
+
+def _corpus() -> list[Seen]:
+    found = []
+    for file in sorted((Path(__file__).parent / "causes").glob("*.yml")):
+        for entry in yaml.load(file.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader):
+            found.append(Seen(file.stem, **{**entry, "log": tuple(entry["log"]), "also": tuple(entry.get("also", ()))}))
+    return found
+
+
+CORPUS = _corpus()
+#: How many there are of each kind. They only ever become more.
+AT_LEAST = {"docker": 97, "litellm": 51, "llama_cpp": 56, "ollama": 50, "vllm": 529}
+RIGHT = 0.98
+
+
+def _mark(one: Seen, told: Diagnosis) -> str:
+    return f"{one.kind} {one.log[0][:90]!r}: {told.cause}, {'permanent' if told.permanent else 'transient'}, {told.remedy[:60]!r}"
+
+
+def test_the_corpus_does_not_shrink() -> None:
+    count = collections.Counter(one.kind for one in CORPUS)
+    assert {kind: number for kind, number in AT_LEAST.items() if count[kind] < number} == {}
+    assert max(collections.Counter((one.kind, one.log) for one in CORPUS).values()) == 1
+    assert [one for one in CORPUS if not one.source or not one.log or not {one.cause, *one.also} <= set(map(str, Cause))] == []
+
+
+@pytest.mark.parametrize("question", ["cause", "permanence", "remedy"])
+def test_recorded_failures_are_told_rightly(question: str) -> None:
+    judge: dict[str, t.Callable[[Seen, Diagnosis], bool]] = {
+        "cause": lambda one, told: str(told.cause) in (one.cause, *one.also),
+        "permanence": lambda one, told: told.permanent == one.permanent,
+        "remedy": lambda one, told: bool(told.remedy) and one.remedy.lower() in told.remedy.lower(),
+    }
+    results = [(one, one.told()) for one in CORPUS]
+    wrong = [_mark(one, told) for one, told in results if not judge[question](one, told)]
+    assert len(wrong) <= (1 - RIGHT) * len(CORPUS), "\n".join(wrong)
+
+
+def test_every_rule_is_met_by_a_recorded_failure() -> None:
+    met = set()
+    for one in CORPUS:
+        found = _causes.find(one.kind, one.log, one.exit)
+        if found is not None:
+            met.add(found.rule)
+    assert [(str(one.cause), one.pattern.pattern[:80]) for one in RULES if one not in met and one.rank < Rank.VAGUE] == []
+
+
+@pytest.mark.parametrize("kind", sorted(AT_LEAST))
+def test_a_message_is_a_line_of_the_log_without_its_prefixes(kind: str) -> None:
+    for one in CORPUS:
+        told = one.told()
+        if one.kind == kind and len(one.log) == 1 and told.quoted and "{" not in one.log[0]:
+            assert told.message.replace("RuntimeError: ", "") in redact(clean_line(one.log[0])).replace("RuntimeError: ", "")
+            assert redact(one.log[0])[:500] in told.log_lines
+
+
+def test_the_last_line_of_vllm_never_hides_the_first() -> None:
+    for one in CORPUS:
+        if one.kind != "vllm" or len(one.log) > 1:
+            continue
+        lines = [
+            "(APIServer pid=1) INFO 11-20 09:59:58 [model.py:2021] Using max model len 8192",
+            CORE + "EngineCore failed to start.",
+            CORE + "Traceback (most recent call last):",
+            CORE + '  File "/usr/local/lib/python3.12/dist-packages/vllm/v1/engine/core.py", line 1, in run_engine_core',
+            CORE + "    raise ValueError(",
+            one.log[0],
+            "(APIServer pid=1) Traceback (most recent call last):",
+            '(APIServer pid=1)   File "/usr/local/bin/vllm", line 8, in <module>',
+            SEE_ABOVE,
+        ]
+        told = classify_log("vllm", lines, 1)
+        assert (told.cause, told.remedy) == (one.told().cause, one.told().remedy), one.log[0]
+
+
+# ---------------------------------------------------------------- remedies are tied to their words
+
+PAIRS = [
     (
-        "vllm",
-        CORE + "ValueError: Free memory on device cuda:0 (1.02/31.36 GiB) on startup is less than desired GPU memory "
-        "utilization (0.38, 11.92 GiB). "
-        "Decrease GPU memory utilization or reduce GPU memory used by other processes.",
-        "out_of_memory",
+        ("vllm", "httpcore2.ConnectError: [SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1010)", "HF_ENDPOINT"),
+        (
+            "vllm",
+            "httpx.ConnectError: [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate",
+            "SSL_CERT_FILE",
+        ),
     ),
     (
-        "vllm",
-        "[multiproc_executor.py:492] ValueError: Free memory on device (31.44/47.38 GiB) on startup is less than desired GPU memory "
-        "utilization (0.95, 45.01 GiB).",
-        "out_of_memory",
+        ("vllm", "httpx.ConnectError: [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: certificate has expired", "clock"),
+        ("vllm", "httpx.ConnectError: [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: Hostname mismatch", "host name"),
     ),
     (
-        "vllm",
-        "(VllmWorkerProcess pid=2421) ERROR 10-14 12:32:47 multiproc_worker_utils.py:233] torch.OutOfMemoryError: CUDA out of memory. "
-        "Tried to allocate 1.88 GiB. GPU 3 has a total capacity of 21.96 GiB of which 1.29 GiB is free.",
-        "out_of_memory",
+        ("vllm", "huggingface_hub.errors.OfflineModeIsEnabled: Cannot reach https://x: offline mode is enabled.", "HF_HUB_OFFLINE=1"),
+        ("vllm", "OSError: We couldn't connect to 'https://huggingface.co' to load the files", "inference_proxy"),
     ),
     (
-        "vllm",
-        CORE + "torch.cuda.OutOfMemoryError: CUDA out of memory. Tried to allocate 224.00 MiB (GPU 0; 15.77 GiB total capacity)",
-        "out_of_memory",
-    ),
-    ("vllm", WORKER + "torch.AcceleratorError: CUDA error: out of memory", "out_of_memory"),
-    ("vllm", WORKER + "RuntimeError: CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`", "out_of_memory"),
-    (
-        "vllm",
-        CORE + "AssertionError: Error in memory profiling. Initial free memory 20.1 GiB, current free memory 25.3 GiB. "
-        "This happens when other processes sharing the same container release GPU memory while vLLM is profiling during initialization.",
-        "out_of_memory",
-    ),
-    ("vllm", "NvMapMemAllocInternalTagged: 1075072515 error 12", "out_of_memory"),
-    (
-        "vllm",
-        "RuntimeError: [enforce fail at alloc_cpu.cpp:121] err == 0. DefaultCPUAllocator: can't allocate memory: you tried",
-        "out_of_memory",
-    ),
-    ("vllm", "OSError: [Errno 12] Cannot allocate memory", "out_of_memory"),
-    (
-        "ollama",
-        "ggml_backend_cuda_buffer_type_alloc_buffer: allocating 81656.95 MiB on device 0: cudaMalloc failed: out of memory",
-        "out_of_memory",
-    ),
-    ("ollama", "Error: model requires more system memory (8.4 GiB) than is available (5.1 GiB)", "out_of_memory"),
-    (
-        "ollama",
-        'time=2025-06-27T14:42:08.637Z level=ERROR source=server.go:415 msg="llama runner terminated" error="signal: killed"',
-        "out_of_memory",
-    ),
-    ("ollama", "llama_model_load: error loading model: unable to allocate CUDA0 buffer", "out_of_memory"),
-    # KV cache and context
-    (
-        "vllm",
-        CORE
-        + "ValueError: To serve at least one request with the model's max seq len (131072), (34.00 GiB KV cache is needed, which is larger "
-        "than the available KV cache memory (21.50 GiB). Based on the available memory, the estimated maximum model length is 82944.",
-        "kv_cache_too_small",
+        ("docker", "exec /usr/local/bin/vllm: exec format error", "architecture"),
+        ("docker", 'runc create failed: exec: "vllm9": executable file not found in $PATH: unknown', "entrypoint"),
     ),
     (
-        "vllm",
-        CORE + "ValueError: Available memory on node 0 (0.52/23.54 GiB) on startup is less than requested memory for kv (1.0 GiB).",
-        "kv_cache_too_small",
+        ("docker", "CDI device injection failed: unresolvable CDI devices nvidia.com/gpu=GPU-1", "nvidia-cdi-refresh"),
+        ("docker", "failed to inject CDI devices: unresolvable CDI devices runtime.nvidia.com/gpu=all: unknown", "Install it, reboot"),
     ),
     (
-        "vllm",
-        "ERROR 04-05 01:12:55 [core.py:390] ValueError: To serve at least one request with the models's max seq len (1048576), (24.00 GiB "
-        "KV cache is needed, which is larger than the available KV cache memory (9.97 GiB).",
-        "kv_cache_too_small",
+        ("docker", "error running prestart hook #0: fork/exec /usr/bin/nvidia-container-runtime-hook: no such file", "four packages"),
+        ("docker", "no runtime binary found from candidate list: [runc crun]", "runc"),
     ),
     (
-        "vllm",
-        CORE
-        + "ValueError: No available memory for the cache blocks. Try increasing `gpu_memory_utilization` when initializing the engine.",
-        "kv_cache_too_small",
+        ("docker", "Error response from daemon: unknown or invalid runtime name: nvidia.", "role nvidia_container_toolkit"),
+        ("docker", "invoking the NVIDIA Container Runtime Hook directly (e.g. specifying the docker --gpus flag)", "Remove --gpus"),
     ),
     (
-        "vllm",
-        "  Value error, User-specified max_model_len (99999) is greater than the derived max_model_len (max_position_embeddings=4096 or "
-        "model_max_length=None in model's config.json).",
-        "context_too_long",
-    ),
-    # shared memory
-    ("vllm", WORKER + "RuntimeError: Insufficient space in /dev/shm: 160 MiB required, 64 MiB free", "shared_memory"),
-    ("vllm", "OSError: [Errno 28] No space left on device: '/dev/shm/psm_4c1fa2b0'", "shared_memory"),
-    ("vllm", "NCCL WARN Error while creating shared memory segment /dev/shm/nccl-tYv1a2 (size 9637888)", "shared_memory"),
-    (
-        "vllm",
-        "ERROR: Unexpected bus error encountered in worker. This might be caused by insufficient shared memory (shm).",
-        "shared_memory",
-    ),
-    # model and hub
-    (
-        "vllm",
-        "  Value error, Invalid repository ID or local directory specified: '/models/none'.",
-        "bad_model",
+        ("ollama", "Error: pull model manifest: 412: ", "newer Ollama"),
+        ("ollama", "Error: pull model manifest: file does not exist", "no such model"),
     ),
     (
-        "vllm",
-        "OSError: Qwen/Nope is not a local folder and is not a valid model identifier listed on 'https://huggingface.co/models'",
-        "bad_model",
+        ("litellm", "LiteLLM proxy refused to start: a publicly known master key The fix is printed once the server exits.", "master key"),
+        ("litellm", "redis.exceptions.ConnectionError: Error 111 connecting to redis:6379. Connection refused.", "inference_gateway.redis"),
     ),
     (
-        "vllm",
-        "huggingface_hub.errors.HFValidationError: Repo id must be in the form 'repo_name' or 'namespace/repo_name': '/models/none'.",
-        "bad_model",
-    ),
-    ("vllm", "huggingface_hub.errors.RepositoryNotFoundError: 401 Client Error. (Request ID: Root=1-66)", "bad_model"),
-    (
-        "vllm",
-        "OSError: nightly is not a valid git identifier (branch name, tag name or commit id) that exists for this model name.",
-        "bad_model",
+        ("vllm", "GatedRepoError: 403 Client Error. Cannot access gated repo for url https://huggingface.co/x", "licence"),
+        ("vllm", "OSError: nightly is not a valid git identifier (branch name, tag name or commit id)", "'revision'"),
     ),
     (
-        "vllm",
-        "huggingface_hub.errors.GatedRepoError: 403 Client Error. Cannot access gated repo for url https://huggingface.co/meta/x",
-        "bad_model",
+        ("docker", "listen tcp4 192.168.1.30:8400: bind: cannot assign requested address", "no such address"),
+        ("docker", "listen tcp4 0.0.0.0:8400: bind: address already in use", "ss -ltnp"),
     ),
     (
-        "vllm",
-        "ValueError: Model architectures ['FooForCausalLM'] are not supported for now. Supported architectures: dict_keys(...)",
-        "bad_model",
-    ),
-    ("vllm", "RuntimeError: Cannot find any model weights with `/models/chat`", "bad_model"),
-    ("ollama", "Error: pull model manifest: file does not exist", "bad_model"),
-    ("ollama", '{"error":"model \'qwen9:1b\' not found"}', "bad_model"),
-    ("ollama", "llama_model_load: error loading model: error loading model architecture: unknown model architecture: 'foo'", "bad_model"),
-    (
-        "vllm",
-        "OSError: We couldn't connect to 'https://huggingface.co' to load the files, and couldn't find them in the cached files.",
-        "download_failed",
+        ("vllm", "RuntimeError: The NVIDIA driver on your system is too old (found version 12020).", "Update the driver"),
+        ("vllm", "RuntimeError: CUDA error: no kernel image is available for execution on the device", "not built for this GPU"),
     ),
     (
-        "vllm",
-        "huggingface_hub.errors.LocalEntryNotFoundError: An error happened while trying to locate the file on the Hub",
-        "download_failed",
+        ("vllm", "OSError: [Errno 28] No space left on device", "disk is full"),
+        ("vllm", "OSError: [Errno 28] No space left on device: '/dev/shm/psm_4c1fa2b0'", "shm_size"),
     ),
     (
-        "vllm",
-        "huggingface_hub.errors.OfflineModeIsEnabled: Cannot reach https://huggingface.co/x: offline mode is enabled.",
-        "download_failed",
-    ),
-    ("vllm", "httpx.ConnectError: [Errno -3] Temporary failure in name resolution", "download_failed"),
-    (
-        "vllm",
-        "requests.exceptions.SSLError: HTTPSConnectionPool(host='huggingface.co', port=443): Max retries exceeded with url: /api "
-        "(Caused by SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed')))",
-        "download_failed",
+        ("vllm", "httpx.ProxyError: 407 Proxy Authentication Required", "login"),
+        ("vllm", "httpx.ProxyError: 503 Service Unavailable", "does not let the request through"),
     ),
     (
-        "vllm",
-        "huggingface_hub.errors.HfHubHTTPError: 504 Server Error: Gateway Time-out for url: https://huggingface.co/api/models/x",
-        "download_failed",
-    ),
-    ("vllm", "OSError: [Errno 28] No space left on device", "download_failed"),
-    (
-        "ollama",
-        'Error: pull model manifest: Get "https://registry.ollama.ai/v2/library/x/manifests/1b": dial tcp: lookup '
-        "registry.ollama.ai: no such host",
-        "download_failed",
-    ),
-    # arguments
-    ("vllm", "vllm: error: unrecognized arguments: --task embed", "bad_flag"),
-    ("vllm", "vllm serve: error: argument --max-num-seqs: invalid int value: 'many'", "bad_flag"),
-    ("vllm", "api_server.py: error: ambiguous option: --device could match --device-memory-utilization", "bad_flag"),
-    ("vllm", "ValueError: Unknown quantization method: awq9. Must be one of ['awq', 'fp8']", "bad_flag"),
-    ("vllm", "KeyError: invalid tool call parser: hermes9 (chose from { hermes,mistral })", "bad_flag"),
-    ("vllm", "ValueError: Total number of attention heads (14) must be divisible by tensor parallel size (4).", "bad_flag"),
-    ("litellm", "Error: No such option: --prot Did you mean --port?", "bad_flag"),
-    ("litellm", "Exception: LiteLLM master key is not set. Set LITELLM_MASTER_KEY.", "bad_flag"),
-    ("litellm", 'yaml.scanner.ScannerError: mapping values are not allowed here in "/app/config.yaml", line 3', "bad_flag"),
-    ("docker", "unknown flag: --gpuss", "bad_flag"),
-    ("docker", "docker: invalid reference format: repository name must be lowercase.", "bad_flag"),
-    (
-        "docker",
-        'Error response from daemon: failed to create task for container: OCI runtime create failed: runc create failed: exec: "vllm9": '
-        "executable file not found in $PATH: unknown",
-        "bad_flag",
+        ("litellm", "ImportError: Could not import auth from nothing", "callback"),
+        ("litellm", "ModuleNotFoundError: No module named 'prisma'", "Python package"),
     ),
     (
-        "vllm",
-        "docker start failed: Error response from daemon: failed to create task for container: failed to create shim task: OCI runtime "
-        "create failed: runc create failed: unable to start container process: error during container init: error setting rlimits for "
-        "ready process: error setting rlimit type 8: operation not permitted: unknown",
-        "bad_flag",
+        (
+            "docker",
+            "failed to resolve reference: unexpected status from HEAD request to https://ghcr.io/v2/x: 403 Forbidden",
+            "this login",
+        ),
+        ("docker", 'failed to resolve reference "docker.io/x/y:1": docker.io/x/y:1: not found', "exist for this platform"),
     ),
-    # image and registry
-    (
-        "docker",
-        "Error response from daemon: manifest for vllm/vllm-openai:v9.9 not found: manifest unknown: manifest unknown",
-        "image_missing",
-    ),
-    (
-        "docker",
-        "Error response from daemon: pull access denied for nope/nope, repository does not exist or may require 'docker login'",
-        "image_missing",
-    ),
-    ("docker", "no matching manifest for linux/arm64/v8 in the manifest list entries", "image_missing"),
-    (
-        "vllm",
-        'Error response from daemon: invalid mount config for type "bind": bind source path does not exist: /srv/models/nothing',
-        "bad_model",
-    ),
-    ("docker", "Error response from daemon: No such image: vllm/vllm-openai:v9.9", "image_missing"),
-    ("docker", 'Error response from daemon: Get "https://reg:5000/v2/": x509: certificate signed by unknown authority', "registry_tls"),
-    (
-        "docker",
-        'Error response from daemon: Get "https://10.0.0.5:5000/v2/": http: server gave HTTP response to HTTPS client',
-        "registry_tls",
-    ),
-    (
-        "docker",
-        'Error response from daemon: Get "http://reg:5000/v2/": dial tcp 10.0.0.5:5000: connect: connection refused',
-        "registry_down",
-    ),
-    (
-        "docker",
-        'Error response from daemon: Get "https://ghcr.io/v2/": dial tcp: lookup ghcr.io on 10.0.0.1:53: no such host',
-        "registry_down",
-    ),
-    (
-        "docker",
-        'Error response from daemon: Get "https://registry-1.docker.io/v2/": net/http: request canceled while waiting for connection '
-        "(Client.Timeout exceeded while awaiting headers)",
-        "registry_down",
-    ),
-    ("docker", "toomanyrequests: You have reached your unauthenticated pull rate limit.", "registry_down"),
-    # runtime and GPU
-    ("docker", "docker: Error response from daemon: unknown or invalid runtime name: nvidia.", "runtime_missing"),
-    ("docker", "docker: Error response from daemon: Unknown runtime specified nvidia.", "runtime_missing"),
-    ("docker", 'docker: Error response from daemon: could not select device driver "" with capabilities: [[gpu]].', "runtime_missing"),
-    ("docker", "nvidia-container-cli: requirement error: unsatisfied condition: cuda>=13.0, please update your driver", "runtime_missing"),
-    ("docker", "CDI device injection failed: unresolvable CDI devices nvidia.com/gpu=all", "runtime_missing"),
-    ("docker", "nvidia-container-cli: initialization error: nvml error: driver not loaded: unknown", "runtime_missing"),
-    ("vllm", "RuntimeError: The NVIDIA driver on your system is too old (found version 12020).", "runtime_missing"),
-    (
-        "vllm",
-        "RuntimeError: Unexpected error from cudaGetDeviceCount(). Error 803: system has unsupported display driver / "
-        "cuda driver combination",
-        "runtime_missing",
-    ),
-    ("vllm", "RuntimeError: CUDA error: no kernel image is available for execution on the device", "runtime_missing"),
-    ("vllm", "Failed to initialize NVML: Unknown Error", "gpu_lost"),
-    ("vllm", "vllm.third_party.pynvml.NVMLError_Unknown: Unknown Error", "gpu_lost"),
-    ("vllm", "RuntimeError: No CUDA GPUs are available", "gpu_lost"),
-    ("vllm", "RuntimeError: CUDA error: no CUDA-capable device is detected", "gpu_lost"),
-    ("vllm", CORE + "torch.AcceleratorError: CUDA error: unspecified launch failure", "gpu_lost"),
-    ("vllm", "RuntimeError: Failed to infer device type, please set the environment variable `VLLM_LOGGING_LEVEL=DEBUG`", "gpu_lost"),
-    ("ollama", "CUDA error: device-side assert triggered", "gpu_lost"),
-    ("ollama", "load_tensors: offloaded 20/29 layers to GPU", "partly_on_cpu"),
-    # port and daemon
-    (
-        "docker",
-        "docker: Error response from daemon: driver failed programming external connectivity on endpoint vllm-chat: "
-        "Bind for 127.0.0.1:8070 failed: port is already allocated.",
-        "port_in_use",
-    ),
-    ("vllm", "OSError: [Errno 98] Address already in use", "port_in_use"),
-    ("docker", "failed to bind host port for 127.0.0.1:8070:172.18.0.2:8000/tcp: address already in use", "port_in_use"),
-    ("docker", "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?", "docker_down"),
 ]
 
 
-@pytest.mark.parametrize(("kind", "line", "cause"), RECORDED)
-def test_one_recorded_line_names_its_cause(kind: str, line: str, cause: str) -> None:
-    found = classify_log(kind, ["INFO something before", line, "INFO something after"], exit_code=1)
-    assert str(found.cause) == cause
-    assert found.message
-    assert found.message in line or found.message in clean_line(line)
-    assert found.remedy
-    assert found.permanent is (found.cause in PERMANENT)
-    assert line[:500] in found.log_lines
+@pytest.mark.parametrize(("one", "other"), PAIRS)
+def test_remedies_of_neighbours_are_not_mixed_up(one: tuple[str, str, str], other: tuple[str, str, str]) -> None:
+    for (kind, line, words), (_kind, _line, foreign) in ((one, other), (other, one)):
+        told = classify_log(kind, [line], 1)
+        assert words in told.remedy
+        assert foreign not in told.remedy
 
 
-@pytest.mark.parametrize(("kind", "line", "cause"), [row for row in RECORDED if row[0] == "vllm"])
-def test_the_last_line_of_vllm_never_hides_the_first(kind: str, line: str, cause: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "line", "permanent"),
+    [
+        ("vllm", "huggingface_hub.errors.HfHubHTTPError: 503 Server Error: Service Unavailable for url: https://huggingface.co/x", False),
+        ("vllm", "huggingface_hub.errors.HfHubHTTPError: 429 Too Many Requests for url: https://huggingface.co/x", False),
+        ("vllm", "huggingface_hub.errors.OfflineModeIsEnabled: offline mode is enabled.", True),
+        ("vllm", "OSError: [Errno 116] Stale file handle: '/models/x/config.json'", False),
+        ("vllm", "PermissionError: [Errno 13] Permission denied: '/models/x/config.json'", True),
+        ("docker", "error while creating mount source path '/srv/x': mkdir /srv/x: read-only file system", True),
+        ("docker", "Error response from daemon: manifest for x/y:1 not found: manifest unknown", True),
+        ("docker", "x509: certificate has expired or is not yet valid: current time 1970-01-01 is before 2026-01-01", False),
+        ("docker", "x509: certificate signed by unknown authority", True),
+        ("vllm", "ValueError: Available memory on node 0 (0.01/1.0 GiB) on startup is less than desired", False),
+        ("vllm", "ValueError: No available memory for the cache blocks.", True),
+        ("vllm", "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 1.88 GiB.", False),
+        ("litellm", "redis.exceptions.ConnectionError: Error -2 connecting to redis:6379. Name or service not known.", False),
+        ("vllm", "ValueError: something about an option that nobody has seen before: --foo must be positive", True),
+        ("vllm", "RuntimeError: something that nobody has seen before", False),
+    ],
+)
+def test_only_what_another_configuration_alone_mends_is_permanent(kind: str, line: str, permanent: bool) -> None:
+    assert classify_log(kind, [line], 1).permanent is permanent
+
+
+# ---------------------------------------------------------------- reading a log
+
+
+def test_the_reason_of_litellm_stands_in_a_long_line_of_json() -> None:
+    frames = "".join(
+        f'  File "/usr/lib/python3/starlette/routing.py", line {number}, in lifespan\n    await f()\n' for number in range(300)
+    )
+    document = {
+        "message": "Traceback (most recent call last):\n" + frames + "ValueError: Invalid routing_strategy: 'foo'. Valid options: ['x']\n",
+        "level": "ERROR",
+        "timestamp": "2026-11-20T10:00:00",
+    }
+    line = json.dumps(document)
+    assert len(line) > 20000
+    told = classify_log("litellm", [line, '{"message": "Application startup failed. Exiting.", "level": "ERROR"}'], 3)
+    assert (told.cause, told.message) == (Cause.BAD_FLAG, "ValueError: Invalid routing_strategy: 'foo'. Valid options: ['x']")
+    assert "master key" not in told.remedy
+    assert all(len(shown) <= 500 for shown in told.log_lines)
+    cut = line[:9000] + "2026-11-20T10:00:00.000000001Z " + line[9000:-3]  # as a log driver parts a long line
+    assert classify_log("litellm", [cut], 3).cause is Cause.BAD_FLAG
+
+
+def test_a_stack_trace_beside_the_message_is_read() -> None:
+    line = json.dumps(
+        {"message": "startup failed", "level": "ERROR", "stacktrace": "Traceback (most recent call last):\nKeyError: 'model'"}
+    )
+    assert classify_log("litellm", [line], 3).message == "KeyError: 'model'"
+
+
+def test_exit_code_3_of_litellm_is_no_weak_key() -> None:
+    told = classify_log("litellm", ["INFO:     Waiting for application startup."], 3)
+    assert told.cause is Cause.UNKNOWN
+    assert "exit code 3" in told.message
+    assert not told.permanent
+
+
+@pytest.mark.parametrize("prefix", ["", "(APIServer pid=1) ", CORE, "[rank0]: ", "2026-11-20 10:00:00,123 - ERROR - ", "vllm-1  | "])
+def test_the_source_of_a_traceback_is_no_message(prefix: str) -> None:
     lines = [
-        "(APIServer pid=1) INFO 11-20 09:59:58 [model.py:2021] Using max model len 8192",
-        CORE + "EngineCore failed to start.",
-        CORE + "Traceback (most recent call last):",
-        line,
-        "(APIServer pid=1) Traceback (most recent call last):",
-        '(APIServer pid=1)   File "/usr/local/bin/vllm", line 8, in <module>',
-        SEE_ABOVE,
+        "Traceback (most recent call last):",
+        '  File "/usr/local/lib/python3.11/dist-packages/huggingface_hub/file_download.py", line 1962, in _raise',
+        "    raise LocalEntryNotFoundError(",
+        "    ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^",
+        "huggingface_hub.errors.LocalEntryNotFoundError: An error happened while trying to locate the file on the Hub",
     ]
-    assert str(classify_log(kind, lines, exit_code=1).cause) == cause
+    told = classify_log("vllm", [prefix + line for line in lines], 1)
+    assert told.message == lines[-1]
+    without_indentation = classify_log("vllm", [prefix + line.strip() for line in lines], 1)
+    assert without_indentation.message == lines[-1]
 
 
-def test_a_refused_limit_is_not_blamed_on_the_entrypoint() -> None:
-    line = "runc create failed: unable to start container process: error setting rlimit type 8: operation not permitted"
-    assert "--ulimit" in classify_log("vllm", [line]).remedy
-
-
-def test_offloading_everything_is_no_fault() -> None:
-    assert classify_log("ollama", ["load_tensors: offloaded 29/29 layers to GPU"], exit_code=1).cause is Cause.UNKNOWN
-
-
-def test_network_trouble_outranks_the_general_complaint_that_vllm_wraps_around_it() -> None:
+def test_of_chained_exceptions_the_first_one_is_the_cause() -> None:
     lines = [
-        "  Value error, Invalid repository ID or local directory specified: 'Qwen/Qwen3-8B'.",
+        "Traceback (most recent call last):",
+        '  File "/x/httpx2/_transports/default.py", line 1, in map',
+        "httpx2.ConnectError: [Errno -2] Name or service not known",
+        "",
+        "The above exception was the direct cause of the following exception:",
+        "",
+        "Traceback (most recent call last):",
+        '  File "/x/transformers/utils/hub.py", line 620, in cached_files',
+        "    raise OSError(",
         "OSError: We couldn't connect to 'https://huggingface.co' to load the files",
+        "During handling of the above exception, another exception occurred:",
+        "Traceback (most recent call last):",
+        "pydantic_core._pydantic_core.ValidationError: 1 validation error for ModelConfig",
+        "  Value error, Invalid repository ID or local directory specified: 'Qwen/Qwen3-8B'. [type=value_error]",
     ]
-    assert classify_log("vllm", lines, 1).cause is Cause.DOWNLOAD_FAILED
+    told = classify_log("vllm", lines, 1)
+    assert (told.cause, told.message) == (Cause.DOWNLOAD_FAILED, "httpx2.ConnectError: [Errno -2] Name or service not known")
+
+
+def test_rights_come_before_the_network() -> None:
+    lines = [
+        "requests.exceptions.HTTPError: 401 Client Error: Unauthorized for url: https://huggingface.co/x/resolve/main/config.json",
+        "huggingface_hub.errors.LocalEntryNotFoundError: An error happened while trying to locate the file on the Hub",
+    ]
+    assert classify_log("vllm", lines, 1).cause is Cause.BAD_MODEL
+
+
+def test_each_process_has_a_traceback_of_its_own() -> None:
+    lines = [
+        "(Worker_TP0 pid=1) Traceback (most recent call last):",
+        "(Worker_TP1 pid=2) Traceback (most recent call last):",
+        '(Worker_TP0 pid=1)   File "/x/vllm/model_executor/models/a.py", line 1, in f',
+        '(Worker_TP1 pid=2)   File "/x/vllm/model_executor/models/a.py", line 1, in f',
+        "(Worker_TP0 pid=1)     param = params_dict[name]",
+        "(Worker_TP1 pid=2)     param = params_dict[name]",
+        "(Worker_TP0 pid=1) KeyError: 'layers.0.mlp.gate.weight'",
+        "(Worker_TP1 pid=2) KeyError: 'layers.0.mlp.gate.weight'",
+    ]
+    told = classify_log("vllm", lines, 1)
+    assert (told.cause, told.message) == (Cause.BAD_MODEL, "KeyError: 'layers.0.mlp.gate.weight'")
+
+
+@pytest.mark.parametrize(
+    ("file", "exception", "cause"),
+    [
+        ("/x/vllm/model_executor/model_loader/default_loader.py", "AssertionError", "bad_model"),
+        ("/x/vllm/engine/arg_utils.py", "AssertionError", "bad_flag"),
+        ("/x/triton/compiler/compiler.py", "RuntimeError: odd", "runtime_missing"),
+        ("/x/huggingface_hub/file_download.py", "RuntimeError: odd", "download_failed"),
+        ("/x/transformers/models/auto/configuration_auto.py", "RuntimeError: odd", "bad_model"),
+        ("/x/nothing/that/is/known.py", "RuntimeError: odd", "unknown"),
+    ],
+)
+def test_where_an_unknown_error_was_raised_tells_what_it_is_about(file: str, exception: str, cause: str) -> None:
+    lines = ["Traceback (most recent call last):", '  File "/x/main.py", line 1, in f', f'  File "{file}", line 3, in g', exception]
+    assert str(classify_log("vllm", lines, 1).cause) == cause
+
+
+@pytest.mark.parametrize("at", [52, 60, 75])
+@pytest.mark.parametrize("between", ["", "   "])
+def test_a_line_that_a_terminal_has_broken_is_read_as_one(at: int, between: str) -> None:
+    line = "ValueError: To serve at least one request with the model's max seq len (131072), (34.00 GiB KV cache is needed)"
+    assert classify_log("vllm", [line[:at], between + line[at:]], 1).cause is Cause.KV_CACHE_TOO_SMALL
+
+
+def test_progress_bars_and_colours_are_cleaned() -> None:
+    assert clean_line("\x1b[31mCapturing:   3%|\rCapturing: 100%|#####|\r\n") == "Capturing: 100%|#####|"
+    assert (
+        classify_log("vllm", ["\x1b[1;31mLoading: 10%|\rtorch.OutOfMemoryError: CUDA out of memory.\x1b[0m"], 1).cause
+        is Cause.OUT_OF_MEMORY
+    )
+
+
+def test_a_warning_that_always_comes_is_no_cause() -> None:
+    line = (
+        "(APIServer pid=1) WARNING 11-27 00:11:02 [system_utils.py:255] Found ulimit of 20000 and failed to automatically increase with "
+        "error current limit exceeds maximum limit. This can cause fd limit errors like `OSError: [Errno 24] Too many open files`."
+    )
+    assert classify_log("vllm", [line]).cause is Cause.UNKNOWN
 
 
 def test_a_warning_about_a_retried_download_does_not_hide_the_later_error() -> None:
@@ -349,12 +392,23 @@ def test_an_unknown_error_is_told_with_its_first_line() -> None:
 
 def test_a_validation_error_is_told_with_its_story() -> None:
     lines = [
-        "pydantic_core._pydantic_core.ValidationError: 1 validation error for ModelConfig",
-        "  Value error, odd thing [type=value_error]",
+        "pydantic_core._pydantic_core.ValidationError: 1 validation error for CacheConfig",
+        "gpu_memory_utilization",
+        "  Input should be less than or equal to 1 [type=less_than_equal]",
     ]
     found = classify_log("vllm", lines, 1)
     assert found.cause is Cause.BAD_FLAG
-    assert found.message.endswith("1 validation error for ModelConfig: Value error, odd thing [type=value_error]")
+    assert "gpu_memory_utilization" in found.message
+
+
+def test_docker_tells_its_own_sentence_and_not_the_last_one() -> None:
+    lines = [
+        "Error response from daemon: something that nobody has seen before",
+        "Error: failed to start containers: 2f3a",
+    ]
+    found = classify_log("vllm", lines, 1)
+    assert found.quoted
+    assert found.message == lines[0]
 
 
 @pytest.mark.parametrize(
@@ -364,7 +418,8 @@ def test_a_validation_error_is_told_with_its_story() -> None:
         ("vllm", 137, False, "unknown", "exit code 137"),
         ("vllm", 0, False, "unknown", "exit code 0"),
         ("vllm", 2, False, "bad_flag", "exit code 2"),
-        ("litellm", 3, False, "bad_flag", "exit code 3"),
+        ("vllm", 127, False, "bad_flag", "exit code 127"),
+        ("ollama", 132, False, "runtime_missing", "SIGILL"),
         ("ollama", 7, False, "unknown", "exit code 7"),
         ("vllm", None, False, "unknown", "no known cause"),
     ],
@@ -380,6 +435,18 @@ def test_a_memory_kill_outranks_what_the_log_complains_about() -> None:
     assert found.cause is Cause.OUT_OF_MEMORY
 
 
+@pytest.mark.parametrize("exit_code", [0, 137, 143])
+def test_what_an_engine_complained_about_before_somebody_ended_it_is_no_cause(exit_code: int) -> None:
+    found = classify_log("vllm", [CORE + "ValueError: an odd request with max_tokens"], exit_code)
+    assert (found.cause, found.permanent) == (Cause.UNKNOWN, False)
+    assert classify_log("vllm", [CORE + "torch.OutOfMemoryError: CUDA out of memory."], exit_code).cause is Cause.OUT_OF_MEMORY
+
+
+def test_offloading_everything_is_no_fault() -> None:
+    assert classify_log("ollama", ["load_tensors: offloaded 29/29 layers to GPU"], exit_code=1).cause is Cause.UNKNOWN
+    assert classify_log("ollama", ["load_tensors: offloaded 20/29 layers to GPU"], exit_code=1).cause is Cause.PARTLY_ON_CPU
+
+
 def test_log_lines_are_few_and_hold_the_telling_one() -> None:
     lines = [f"INFO line {number}" for number in range(500)]
     lines[100] = CORE + "ValueError: No available memory for the cache blocks."
@@ -388,8 +455,14 @@ def test_log_lines_are_few_and_hold_the_telling_one() -> None:
     assert len(found.log_lines) <= 10
 
 
-def test_progress_bars_and_colours_are_cleaned() -> None:
-    assert clean_line("\x1b[31mCapturing:   3%|\rCapturing: 100%|#####|\r\n") == "Capturing: 100%|#####|"
+def test_a_long_log_of_complaints_is_read_within_seconds() -> None:
+    lines = [f"something {number} is not supported here, error without a name" for number in range(3000)]
+    began = time.process_time()
+    classify_log("vllm", lines, 1)
+    assert time.process_time() - began < 15
+
+
+# ---------------------------------------------------------------- secrets
 
 
 @pytest.mark.parametrize(
@@ -398,6 +471,7 @@ def test_progress_bars_and_colours_are_cleaned() -> None:
         ("Authorization: Bearer abcDEF123456", "Authorization: Bearer ********"),
         ("key sk-abcdef123456 used", "key sk-******** used"),
         ("token hf_AbCdEfGhIjKl", "token hf_********"),
+        ("the hf_config and hf_overrides of the model", "the hf_config and hf_overrides of the model"),
         ("VLLM_API_KEY=supersecret next", "VLLM_API_KEY=******** next"),
         ("--api-key supersecret --port 1", "--api-key ******** --port 1"),
         ('{"api_key": "supersecret", "a": 1}', '{"api_key": "********", "a": 1}'),
@@ -428,4 +502,6 @@ def test_secrets_in_logs_never_reach_a_diagnosis() -> None:
 def test_every_cause_has_a_remedy() -> None:
     assert set(REMEDIES) == set(Cause)
     assert all(text.endswith((".", ")")) for text in REMEDIES.values())
+    assert all(one.remedy is None or one.remedy.endswith((".", ")")) for one in RULES)
     assert diagnosis(Cause.BAD_FLAG, "x").permanent
+    assert {Cause.BAD_FLAG, Cause.BAD_MODEL, Cause.RUNTIME_MISSING} <= PERMANENT

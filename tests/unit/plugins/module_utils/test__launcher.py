@@ -52,7 +52,7 @@ def test_node_files_work_side_by_side(tmp_path: Path) -> None:
 
 def test_the_program_is_all_that_the_launcher_imports() -> None:
     texts = program()
-    assert {"_launcher.py", "_node.py", "_causes.py", "_probe.py"} <= set(texts)
+    assert {"_launcher.py", "_node.py", "_causes.py", "_causes_vllm.py", "_probe.py"} <= set(texts)
     assert "_plan.py" not in texts
     assert all(text == (Path(launcher.__file__).parent / name).read_text() for name, text in texts.items())
 

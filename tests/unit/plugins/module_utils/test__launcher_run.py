@@ -240,7 +240,7 @@ def test_systemctl_status_shows_where_it_is(node: Node, engine: Server) -> None:
             None,
             "docker start failed: Error response from daemon: error while making the thing",
         ),
-        ({"network": [1, "network extra not found"]}, {}, 1, None, "docker network connect extra failed"),
+        ({"network": [1, "network extra not found"]}, {}, 78, "bad_flag", "docker network connect extra failed"),
         ({"run": [1, "something broke"]}, {"download_command": ["x"]}, 1, "download_failed", "something broke"),
         ({"exit": 2, "log": ["vllm serve: error: unrecognized arguments: --x"]}, {}, 78, "bad_flag", ""),
         ({"exit": 3, "log": ["nothing known"]}, {}, 1, "unknown", "exit code 3"),

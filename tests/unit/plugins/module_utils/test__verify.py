@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils import _causes, _probe, _verify
+from ansible_collections.llmops.gpu_inference.plugins.module_utils import _causes_base, _probe, _verify
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._probe import Reply, Request, TransportError
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._verify import (
     Passthrough,
@@ -314,7 +314,7 @@ def in_process(request: dict[str, Any]) -> Any:
 
 
 def as_in_the_container(request: dict[str, Any]) -> Any:
-    sources = [(part.__name__.rsplit(".", 1)[-1], source_of(part)) for part in (_causes, _probe, _verify)]
+    sources = [(part.__name__.rsplit(".", 1)[-1], source_of(part)) for part in (_causes_base, _probe, _verify)]
     done = subprocess.run(
         [sys.executable, "-I", "-c", BOOTSTRAP],
         input=json.dumps({"sources": sources, "request": request}),

@@ -1,0 +1,462 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+# It also lies beside _launcher.py on the managed nodes, so it uses the standard library only and runs on Python 3.9.
+
+"""What Docker, containerd, runc and the NVIDIA Container Toolkit say when a container cannot be pulled, made or started."""
+
+from __future__ import annotations
+
+try:
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes_base import DRIVER_TOO_OLD, Cause, Rank, rule
+except ImportError:  # on the node the files lie side by side
+    from _causes_base import DRIVER_TOO_OLD, Cause, Rank, rule  # type: ignore[import-not-found,no-redef]
+
+_MOBY = "moby/moby, daemon and client"
+_TOOLKIT = "NVIDIA/nvidia-container-toolkit, internal and cmd"
+_CONTAINERD = "containerd/containerd, core/remotes"
+_RUNC = "opencontainers/runc, libcontainer"
+
+_RESTART_DOCKER = (
+    "Docker's own firewall rules or cgroups are gone, mostly because another program reloaded the firewall or systemd. "
+    "Run 'systemctl restart docker' on the host."
+)
+_DOCKER_RIGHTS = (
+    "The user may not use the Docker daemon. The launcher runs as root: look at the rights of /var/run/docker.sock and at its unit."
+)
+_MISMATCH = "The NVIDIA driver was updated and the old kernel module is still loaded: reboot the host."
+_NO_DRIVER = (
+    "The NVIDIA driver is not installed or not loaded on this host ('nvidia-smi' fails). Install it, reboot, and start the unit again."
+)
+_CDI = (
+    "The CDI specification does not fit the GPUs and the driver that are here now. Write it again with 'systemctl restart "
+    "nvidia-cdi-refresh' (or 'nvidia-ctk cdi generate --output=/var/run/cdi/nvidia.yaml'), compare 'nvidia-ctk cdi list' with "
+    "'nvidia-smi -L', and start the unit again."
+)
+_TOOLKIT_CONFIG = (
+    "The NVIDIA Container Toolkit cannot use its configuration. Correct /etc/nvidia-container-runtime/config.toml, or have it written "
+    "again: 'nvidia-ctk config --config-file=/etc/nvidia-container-runtime/config.toml --in-place'."
+)
+_LOW_LEVEL = "The NVIDIA runtime finds no runc below it. Install runc (part of containerd.io or of the package runc) on the host."
+_HOOK = (
+    "A program of the NVIDIA Container Toolkit is missing on the host. Install all four packages in one version "
+    "(role nvidia_container_toolkit does), then start the unit again."
+)
+_NO_GPUS_OPTION = (
+    "This host takes GPUs by --runtime=nvidia and NVIDIA_VISIBLE_DEVICES, never by --gpus (Jetson, mode csv). Remove --gpus from "
+    "container_extra_arguments."
+)
+_JETSON_DEVICE = (
+    "In mode csv, that of Jetson, the GPU has no UUID: name it by its index or take all of them (gpus of the service), or set the mode in "
+    "/etc/nvidia-container-runtime/config.toml to auto."
+)
+_NO_RAW_TABLE = (
+    "The host's kernel lacks the iptables table 'raw', as JetPack 6 does. Set DOCKER_INSECURE_NO_IPTABLES_RAW=1 for docker.service "
+    "in a drop-in and restart Docker, or update JetPack."
+)
+_CERTIFICATE_TIME = (
+    "The registry's certificate has expired or is not valid yet. Look at the clock of the host ('timedatectl') and at the certificate."
+)
+_PLAIN_HTTP = "The registry speaks plain http. List it under insecure-registries of the Docker daemon, or give it a certificate."
+_LOGIN = (
+    "The registry refuses this login, or wants one: run 'docker login' as root on the node, and check that the account may read this image."
+)
+_RATE_LIMIT = "The registry limits anonymous pulls. Log in with 'docker login' as root, wait, or use inference_registry_mirrors."
+_BROKEN_PULL = "The image arrived damaged. It is tried again; if it stays so, look at the proxy or mirror in between, and at the disk."
+_ARCHITECTURE = (
+    "The program in the image was built for another processor architecture than the host's. Choose an image (or a tag of it) for this "
+    "architecture: 'uname -m' on the host, 'docker image inspect --format {{.Architecture}} IMAGE'."
+)
+_ENTRYPOINT = (
+    "The program to run does not exist in this image. Check 'image', and whether its entrypoint already is the "
+    "engine (image_has_entrypoint)."
+)
+_ADDRESS = "This host has no such address. Correct 'bind' (inference_gateway) or the address in the service."
+_RLIMIT = "This host does not allow such a resource limit. Lower the --ulimit in container_extra_arguments."
+_ARGUMENTS = (
+    "Docker does not accept the container's arguments. Correct container_extra_arguments of the model or service; the line names the "
+    "argument."
+)
+_MOUNT = (
+    "A path that the container mounts cannot be used on this host: it is missing, of another kind (file or folder), or may not be made "
+    "there. Correct the path in 'source' or container_extra_arguments, or inference_data_dir."
+)
+_STORAGE_GONE = (
+    "The storage that holds the path does not answer (NFS, FUSE or disk). Look at 'findmnt' and the kernel log; it is tried again once "
+    "it is back."
+)
+_NETWORK_GONE = (
+    "A Docker network that the unit joins does not exist. Run site.yml (role network makes it), or correct 'networks' of the service."
+)
+_SUBNET = "The subnet of a Docker network is in use on this host. Choose another one in inference_network or inference_engines_network."
+_DEVICE = (
+    "A device that is handed to the container does not exist on this host. Load its driver, or correct --device in "
+    "container_extra_arguments."
+)
+_USER = "The image has no such user. Correct --user in container_extra_arguments: numbers always work."
+_PROCESSES = (
+    "The host or the container is at its limit of processes or threads. Raise --pids-limit (container_extra_arguments) or the host's limit."
+)
+_FILES = "The limit of open files is too low. Raise it with --ulimit nofile=1048576:1048576 in container_extra_arguments."
+_NAME_TAKEN = (
+    "A container of another origin has this name, or an old one is still being removed. 'docker ps -a' shows it; remove or rename it."
+)
+_SECURITY = (
+    "The host's AppArmor, SELinux or seccomp does not let the container start. Read 'journalctl -k' for the refusal, and 'docker info' "
+    "for the profiles."
+)
+
+RULES = (
+    # The daemon
+    rule(
+        Cause.DOCKER_DOWN,
+        _MOBY,
+        r"permission denied while trying to connect to the [Dd]ocker",
+        r"[Gg]ot permission denied .*docker\.sock",
+        remedy=_DOCKER_RIGHTS,
+    ),
+    rule(
+        Cause.DOCKER_DOWN,
+        _MOBY,
+        r"Cannot connect to the Docker daemon",
+        r"[Ii]s the docker daemon running",
+        r"error during connect:",
+        r"dial unix \S*(?:docker|containerd)\.sock",
+        r"failed to connect to the docker API",
+        r"daemon is shutting down",
+        r"cannot stat /run/containerd|containerd: not running|connection error: desc = .*containerd\.sock",
+    ),
+    rule(
+        Cause.RUNTIME_MISSING,
+        "moby/moby issue 49557",
+        r"DIRECT ACCESS FILTERING",
+        r"can't initialize iptables table [`']raw'",
+        remedy=_NO_RAW_TABLE,
+    ),
+    rule(
+        Cause.DOCKER_DOWN,
+        _MOBY,
+        r"iptables failed: .*(?:No chain/target/match|does not exist|Chain already exists)",
+        r"Failed to Setup IP tables",
+        r"No chain/target/match by that name",
+        r"(?:Message recipient disconnected from message bus|dbus: connection closed|unit docker-\S+\.scope was already loaded)",
+        r"unable to apply cgroup configuration",
+        remedy=_RESTART_DOCKER,
+    ),
+    # The NVIDIA runtime
+    rule(
+        Cause.GPU_LOST,
+        "NVIDIA/nvidia-container-toolkit, nvml errors",
+        r"[Dd]river/library version mismatch",
+        r"ERROR_LIB_RM_VERSION_MISMATCH",
+        remedy=_MISMATCH,
+    ),
+    rule(
+        Cause.RUNTIME_MISSING,
+        _MOBY,
+        r"unknown or invalid runtime name: ",
+        r"Unknown runtime specified ",
+        r"could not select device driver",
+        r"runtime \S+nvidia\S* is not (?:installed|supported)",
+        r"runtime \"?nvidia\"? (?:binary )?not (?:installed|found)",
+    ),
+    rule(
+        Cause.RUNTIME_MISSING,
+        _TOOLKIT,
+        r"unsatisfied condition: \w+",
+        r"requirement error: ",
+        r"requirements not met",
+        remedy=DRIVER_TOO_OLD,
+    ),
+    rule(Cause.RUNTIME_MISSING, _TOOLKIT, r"invoking the NVIDIA Container Runtime Hook directly", remedy=_NO_GPUS_OPTION),
+    rule(
+        Cause.RUNTIME_MISSING,
+        _TOOLKIT,
+        r"is not supported in CSV mode",
+        r"unsupported device id: ",
+        r"requesting a CDI device with vendor",
+        r"csv mode\S* .*(?:UUID|GPU-)|(?:UUID|GPU-\S+).* csv mode",
+        remedy=_JETSON_DEVICE,
+    ),
+    rule(
+        Cause.RUNTIME_MISSING,
+        _TOOLKIT,
+        r"no runtime binary found from candidate list",
+        r"error (?:constructing|locating) (?:low-level )?runtime",
+        remedy=_LOW_LEVEL,
+    ),
+    rule(
+        Cause.RUNTIME_MISSING,
+        _TOOLKIT,
+        r"error loading config: ",
+        r"invalid runtime mode",
+        r"unrecognized (?:runtime )?mode",
+        r"unable to load config(?: file)?: .*(?:toml|EOF)",
+        r"nvidia-container-runtime\S*config\.toml",
+        r"error getting hook config",
+        r"toml: (?:line|incomplete|expected|cannot)|Near line \d+ \(last key parsed",
+        r"Invalid value for config option",
+        remedy=_TOOLKIT_CONFIG,
+    ),
+    rule(
+        Cause.BAD_FLAG,
+        _TOOLKIT,
+        r"unsupported capabilities found in",
+        r"unknown driver capability",
+        remedy="NVIDIA_DRIVER_CAPABILITIES has a value that the toolkit does not know. Correct it in the model's env; compute,utility is "
+        "enough.",
+    ),
+    rule(
+        Cause.RUNTIME_MISSING,
+        _TOOLKIT,
+        r"(?:nvidia-container-(?:runtime(?:-hook|\.cdi|\.legacy)?|cli|toolkit)|nvidia-cdi-hook|nvidia-ctk)\"?'?:? ?"
+        r"(?:stat \S+: |in PATH: |in \$PATH: )*(?:executable file not found|no such file|not found|file does not exist"
+        r"|exec format)",
+        r"couldn't find binary nvidia-container-cli",
+        r"stat \S*nvidia-(?:container|cdi|ctk)\S*: no such file",
+        remedy=_HOOK,
+    ),
+    rule(
+        Cause.RUNTIME_MISSING,
+        _TOOLKIT,
+        r"failed to create the automatic CDI modifier|runtime\.nvidia\.com/gpu",
+        r"failed to initialize NVML: ERROR_(?:LIBRARY_NOT_FOUND|DRIVER_NOT_LOADED|UNINITIALIZED)",
+        r"nvml error: driver not loaded",
+        r"load library failed: lib(?:nvidia-ml|cuda)\.so",
+        remedy=_NO_DRIVER,
+    ),
+    rule(
+        Cause.RUNTIME_MISSING,
+        _TOOLKIT,
+        r"unresolvable CDI devices",
+        r"failed to (?:stat|inject) CDI (?:host )?device",
+        r"failed to fulfil mount request",
+        r"CDI registry initialization failure",
+        r"CDI device injection failed",
+        r"conflicting device \"?nvidia\.com/gpu",
+        r"error mounting \"[^\"]*(?:libnvidia|libcuda|libnvoptix|nvidia-smi|nvidia-persistenced|gsp_|nvidia_icd|libEGL_nvidia"
+        r"|firmware/nvidia)[^\"]*\".*no such file",
+        r"(?:lstat|stat|open) \S*(?:libnvidia-\S+|libcuda)\.so\.\d[\d.]*: no such file",
+        remedy=_CDI,
+    ),
+    rule(
+        Cause.GPU_LOST,
+        "libnvidia-container, error.c",
+        r"nvidia-container-cli: device error: ",
+        r"(?:nvml|driver rpc) error: (?:unknown error|timed out|gpu is lost|GPU is lost)",
+        r"nvidia-container-cli: detection error",
+    ),
+    rule(
+        Cause.RUNTIME_MISSING,
+        "libnvidia-container, error.c",
+        r"nvidia-container-cli: (?:initialization|ldcache|mount|container|permission|option|input) error",
+        r"nvidia-container-cli\.real: ",
+        r"error gathering device information while adding custom device \"/dev/(?:nvidia|nvhost|nvmap|dxg)",
+    ),
+    # The image
+    rule(
+        Cause.REGISTRY_TLS,
+        _MOBY,
+        r"x509: certificate has expired or is not yet valid",
+        remedy=_CERTIFICATE_TIME,
+        permanent=False,
+    ),
+    rule(
+        Cause.REGISTRY_TLS,
+        _MOBY,
+        r"server gave HTTP response to HTTPS client",
+        r"first record does not look like a TLS handshake",
+        remedy=_PLAIN_HTTP,
+    ),
+    rule(Cause.REGISTRY_TLS, _MOBY, r"x509: ", r"tls: failed to verify certificate", r"remote error: tls:"),
+    rule(
+        Cause.REGISTRY_DOWN,
+        _CONTAINERD,
+        r"toomanyrequests",
+        r"You have reached your (?:unauthenticated )?pull rate limit",
+        remedy=_RATE_LIMIT,
+    ),
+    rule(
+        Cause.IMAGE_MISSING,
+        _CONTAINERD,
+        r"unauthorized: (?:authentication required|incorrect username|access token|HTTP Basic|.*access)",
+        r"requested access to the resource is denied",
+        r"pull access denied",
+        r"no basic auth credentials",
+        r"(?:unexpected status|received unexpected HTTP status)\b.*: 40[13]\b",
+        r"denied: (?:permission|Permission|installation|.*not have permission)",
+        r"(?:Head|Get|HEAD) \"?https?://\S+/v2/\S*:? .*(?:denied|unauthorized)",
+        r"error getting credentials",
+        remedy=_LOGIN,
+    ),
+    rule(
+        Cause.IMAGE_MISSING,
+        _CONTAINERD,
+        r"manifest unknown",
+        r"manifest for \S+ not found",
+        r"No such image",
+        r"repository (?:name not known|does not exist)",
+        r"no matching manifest for",
+        r"no match for platform in manifest",
+        r"does not provide the specified platform|was found but (?:its platform|does not (?:match|provide))",
+        r"failed to resolve reference \S+: .*not found",
+        r"name unknown: ",
+        r"\b(?:docker\.io|ghcr\.io|nvcr\.io|quay\.io)/\S+: not found",
+        r"image \S+ is not on this host",
+    ),
+    rule(
+        Cause.REGISTRY_DOWN,
+        _CONTAINERD,
+        r"(?:failed to do request|Error response from daemon|error pulling image|failed to resolve reference|failed to copy"
+        r"|pinging container registry|failed to fetch|httpReadSeeker|Head |Get |Post )\S* ?.*"
+        r"(?:connection refused|no such host|i/o timeout|TLS handshake timeout|Client\.Timeout exceeded|connection reset by peer"
+        r"|context deadline exceeded|no route to host|network is unreachable|server misbehaving|proxyconnect|: EOF\b|unexpected EOF"
+        r"|Temporary failure in name resolution|request canceled)",
+        r"received unexpected HTTP status: 5\d\d",
+        r"unexpected status(?: code)?(?: from \S+ request to)? .*5\d\d",
+        r"error from registry: (?:unknown|internal|temporar)|blob upload unknown",
+    ),
+    rule(
+        Cause.REGISTRY_DOWN,
+        _CONTAINERD,
+        r"filesystem layer verification failed",
+        r"layers from manifest don't match",
+        r"failed size validation",
+        r"unexpected commit digest",
+        r"short read: expected \d+ bytes",
+        r"failed commit on ref",
+        r"failed to (?:register|extract) layer(?!.*no space left)",
+        remedy=_BROKEN_PULL,
+    ),
+    # Arguments, addresses, mounts
+    rule(
+        Cause.BAD_FLAG,
+        _MOBY,
+        r"(?:[Bb]ind|listen)\b.*cannot assign requested address",
+        r"\[Errno 99\]|Cannot assign requested address",
+        r"invalid (?:IP address|bind address|hostIP|published port)",
+        remedy=_ADDRESS,
+    ),
+    rule(
+        Cause.DOWNLOAD_FAILED,
+        "Linux, errno of network file systems",
+        r"[Ss]tale (?:NFS )?file handle",
+        r"[Tt]ransport endpoint is not connected",
+        r"\[Errno (?:5|107|112|116|121)\]",
+        r"Input/output error",
+        r"[Hh]ost is down",
+        r"Remote I/O error",
+        remedy=_STORAGE_GONE,
+    ),
+    rule(Cause.BAD_MODEL, _MOBY, r"bind source path does not exist", kinds=("vllm", "llama_cpp")),
+    rule(
+        Cause.BAD_FLAG,
+        _MOBY,
+        r"bind source path does not exist",
+        r"error while (?:creating|mounting) (?:mount source path|volume)",
+        r"error mounting \"",
+        r"[Aa]re you trying to mount a directory onto a file",
+        r"failed to mount local volume",
+        r"mkdir \S+: (?:read-only file system|not a directory|file exists)",
+        r"invalid mount (?:config|path)",
+        r"invalid volume specification",
+        r"includes invalid characters for a local volume name",
+        r"[Dd]uplicate mount point",
+        r"path .* is mounted on .* but it is not a shared",
+        remedy=_MOUNT,
+    ),
+    rule(Cause.BAD_FLAG, _RUNC, r"exec format error", remedy=_ARCHITECTURE),
+    rule(Cause.BAD_FLAG, _RUNC, r"error setting rlimit", remedy=_RLIMIT),
+    rule(
+        Cause.BAD_FLAG,
+        _RUNC,
+        r"executable file not found in \$PATH",
+        r"exec: \"[^\"]*\": .*(?:no such file or directory|permission denied|is a directory)",
+        r"exec: [\w./-]+: (?:not found|cannot execute)",
+        r"\b(?:vllm|ollama|litellm|llama-server|python3?): (?:command )?not found",
+        r"runc create failed: .*(?:no such file or directory)$",
+        r"No command specified",
+        r"can't open file '[^']+': \[Errno 2\]",
+        remedy=_ENTRYPOINT,
+        rank=Rank.WRAPPER,
+    ),
+    rule(Cause.BAD_FLAG, _RUNC, r"unable to find (?:user|group) \S+: ", r"no matching entries in (?:passwd|group) file", remedy=_USER),
+    rule(Cause.BAD_FLAG, _MOBY, r"error gathering device information while adding custom device", r"not a device node", remedy=_DEVICE),
+    rule(
+        Cause.BAD_FLAG,
+        _MOBY,
+        r"network \S+ not found",
+        r"could not find a network matching",
+        r"network-scoped alias is supported only",
+        remedy=_NETWORK_GONE,
+    ),
+    rule(
+        Cause.BAD_FLAG,
+        _MOBY,
+        r"Pool overlaps with other one",
+        r"conflicts with (?:existing route|network)",
+        r"all predefined address pools have been fully subnetted",
+        r"cannot create network .*: conflicts",
+        remedy=_SUBNET,
+    ),
+    rule(
+        Cause.BAD_FLAG,
+        _MOBY,
+        r"invalid reference format",
+        r"invalid (?:containerPort|hostPort|port|publish|memory|restart policy|shm|isolation|env|label|log-opt|value|proto|option"
+        r"|argument \".*\" for)\b",
+        r"unknown (?:flag|shorthand flag|log opt|log driver|option): ",
+        r"requires at least \d argument",
+        r"See 'docker (?:create|run|start)(?: --help)?'",
+        r"[Cc]onflicting options: ",
+        r"Minimum memory limit",
+        r"memory limit should be",
+        r"Range of CPUs is from",
+        r"Requested (?:CPUs|memory nodes) are not available",
+        r"sysctl \S+ .*(?:not in a separate|is not (?:allowed|permitted|whitelisted))",
+        r"bad format for (?:path|add-host|links)",
+        r"poorly formatted environment",
+        r"invalid argument \"",
+        remedy=_ARGUMENTS,
+    ),
+    rule(
+        Cause.UNKNOWN,
+        _MOBY,
+        r"Conflict\. The container name",
+        r"removal of container \S+ is already in progress",
+        remedy=_NAME_TAKEN,
+    ),
+    rule(
+        Cause.UNKNOWN,
+        _RUNC,
+        r"AppArmor enabled on system but",
+        r"apparmor failed to apply profile",
+        r"seccomp: .*(?:not supported|error)",
+        remedy=_SECURITY,
+    ),
+    # Limits of the host
+    rule(
+        Cause.OUT_OF_MEMORY,
+        "Linux, errno of fork and clone",
+        r"can't start new thread",
+        r"pthread_create failed",
+        r"fork(?:/exec \S+)?: (?:retry: )?[Rr]esource temporarily unavailable",
+        r"\[Errno 11\] Resource temporarily unavailable",
+        remedy=_PROCESSES,
+    ),
+    rule(Cause.BAD_FLAG, "Linux, errno EMFILE", r"^(?!Found ulimit).*(?:\[Errno 24\]|[Tt]oo many open files)", remedy=_FILES),
+    # Whatever is said of NVIDIA while a container is made
+    rule(Cause.RUNTIME_MISSING, _RUNC, r"OCI runtime create failed: .*nvidia", r"nvidia-container-runtime", rank=Rank.WRAPPER),
+    rule(
+        Cause.BAD_FLAG,
+        _MOBY,
+        r"(?:^|: )Error response from daemon: (?:invalid|bad|unsupported|conflicting)\b",
+        remedy=_ARGUMENTS,
+        rank=Rank.FAMILY,
+    ),
+)
+
+#: For an exit code that says the same.
+ENTRYPOINT = _ENTRYPOINT
