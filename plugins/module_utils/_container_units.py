@@ -82,6 +82,7 @@ _LAUNCHER_KEYS = (
     "pull",
     "probe",
     "start_timeout",
+    "silence_timeout",
     "stop_timeout",
     "watchdog",
     "drop_page_cache",

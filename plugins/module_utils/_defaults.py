@@ -12,6 +12,8 @@ INSTANCES_DIR = "/etc/gpu-inference/instances"
 ENGINES_NETWORK = "inference_engines"
 #: Seconds from the start of a container to its first answer.
 READY_TIMEOUT = 1800
+#: Seconds without any sign of life after which a start has failed.
+SILENCE_TIMEOUT = 600
 #: Seconds until a container that stops is killed.
 STOP_TIMEOUT = 60
 #: Seconds without a sign of life after which an engine is started again.

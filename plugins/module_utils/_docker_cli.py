@@ -68,7 +68,10 @@ def run_process(
     on_line: Callable[[str], None] | None = None,
     tick: Callable[[], None] = lambda: None,
 ) -> Result:
-    """Runs a command; the callbacks run in the caller's thread, C(tick) ten times a second. Cancelling or the time limit kills it."""
+    """Runs a command; the callbacks run in the caller's thread, C(tick) ten times a second.
+
+    Cancelling, the time limit, or whatever a callback raises kills the command.
+    """
     process = subprocess.Popen(list(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     CHILDREN.add(process)
     lines: queue.SimpleQueue[tuple[int, str]] = queue.SimpleQueue()
@@ -227,10 +230,21 @@ class Docker:
         self._cancelled = cancelled
         self._tick = tick
 
-    def call(self, *argv: str, timeout: float = 60.0, on_line: Callable[[str], None] | None = None, interruptible: bool = True) -> Result:
+    def call(
+        self,
+        *argv: str,
+        timeout: float = 60.0,
+        on_line: Callable[[str], None] | None = None,
+        interruptible: bool = True,
+        tick: Callable[[], None] = lambda: None,
+    ) -> Result:
+        def ticks() -> None:
+            self._tick()
+            tick()
+
         try:
             cancelled = self._cancelled if interruptible else lambda: False
-            result = run_process([self.program] + list(argv), timeout, cancelled, on_line, self._tick)
+            result = run_process([self.program] + list(argv), timeout, cancelled, on_line, ticks)
         except FileNotFoundError as error:
             raise DockerDown(f"{self.program}: not found") from error
         if result.rc != 0 and daemon_down(result.err):

@@ -586,7 +586,8 @@ def progress_text(view: UnitView | None, seen: Observation | None) -> str:
         state = view.own_state
         if state is not None:
             text = PHASE_TEXT.get(state.phase, state.phase)
-            return f"{text} {state.percent} %" if state.percent is not None else text
+            text = f"{text} {state.percent} %" if state.percent is not None else text
+            return f"{text}, no sign of life for {duration(state.silent)}" if state.silent else text
         if view.active_state != "active":
             return "not started" if view.active_state == "inactive" else view.active_state
     if seen is None or (seen.cause is None and seen.level_reached is None):

@@ -53,6 +53,7 @@ class Spec(Instance):
     locks: tuple[str, ...] = ()
     probe: ProbeSpec | None = None
     start_timeout: float = 900.0
+    silence_timeout: float = 600.0
     stop_timeout: float = 60.0
     watchdog: float = 0.0
     drop_page_cache: bool = False
@@ -123,6 +124,7 @@ def parse_spec(text: str, kind: str, name: str) -> Spec:
             locks=tuple(sorted(set(_strings(document, "locks")))),
             probe=probe_spec,
             start_timeout=float(document.get("start_timeout") or 900),
+            silence_timeout=float(600 if document.get("silence_timeout") is None else document["silence_timeout"]),
             stop_timeout=float(60 if document.get("stop_timeout") is None else document["stop_timeout"]),
             watchdog=float(document.get("watchdog") or 0),
             drop_page_cache=bool(document.get("drop_page_cache")),

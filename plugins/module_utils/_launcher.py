@@ -38,6 +38,7 @@ try:
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _moments as moments
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _progress as progress
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _served as served
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils import _silence as silence
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import REMEDIES, Cause, Diagnosis, classify_log, redact
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._instance_spec import Spec, parse_env, parse_spec
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import (
@@ -57,6 +58,7 @@ except ImportError:  # on the node the files lie side by side
     import _moments as moments  # type: ignore[import-not-found,no-redef]
     import _progress as progress  # type: ignore[import-not-found,no-redef]
     import _served as served  # type: ignore[import-not-found,no-redef]
+    import _silence as silence  # type: ignore[import-not-found,no-redef]
     from _causes import REMEDIES, Cause, Diagnosis, classify_log, redact  # type: ignore[import-not-found,no-redef]
     from _instance_spec import Spec, parse_env, parse_spec  # type: ignore[import-not-found,no-redef]
     from _node import ENV_FILE, SERVICE_FILE, FileLock, Paths, program_hash, read_json, write_atomically  # type: ignore[import-not-found,no-redef]
@@ -184,6 +186,8 @@ class Launcher:
         self.last_failure: dict[str, Any] | None = previous.get("last_failure")
         self.gpu_waited = 0.0
         self.log_tells_phase = True
+        self.silence = silence.Silence(self.spec.silence_timeout, self.clock.monotonic(), self.clock.monotonic())
+        self.silent = 0
 
     # -- telling
 
@@ -202,7 +206,10 @@ class Launcher:
         before = self.now_at
         self.now_at = progress.merge(before, progress.Progress(phase, percent, redact(detail, self.secrets)))
         changed = self.now_at.phase != before.phase
+        if self.now_at != before:
+            self.hear()
         if changed:
+            self.silent = 0
             self.since = self.clock.now()
             self.say(progress.describe(str(self.now_at.phase), self.now_at.percent, self.now_at.detail))
         if force or changed or (self.now_at != before and self.clock.monotonic() - self._written > 0.3):
@@ -215,6 +222,8 @@ class Launcher:
             status = f"failed: {self.diagnosis.cause}: {self.diagnosis.message}"
         elif self.diagnosis is not None and phase != progress.READY and self.failures:
             status += f"; attempt {self.failures + 1}, the last one failed: {self.diagnosis.cause}"
+        if self.silent:
+            status += f"; no sign of life for {max(1, self.silent // 60)} min"
         if status != self._status:
             self.notifier.send(STATUS=redact(status, self.secrets))
             self._status = status
@@ -242,6 +251,7 @@ class Launcher:
             "image": self.spec.image,
             "container_id": self.container_id,
             "loading": self.loading,
+            "silent": self.silent,
             "cause": str(diagnosis.cause) if diagnosis else None,
             "message": redact(diagnosis.message, self.secrets) if diagnosis else None,
             "remedy": diagnosis.remedy if diagnosis else None,
@@ -257,6 +267,32 @@ class Launcher:
         except OSError as error:
             self.say(f"cannot write the state file: {error}")
         self._written = self.clock.monotonic()
+
+    def hear(self) -> None:
+        """A sign of life."""
+        self.silence = self.silence.heard(self.clock.monotonic())
+
+    def listen(self, look: Callable[[], silence.Vitals | None], lines: Sequence[str] = ()) -> None:
+        """Tells of a start without a sign of life, and ends it after its limit."""
+        if not self.daemon_up:
+            self.hear()
+        now = self.clock.monotonic()
+        if self.silence.due(now):
+            self.silence = self.silence.look(now, look())
+        silent = self.silence.seconds(now)
+        if bool(silent) != bool(self.silent) or silent // 60 != self.silent // 60:
+            self.silent = silent
+            self.publish()
+        if self.silence.over(now):
+            cause, message, remedy = silence.told(str(self.now_at.phase), now - self.silence.last)
+            raise Failure(replace(self.diagnose(cause, message, lines=(lines or self.lines)[-10:]), remedy=remedy))
+
+    def vitals_of(self, name: str) -> silence.Vitals | None:
+        try:
+            container = self.docker.find(name)
+        except docker_cli.DockerDown:
+            return None
+        return silence.of_container([container.pid]) if container is not None else None
 
     # -- signals
 
@@ -352,6 +388,7 @@ class Launcher:
         self.served = self.spec.config_hash in served.read(self.paths.served(self.kind, self.name))
         self.secrets = tuple(value for name, value in self.env.items() if name in self.spec.secret_names and len(value) >= 4)
         self.locks = tuple(FileLock(self.paths.gpu_lock(lock)) for lock in self.spec.locks)
+        self.silence = replace(self.silence, limit=self.spec.silence_timeout)
         if self.previous.get("cause") and self.failures:
             try:
                 self.diagnosis = self.diagnose(
@@ -427,9 +464,17 @@ class Launcher:
             raise self.failure(Cause.IMAGE_MISSING, f"image {spec.image} is not on this host and pull is 'never'")
         self.update(progress.PULLING, None, spec.image)
         pull = progress.DockerPull()
-        result = self.docker.call(
-            "pull", spec.image, timeout=PULL_TIMEOUT, on_line=lambda line: self.update(progress.PULLING, pull.feed(line), spec.image)
-        )
+
+        def on_line(line: str) -> None:
+            self.hear()
+            self.update(progress.PULLING, pull.feed(line), spec.image)
+
+        try:
+            result = self.docker.call("pull", spec.image, timeout=PULL_TIMEOUT, on_line=on_line, tick=lambda: self.listen(silence.of_pull))
+        except Failure as failure:
+            if not present:
+                raise
+            result = docker_cli.Result(124, "", failure.diagnosis.message)
         if result.rc == 0:
             return
         if present:
@@ -441,16 +486,26 @@ class Launcher:
         if not self.spec.download_command:
             return
         self.update(progress.DOWNLOADING)
-        self.docker.call("rm", "--force", self.spec.container + "-download")
+        name = self.spec.container + "-download"
+        self.docker.call("rm", "--force", name)
+        lines: list[str] = []
 
         def on_line(line: str) -> None:
+            self.hear()
+            lines.append(line)
             self._print((redact(line, self.secrets) + "\n").encode("utf-8", "replace"))
             found = progress.parse_line(self.kind, line)
             if found and found.phase == progress.DOWNLOADING:
                 self.update(progress.DOWNLOADING, found.percent, found.detail)
 
         argv = docker_cli.download_argv(self.spec, str(self.paths.folder(self.kind, self.name) / ENV_FILE))
-        result = self.docker.call(*argv, timeout=PULL_TIMEOUT, on_line=on_line)
+        try:
+            result = self.docker.call(
+                *argv, timeout=PULL_TIMEOUT, on_line=on_line, tick=lambda: self.listen(lambda: self.vitals_of(name), lines)
+            )
+        except Failure:
+            self.docker.call("rm", "--force", name)  # the command was killed, and its container goes on
+            raise
         if result.rc != 0:
             found = self.classify(result.lines, "the download failed", result.rc)
             if found.cause is Cause.UNKNOWN:
@@ -590,6 +645,7 @@ class Launcher:
         """What happens to a container in any phase."""
         self.check_stop()
         if isinstance(event, docker_cli.LogLine):
+            self.hear()
             self.log_position = event.stamp
             self.lines.append(event.text)
             if len(self.lines) > KEPT_LINES:
@@ -684,6 +740,8 @@ class Launcher:
                 break
             if now > self.deadline:
                 raise self.too_late(last)
+            if self.ready is None:
+                self.listen(lambda: self.vitals_of(self.container_id or ""))
             if self.loading and self.locks and not all(lock.held for lock in self.locks):
                 for lock in self.locks:  # an adopted container: whoever holds the lock waits for us
                     if not lock.try_lock(f"{self.spec.unit} {os.getpid()}\n"):
@@ -782,6 +840,7 @@ class Launcher:
             if event is not None:
                 self.handle(event)
             self.check_stop()
+            self.listen(lambda: self.vitals_of(self.container_id or ""))
             try:
                 report = reports.get_nowait()
                 while report.percent is not None and not reports.empty():

@@ -111,6 +111,7 @@ class Instance:
     host_memory_mib: int | None = None
     container_extra_arguments: tuple[str, ...] = ()
     ready_timeout: int = defaults.READY_TIMEOUT
+    silence_timeout: int = defaults.SILENCE_TIMEOUT
     stop_timeout: int = defaults.STOP_TIMEOUT
 
 
@@ -249,6 +250,7 @@ def read_instance(data: t.Mapping[str, t.Any], where: str = "ollama instance") -
         host_memory_mib=reader.optional_integer("host_memory_mib", least=1),
         container_extra_arguments=reader.texts("container_extra_arguments"),
         ready_timeout=reader.integer("ready_timeout", Instance.ready_timeout, least=1),
+        silence_timeout=reader.integer("silence_timeout", Instance.silence_timeout, least=0),
         stop_timeout=reader.integer("stop_timeout", Instance.stop_timeout, least=1),
     )
 
@@ -347,6 +349,7 @@ def container_unit(instance: Instance, data_dir: str = defaults.DATA_DIR, watchd
             "api_key_variable": None,
         },
         "start_timeout": instance.ready_timeout,
+        "silence_timeout": instance.silence_timeout,
         "stop_timeout": instance.stop_timeout,
         "watchdog": watchdog,
         "drop_page_cache": False,

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _plan_gateway as gateway_part
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._defaults import READY_TIMEOUT, STOP_TIMEOUT
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._defaults import READY_TIMEOUT, SILENCE_TIMEOUT, STOP_TIMEOUT
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._ollama import normalise_tag
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_bounds import Trouble, settle_bounds, shm_size_for
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_capability import capability_doubt, capability_troubles
@@ -566,6 +566,7 @@ class HostPlan:
                 "pull": service.pull,
                 "container_extra_arguments": list(service.container_extra_arguments),
                 "ready_timeout": service.ready_timeout or READY_TIMEOUT,
+                "silence_timeout": _silence_timeout([service]),
                 "stop_timeout": service.stop_timeout or STOP_TIMEOUT,
                 "memory_mib": memory_mib,
                 "host_memory_mib": self.bounds.get(task.port),
@@ -632,6 +633,7 @@ class HostPlan:
                 "pull": task.service.pull,
                 "container_extra_arguments": list(task.service.container_extra_arguments),
                 "ready_timeout": max(service.ready_timeout or READY_TIMEOUT for service in services),
+                "silence_timeout": _silence_timeout(services),
                 "stop_timeout": max(service.stop_timeout or STOP_TIMEOUT for service in services),
                 "memory_mib": int(amount) if amount is not None else _sum_mib(services),
                 "host_memory_mib": self.bounds.get(port),
@@ -772,6 +774,12 @@ def _utilization(service: Service, grant: Grant | None, device: str) -> tuple[fl
     if service.memory is None:
         share = min(share, DEFAULT_SHARE)  # a service without memory never takes more
     return int(share * 1000 + 1e-9) / 1000, int(amount)
+
+
+def _silence_timeout(services: Sequence[Service]) -> int:
+    """Of services that share an instance: the most patient one's. 0 is no limit."""
+    limits = [SILENCE_TIMEOUT if service.silence_timeout is None else service.silence_timeout for service in services]
+    return 0 if 0 in limits else max(limits)
 
 
 def _sum_mib(services: Sequence[Service]) -> int | None:

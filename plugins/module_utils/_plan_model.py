@@ -124,6 +124,7 @@ class Service:
     host_memory: Size | None = None
     host_memory_bounded: bool = True  # False: the user wants no bound
     ready_timeout: int | None = None
+    silence_timeout: int | None = None
     stop_timeout: int | None = None
     order: int | None = None
     weight: int | None = None

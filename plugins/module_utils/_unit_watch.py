@@ -40,6 +40,7 @@ class LauncherState:
     log_lines: tuple[str, ...] = ()
     permanent: bool = False
     pid: int | None = None
+    silent: int = 0  # seconds without any sign of life during a start, once they are worth a word
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,7 @@ def read_state(text: str) -> LauncherState | None:
         log_lines=tuple(str(line) for line in data.get("log_lines") or ()),
         permanent=bool(data.get("permanent")),
         pid=_whole(data.get("pid")) or None,
+        silent=_whole(data.get("silent")),
     )
 
 

@@ -281,6 +281,7 @@ def container_unit(
             "api_key_variable": "VLLM_API_KEY",
         },
         "start_timeout": int(instance.get("ready_timeout") or defaults.READY_TIMEOUT),
+        "silence_timeout": int(defaults.SILENCE_TIMEOUT if instance.get("silence_timeout") is None else instance["silence_timeout"]),
         "stop_timeout": int(instance.get("stop_timeout") or defaults.STOP_TIMEOUT),
         "watchdog": watchdog,
         "drop_page_cache": bool(instance.get("drop_page_cache")),

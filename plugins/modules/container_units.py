@@ -155,6 +155,12 @@ options:
           - Seconds from the start of the container until the instance must be ready. Waiting for a GPU and pulling do not count.
         type: float
         default: 900
+      silence_timeout:
+        description:
+          - Seconds without any sign of life after which a start has failed, pulls and downloads too. 0 is no limit.
+          - A sign is a line of the log, processor time of the container, or data that it reads or writes.
+        type: float
+        default: 600
       stop_timeout:
         description: Seconds until a stopping container is killed.
         type: float
@@ -452,6 +458,7 @@ INSTANCE = {
     "locks": {"type": "list", "elements": "str", "default": []},
     "probe": {"type": "dict", "options": PROBE},
     "start_timeout": {"type": "float", "default": 900},
+    "silence_timeout": {"type": "float", "default": 600},
     "stop_timeout": {"type": "float", "default": 60},
     "watchdog": {"type": "float", "default": 0},
     "drop_page_cache": {"type": "bool", "default": False},

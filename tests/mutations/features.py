@@ -321,6 +321,15 @@ FEATURES = [
         "False = hung(41)",
     ),
     Feature(
+        "a start that hangs is given up",
+        "silence is never too long",
+        f"{UTILS}/_silence.py",
+        "return self.limit > 0 and now - self.last > self.limit",
+        "return False",
+        f"{UNIT}/test__silence.py::test_only_a_start_without_any_sign_is_given_up",
+        "assert (None is not None) is True",
+    ),
+    Feature(
         "the line that names the cause is told, not the last one",
         "the first line of any trouble is taken",
         f"{UTILS}/_causes.py",

@@ -11,6 +11,7 @@ import json
 import shutil
 import signal
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from support.ollama import played_ollama
 from support.played_server import Play, Server
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _launcher as launcher
+from ansible_collections.llmops.gpu_inference.plugins.module_utils import _silence as silence
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import Cause
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._moments import Clock
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import LABEL, OWNER, FileLock, Paths, is_locked, write_atomically
@@ -376,6 +378,44 @@ def test_a_start_has_a_time_limit(node: Node) -> None:
     assert node.ends() == launcher.EXIT_FAILED
     assert (node.state()["cause"], "not ready within 1 s" in node.state()["message"]) == ("timeout", True)
     assert "GPU lock released: GPU-a" in node.said()  # never held past the deadline
+
+
+@pytest.fixture
+def idle() -> Iterator[int]:
+    """A process that does nothing."""
+    with subprocess.Popen(["sleep", "600"]) as child:
+        yield child.pid
+        child.kill()
+
+
+@pytest.mark.parametrize(
+    ("play", "changes", "cause", "phase"),
+    [
+        (
+            {"log": ["INFO 11-20 10:38:21 [gpu_model_runner.py:2844] Starting to load model /srv/models/x..."]},
+            {},
+            "timeout",
+            "loading weights",
+        ),
+        ({"run": "hangs"}, {"download_command": ["x"]}, "download_failed", "downloading the model"),
+    ],
+)
+def test_a_start_without_a_sign_of_life_is_told_and_given_up(
+    node: Node, idle: int, monkeypatch: pytest.MonkeyPatch, play: dict[str, Any], changes: dict[str, Any], cause: str, phase: str
+) -> None:
+    monkeypatch.setattr(silence, "LOOK_EVERY", 0.2)
+    monkeypatch.setattr(silence, "TOLD_AFTER", 1.0)
+    node.play(images=[IMAGE], pid=idle, **play)
+    node.instance("http://127.0.0.1:9/v1", silence_timeout=4, start_timeout=60, **changes)
+    node.start()
+    assert node.ends() == launcher.EXIT_FAILED
+    state = node.state()
+    assert (state["cause"], state["permanent"], state["silent"]) == (cause, False, 0)
+    assert "no sign of life for " in state["message"]
+    assert phase in state["message"]
+    assert "silence_timeout" in state["remedy"]
+    assert "; no sign of life for 1 min" in node.notified
+    assert node.docker.containers() == []
 
 
 def test_without_a_probe_running_is_enough(node: Node) -> None:

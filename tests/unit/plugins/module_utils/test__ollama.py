@@ -134,6 +134,7 @@ def test_a_whole_unit() -> None:
             "api_key_variable": None,
         },
         "start_timeout": 1800,
+        "silence_timeout": 600,
         "stop_timeout": 60,
         "watchdog": 120,
         "drop_page_cache": False,
