@@ -554,6 +554,15 @@ def pull_image(run: Run, docker: str, image: str, timeout: float) -> str:
     return "" if ran.rc == 0 else reason(ran.err)
 
 
+def not_pulled(image: str, problem: str, where: str = "", what_follows: str = "") -> str:
+    """A pull that failed, with its cause and remedy where Docker's words tell them."""
+    found = classify_log("docker", problem.split("\n"), exit_code=1)
+    known = found.cause is not Cause.UNKNOWN
+    parts = [where, str(found.cause) if known else "", f"cannot pull {image}", problem]
+    text = ": ".join(part for part in parts if part) + (f". {what_follows}" if what_follows else "")
+    return f"{text}\n  Remedy: {found.remedy}" if known else text
+
+
 def with_remedy(subject: str, found: Diagnosis) -> str:
     """A failure as a person reads it: what it is, what to do, and the log lines that show it."""
     return "\n".join([subject, f"  Remedy: {found.remedy}", "  Log:", *(f"    {line}" for line in found.log_lines)])
@@ -602,6 +611,24 @@ def _kept(container: Container | None) -> str:
     if container is not None and container.running:
         return "The old container still serves with its old configuration; the next run tries again."
     return "Nothing was started."
+
+
+def told_of_failures(report: Report, paths: Paths) -> str:
+    """The failures of a run, and of the instances that did not fail what was done and where they stand."""
+    words = {KEEP: "unchanged", START: "started", RESTART: "restarted", RELOAD: "reloaded", HELD: "left as it is", "remove": "removed"}
+    others = []
+    for instance, unit in sorted(report.units.items()):
+        if unit["action"] == REFUSED:
+            continue
+        kind, _slash, name = instance.partition("/")
+        state = read_json(paths.state(kind, name)) or {}
+        told = words.get(unit["action"], unit["action"])
+        # Of one that has just been started only its next state tells.
+        phase = state.get("phase") if unit["action"] in (KEEP, RELOAD, HELD) else None
+        detail = f": {state.get('cause')}" if phase == "failed" and state.get("cause") else ""
+        others.append(f"  {instance}: {told}{f', {phase}{detail}' if phase else ''}")
+    rest = ["The other instances of this host, which go on by themselves:", *others] if others else []
+    return "\n".join([*report.failures, *rest])
 
 
 @dataclass(frozen=True)
@@ -1012,7 +1039,8 @@ class Reconciler:
                     continue
             for item in items:
                 self._refuse(item, actions, report, f"image {image}: {problem}")
-                report.failures.append(f"{item.instance}: cannot get image {image}: {problem}. {_kept(containers.get(item.container))}")
+                kept = _kept(containers.get(item.container))
+                report.failures.append(not_pulled(image, problem, item.instance, kept))
 
     @staticmethod
     def _refuse(item: Wanted, actions: dict[str, str], report: Report, reason: str) -> None:

@@ -477,7 +477,8 @@ class _Wait:
 
     def outcomes(self, now: float, final: bool) -> tuple[Outcome, ...]:
         cut_short = self.first_failure is not None and now - self.began < self.limits.timeout
-        return tuple(_outcome(one, now, self.began, self.before, final, cut_short) for one in self.watched)
+        wall = self.wall_began + self.before + now - self.began
+        return tuple(_outcome(one, now, self.began, self.before, final, cut_short, wall) for one in self.watched)
 
     def polled(self, now: float, finished: bool) -> Polled:
         elapsed = round(self.before + now - self.began, 3)
@@ -536,7 +537,7 @@ def _last_word(one: _Watched, waited: float) -> Diagnosis:
     return diagnosis(Cause(seen.cause or Cause.UNKNOWN), came)
 
 
-def _outcome(one: _Watched, now: float, began: float, before: float, final: bool, cut_short: bool) -> Outcome:
+def _outcome(one: _Watched, now: float, began: float, before: float, final: bool, cut_short: bool, wall: float) -> Outcome:
     seen = one.observation or Observation(False)
     state = one.view.own_state if one.view else None
     waited = round(before + (one.settled_at if one.settled_at is not None else now) - began, 3)
@@ -548,13 +549,14 @@ def _outcome(one: _Watched, now: float, began: float, before: float, final: bool
         # Ready with a drawback, such as a model that lies partly on the CPU.
         failure = _of_state(one.view, state, "ready, but with a drawback") if one.view else None
     phase = "ready" if one.ready else state.phase if state else None
+    where = waiting_text(one.view, seen, wall) if final and cut_short else progress_text(one.view, seen)
     return Outcome(
         name=one.target.endpoint.name,
         base_url=one.target.endpoint.base_url,
         ready=one.ready,
         level=seen.level_reached,
         cause=str(failure.cause) if failure else None,
-        message=failure.message if failure else "" if one.ready else progress_text(one.view, seen),
+        message=failure.message if failure else "" if one.ready else where,
         remedy=failure.remedy if failure else "",
         log_lines=failure.log_lines if failure else (),
         phase=phase,
@@ -601,6 +603,19 @@ def progress_text(view: UnitView | None, seen: Observation | None) -> str:
     }.get(seen.cause or "", "not ready yet")
 
 
+def waiting_text(view: UnitView | None, seen: Observation, wall: float) -> str:
+    """Where an endpoint stands when nobody waits for it any longer: its phase, for how long, and what it waits for."""
+    text = progress_text(view, seen)
+    state = view.own_state if view is not None else None
+    if state is None:
+        return f"{text}; last: {seen.message}" if seen.message else text
+    if state.phase == "ready":
+        return f"{text}, but no answer has come yet{'; last: ' + seen.message if seen.message else ''}"
+    if state.detail:
+        text += f" ({state.detail})"
+    return f"{text}, for {duration(max(0.0, wall - state.since))}" if state.since else text
+
+
 def failure_message(outcomes: t.Sequence[Outcome], where: str | None = None, ready_before: t.Sequence[str] = ()) -> str:
     """What a person reads when the task fails: per endpoint what was tried, what came back, the remedy, the log."""
     bad = [one for one in outcomes if not one.ready and one.required]
@@ -621,9 +636,10 @@ def failure_message(outcomes: t.Sequence[Outcome], where: str | None = None, rea
             lines += [f"    {line}" for line in one.log_lines]
         if one.unit:
             lines.append(f"  More: journalctl -u {one.unit}")
-    undecided = [f"{one.name} ({one.message})" for one in bad if not one.cause]
+    undecided = [one for one in bad if not one.cause]
     if undecided:
-        lines += ["", "Not waited for any longer: " + ", ".join(undecided)]
+        lines += ["", "Not waited for any longer (units go on by themselves):"]
+        lines += [f"  {one.name}{f' ({one.unit})' if one.unit else ''}: {one.message}" for one in undecided]
     if ready:
         lines += ["", "Ready: " + ", ".join(ready)]
     return "\n".join(lines)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._container_units import (
     Wanted,
     image_id,
+    not_pulled,
     pull_image,
     with_remedy,
 )
@@ -51,7 +52,7 @@ def prefetch(wanted: Sequence[Wanted], docker: str, *, check_mode: bool = False,
             problem = pull_image(run, docker, image, TIMEOUT)
             if problem:
                 absent.add(image)
-                fetched.failures.append(f"cannot pull {image}: {problem}")
+                fetched.failures.append(not_pulled(image, problem))
                 continue
             if image_id(run, docker, image) == present:
                 continue

@@ -418,6 +418,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._container_un
     Reconciler,
     Settings,
     UnitsError,
+    told_of_failures,
     want_all,
 )
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import Paths
@@ -536,7 +537,7 @@ def main() -> None:
         "diff": report.diff,
     }
     if report.failures:
-        module.fail_json(msg="\n".join(report.failures), **result)
+        module.fail_json(msg=told_of_failures(report, settings.paths), **result)
     module.exit_json(**result)
 
 

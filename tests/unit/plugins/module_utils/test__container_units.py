@@ -497,11 +497,39 @@ def test_an_image_that_cannot_be_had_leaves_the_old_container(tmp_path: Path, ho
     host.calls.clear()
     before = (tmp_path / "instances/vllm/chat/service.json").read_text()
     report = reconcile(tmp_path, host, [instance(image="none:1"), instance(name="two")])
-    assert report.failures[0] == f"vllm/chat: cannot get image none:1: manifest unknown. {STILL_SERVES}"
+    told = f"vllm/chat: image_missing: cannot pull none:1: manifest unknown. {STILL_SERVES}"
+    assert report.failures[0].split("\n")[0] == told
+    assert "Remedy: " in report.failures[0]
     assert (report.restarted, report.stopped, report.started) == ([], [], [])
     assert report.pending == ["vllm/two"]  # on the same GPU
     assert not any("vllm@chat.service" in call for call in host.effects)
     assert (tmp_path / "instances/vllm/chat/service.json").read_text() == before
+
+
+def test_one_refused_instance_does_not_hide_what_became_of_the_others(tmp_path: Path, host: Host) -> None:
+    serving(tmp_path, host, "chat", "two", "three")
+    paths = Paths(tmp_path / "instances", tmp_path / "run")
+    for name, phase in (("two", "ready"), ("three", "failed")):
+        state = {"phase": phase, "cause": "out_of_memory" if phase == "failed" else None}
+        paths.state("vllm", name).parent.mkdir(parents=True, exist_ok=True)
+        paths.state("vllm", name).write_text(json.dumps(state))
+    report = Report(
+        units={
+            "vllm/chat": {"action": "refused"},
+            "vllm/two": {"action": "keep"},
+            "vllm/three": {"action": "keep"},
+            "vllm/four": {"action": "start"},
+        },
+        failures=["vllm/chat: bad_flag: x"],
+    )
+    assert units.told_of_failures(report, paths).split("\n") == [
+        "vllm/chat: bad_flag: x",
+        "The other instances of this host, which go on by themselves:",
+        "  vllm/four: started",
+        "  vllm/three: unchanged, failed: out_of_memory",
+        "  vllm/two: unchanged, ready",
+    ]
+    assert units.told_of_failures(Report(failures=["x"]), paths) == "x"
 
 
 CHECK: dict[str, t.Any] = {"entrypoint": "python3", "command": ["-c", "read()"], "input": "config.yaml"}
@@ -676,7 +704,7 @@ def test_what_leaves_stays_until_all_that_comes_can_start(tmp_path: Path, host: 
     assert not (tmp_path / "instances/vllm/new").exists()
     assert not (tmp_path / "wants/vllm@new.service").is_symlink()
     report = reconcile(tmp_path, host, [instance(name="new", image="none:1")])
-    assert "cannot get image none:1" in report.failures[0]
+    assert "cannot pull none:1" in report.failures[0]
     assert host.effects == [["docker", "pull", "--quiet", "none:1"]]
     host.trials.clear()
     report = reconcile(tmp_path, host, [instance(name="new")])

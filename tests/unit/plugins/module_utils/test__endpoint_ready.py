@@ -140,7 +140,30 @@ def test_a_certain_cause_ends_the_wait_and_gathers_the_other_certain_ones() -> N
     assert [one.cause for one in result.outcomes] == ["auth", None, "auth"]
     text = failure_message(result.outcomes)
     assert text.startswith("3 of 3 endpoints are not ready after 3 s.")
-    assert text.endswith("Not waited for any longer: b (not listening yet)")
+    assert text.endswith(
+        "Not waited for any longer (units go on by themselves):\n  b: not listening yet; last: GET http://h/health: connection refused"
+    )
+
+
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [
+        (LauncherState("waiting_for_gpu", detail="held by vllm@a.service", since=WALL - 41, pid=10), "(held by vllm@a.service), for 44 s"),
+        (
+            LauncherState("loading_weights", 43, "shard 3 of 7", WALL, pid=10),
+            "b (vllm@b.service): loading weights 43 % (shard 3 of 7), for 3 s",
+        ),
+        (LauncherState("downloading", 12, since=WALL - 177, silent=125, pid=10), "12 %, no sign of life for 2 m 5 s, for 3 m 0 s"),
+    ],
+)
+def test_one_failing_engine_does_not_hide_where_the_others_stand(state: LauncherState, told: str) -> None:
+    busy = replace(STARTING, unit="vllm@b.service", state=state)
+    views = {"vllm@a.service": [(0.0, replace(STARTING, unit="vllm@a.service")), (2.0, replace(FAILED, unit="vllm@a.service"))]}
+    world = World({"a": [(0, REFUSED, 0)], "b": [(0, REFUSED, 0)]}, {**views, "vllm@b.service": [(0.0, busy)]})
+    result = world.poll(target("a", "vllm@a.service"), target("b", "vllm@b.service"), timeout=900)
+    text = failure_message(result.outcomes)
+    assert "a (http://a/v1, unit vllm@a.service): bad_model" in text
+    assert told in text
 
 
 def test_what_is_not_required_neither_fails_nor_delays() -> None:
