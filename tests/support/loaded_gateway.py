@@ -1,7 +1,7 @@
 # Copyright (c) 2026, llmops.gpu_inference contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The gateway's container as the role makes it, on a network of its own, with an engine that costs nothing behind it."""
+"""The gateway's container with an engine that costs nothing behind it."""
 
 from __future__ import annotations
 
@@ -9,32 +9,18 @@ import json
 import os
 import subprocess
 import sys
-import time
-import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from support.containers import LITELLM
-from testbed import settings
-
-from ansible_collections.llmops.gpu_inference.plugins.module_utils import _litellm
+from support.gateway_container import LABEL, container, docker, gateway, network
 
 ROOT = Path(__file__).resolve().parents[2]
-FILES = ROOT / "roles" / "litellm" / "files"
 LOAD = ROOT / "tests" / "load"
-MASTER = "sk-master-0123456789abcdef"
 KEYS = {name: f"client-key-{name}-0123456789" for name in ("crowd", "quiet")}
-LABEL = f"{settings.LABEL}=1"
-
-
-def docker(*arguments: str) -> str:
-    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False, timeout=300)
-    if done.returncode:
-        raise RuntimeError(f"docker {arguments[0]}: {done.stderr}")
-    return done.stdout.strip()
 
 
 @dataclass(frozen=True)
@@ -97,69 +83,10 @@ def loaded_gateway(folder: Path, port: int) -> Iterator[LoadedGateway]:
     """The gateway, published on a port of 127.0.0.1."""
     name = f"gpuinf-load-{os.getpid()}"
     engine = f"{name}-engine"
-    described = plan(engine)
-    config, policy = _litellm.build_config(described, "gw"), _litellm.build_policy(described)
-    unit = _litellm.container_unit(
-        config,
-        policy,
-        image=LITELLM,
-        master_key=MASTER,
-        plugins={path.name: path.read_text(encoding="utf-8") for path in FILES.glob("gateway_*.py")},
-        client_keys=KEYS,
-        bind="127.0.0.1",
-        port=port,
-        networks=[name],
-        memory_limit="auto",
-        instances_dir=str(folder),
-    )
-    place = folder / "litellm" / "gateway"
-    place.mkdir(parents=True)
-    for file, text in unit["files"].items():
-        (place / file).write_text(text, encoding="utf-8")
-    variables = {**unit["environment"], **unit["secret_environment"]}
-    environment: Sequence[str] = [part for item in variables.items() for part in ("--env", "=".join(item))]
-    common = ["--detach", "--label", LABEL, "--network", name]
-    try:
-        docker("network", "create", "--label", LABEL, name)
-        docker(
-            "run",
-            *common,
-            "--name",
-            engine,
-            "--volume",
-            f"{LOAD}:{LOAD}:ro",
-            "--entrypoint",
-            "python3",
-            LITELLM,
-            f"{LOAD}/engine.py",
-            "8000",
-        )
-        docker(
-            "run",
-            *common,
-            "--name",
-            name,
-            "--network-alias",
-            "litellm-gateway",
-            *unit["docker_arguments"],
-            *environment,
-            LITELLM,
-            *unit["command"],
-        )
-        _wait(name, port)
+    options = ("--volume", f"{LOAD}:{LOAD}:ro", "--entrypoint", "python3")
+    with (
+        network(name),
+        container(engine, name, LITELLM, f"{LOAD}/engine.py", "8000", options=options),
+        gateway(folder, name, name, port, plan(engine), KEYS),
+    ):
         yield LoadedGateway(name, name, engine, port)
-    finally:
-        subprocess.run(["docker", "rm", "--force", "--volumes", name, engine], capture_output=True, check=False)
-        subprocess.run(["docker", "network", "rm", name], capture_output=True, check=False)
-
-
-def _wait(name: str, port: int) -> None:
-    deadline = time.monotonic() + 180
-    while True:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/readiness", timeout=5):
-                return
-        except OSError:
-            if time.monotonic() > deadline or docker("inspect", "--format", "{{.State.Running}}", name) != "true":
-                raise RuntimeError(docker("logs", "--tail", "40", name)) from None
-            time.sleep(0.5)
