@@ -13,11 +13,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import json
 import typing as t
 from collections import deque
 from contextvars import ContextVar
 
+from gateway_errors import error_body
 from gateway_ledger import KIB, MIB, SMALL, WAITING_BODY, Ledger, Limits, Rotation, Ticket, too_many_values
 
 Message = t.MutableMapping[str, t.Any]
@@ -115,8 +115,7 @@ async def refuse(scope: Scope, incoming: Incoming, send: Send, status: int, code
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1013 if status == 503 else 1008, "reason": message})
         return
-    kind = {401: "auth_error", 403: "auth_error"}.get(status, "server_error" if status >= 500 else "invalid_request_error")
-    body = json.dumps({"error": {"message": message, "type": kind, "param": None, "code": code}}).encode()
+    body = error_body(status, message, code=code)
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), (b"connection", b"close")]
     if status == 503:
         headers.append((b"retry-after", str(RETRY_AFTER).encode()))
