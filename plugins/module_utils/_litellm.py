@@ -28,7 +28,8 @@ ENGINE_KEY = "ENGINE_KEY"
 EXTERNAL_KEY = "EXTERNAL_KEY"
 REDIS_PASSWORD_VARIABLE = "REDIS_PASSWORD"  # noqa: S105 -- a name, not a password
 CUSTOM_AUTH = "gateway_auth.user_api_key_auth"
-HOOKS = "gateway_hooks.proxy_handler_instance"
+#: LiteLLM runs this when it starts, before it reads its configuration, and does not start when it fails.
+STARTUP_HOOK = "gateway_hooks:install"
 
 #: Seconds. LiteLLM's own default is 6000, which is as good as none.
 DEFAULT_TIMEOUT = 600
@@ -465,7 +466,6 @@ def build_config(gateway: t.Mapping[str, t.Any], host: str) -> dict[str, t.Any]:
         "drop_params": True,
         "json_logs": True,
         "disable_hf_tokenizer_download": True,
-        "callbacks": [HOOKS],
     }
     cache = gateway.get("cache")
     cache = {} if cache is None or cache is True else cache
@@ -544,13 +544,14 @@ def referenced_variables(value: t.Any) -> list[str]:
 
 
 def build_policy(gateway: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """What the gateway's plug-ins read: image limits by every name of a model, the media rule, and what client keys may call."""
+    """What the gateway's plug-ins read: image limits by every name of a model, the media rule, what client keys may call, raw routes."""
     models = models_of(gateway)
     aliases = aliases_of(gateway, models)
     limits = {model.name: model.max_images for model in models if model.max_images is not None}
     limits.update({alias: limits[target] for alias, target in aliases.items() if target in limits})
     media = gateway.get("media") or {}
-    paths = [str(entry["path"]) for entry in gateway.get("passthrough") or () if entry.get("path")]
+    entries = [entry for entry in gateway.get("passthrough") or () if entry.get("path")]
+    paths = [str(entry["path"]) for entry in entries]
     return {
         "limits": {
             "request": int(gateway.get("request_limit") or DEFAULT_REQUEST_LIMIT),
@@ -562,6 +563,7 @@ def build_policy(gateway: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
             "allowed_domains": sorted(str(domain).lower() for domain in media.get("allowed_domains") or ()),
         },
         "client_routes": [*CLIENT_ROUTES, *sorted(set(paths) - set(CLIENT_ROUTES))],
+        "raw": {str(entry["path"]): limits.get(str(entry.get("model"))) for entry in entries},
     }
 
 
@@ -738,6 +740,7 @@ def container_unit(
             "PYTHONPATH": CONFIG_DIR,
             "PYTHONDONTWRITEBYTECODE": "1",
             **{str(key): str(value) for key, value in (environment or {}).items()},
+            "LITELLM_WORKER_STARTUP_HOOKS": STARTUP_HOOK,
         },
         "secret_environment": {
             **{str(key): str(value) for key, value in (secret_environment or {}).items()},

@@ -159,6 +159,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     port = free_port()
     environment = {
         **_litellm.BASE_ENVIRONMENT,
+        "LITELLM_WORKER_STARTUP_HOOKS": _litellm.STARTUP_HOOK,
         "PYTHONPATH": str(folder),
         "LITELLM_MASTER_KEY": MASTER,
         "GATEWAY_CLIENT_KEYS": _litellm.client_key_digests({"metis": CLIENT}),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
+from gateway_errors import RequestError
 from gateway_keys import Keys, offered_keys
 from gateway_policy import Policy
 
@@ -17,9 +18,12 @@ PUBLIC_PATHS = frozenset({"/health/liveliness", "/health/liveness", "/health/rea
 
 
 @dataclass(frozen=True)
-class Refusal:
-    status: int
-    message: str
+class Caller:
+    """Who asks. A client's key is for inference only."""
+
+    key: str
+    #: None for the holder of the master key.
+    client: str | None = None
 
 
 def wants_plain_health(path: str, headers: t.Iterable[tuple[bytes, bytes]], keys: Keys) -> bool:
@@ -33,30 +37,30 @@ def wants_plain_health(path: str, headers: t.Iterable[tuple[bytes, bytes]], keys
     return not any(map(keys.is_master, offered)) and (not offered or any(map(keys.client_of, offered)))
 
 
-def caller(headers: t.Iterable[tuple[bytes, bytes]], keys: Keys) -> str:
-    """Who a request counts for: a client, the holder of the master key, or nobody for what answers without a key."""
-    offered = offered_keys(headers)
-    # No client's name holds a blank.
-    if any(map(keys.is_master, offered)):
-        return "master key"
-    return next((name for name in map(keys.client_of, offered) if name is not None), "no key")
-
-
-def refusal(path: str, headers: t.Iterable[tuple[bytes, bytes]], keys: Keys, policy: Policy) -> Refusal | None:
-    """Why a request goes no further, or None. All but the health paths needs a key, also what LiteLLM leaves open (its login pages)."""
-    if path in PUBLIC_PATHS:
-        return None
+def caller_of(headers: t.Iterable[tuple[bytes, bytes]], keys: Keys) -> Caller:
+    """Who a request comes from. Raise RequestError for a request without a key, or with one that nobody has."""
     offered = offered_keys(headers)
     if not offered:
-        return Refusal(401, "No API key. Send it as 'Authorization: Bearer <key>'.")
-    if any(keys.is_master(key) for key in offered):
-        return None
-    client = next((name for name in map(keys.client_of, offered) if name is not None), None)
-    if client is None:
-        return Refusal(401, "This API key is not known to the gateway.")
-    if not client_may_call(path, policy.client_routes):
-        return Refusal(403, f"The key of client {client!r} is for inference only; {path} needs the master key.")
-    return None
+        raise RequestError(401, "No API key. Send it as 'Authorization: Bearer <key>'.", code="missing_api_key")
+    for key in offered:
+        if keys.is_master(key):
+            return Caller(key)
+    for key in offered:
+        client = keys.client_of(key)
+        if client is not None:
+            return Caller(key, client)
+    raise RequestError(401, "This API key is not known to the gateway.", code="invalid_api_key")
+
+
+def check_path(path: str, caller: Caller, policy: Policy, serves: t.Callable[[str], bool]) -> None:
+    """Raise RequestError for what a client's key is not good for, and for what nobody serves. ``serves``: whether LiteLLM has it."""
+    if caller.client is None or client_may_call(path, policy.client_routes):
+        return
+    if serves(path):
+        raise RequestError(
+            403, f"The key of client {caller.client!r} is for inference only; {path[:100]} needs the master key.", code="forbidden"
+        )
+    raise RequestError(404, f"There is nothing at {path[:100]}.", code="unknown_url")
 
 
 def client_may_call(path: str, routes: t.Iterable[str]) -> bool:

@@ -6,34 +6,22 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 from fastapi import Request
-from gateway_access import client_may_call
-from gateway_keys import Keys, strip_bearer
-from gateway_policy import Policy
+from gateway_access import caller_of
+from gateway_errors import RequestError
+from gateway_hooks import KEYS, MARK
 from litellm.proxy._types import LitellmUserRoles, ProxyException, UserAPIKeyAuth
-
-KEYS = Keys.from_environment(os.environ)
-POLICY = Policy.load(Path(__file__).with_name("policy.json"))
-
-
-def _refuse(message: str, code: int) -> ProxyException:
-    return ProxyException(message=message, type="auth_error", param=None, code=code)
 
 
 async def user_api_key_auth(request: Request, api_key: str) -> UserAPIKeyAuth:
-    key = strip_bearer(api_key or "")
-    if not key:
-        raise _refuse("No API key. Send it as 'Authorization: Bearer <key>'.", 401)
-    if KEYS.is_master(key):
+    """Who LiteLLM takes the caller for. What they may call was decided by the guard."""
+    if not request.scope.get(MARK):
+        raise ProxyException(message="The gateway's guard is not in place.", type="auth_error", param=None, code=503)
+    try:
+        caller = caller_of([(b"authorization", (api_key or "").encode("latin-1", "replace"))], KEYS)
+    except RequestError as error:
+        raise ProxyException(message=error.message, type="auth_error", param=None, code=error.status) from None
+    if caller.client is None:
         return UserAPIKeyAuth(api_key="master", key_alias="master", user_id="master", user_role=LitellmUserRoles.PROXY_ADMIN)
-    client = KEYS.client_of(key)
-    if client is None:
-        raise _refuse("This API key is not known to the gateway.", 401)
-    # What the server dispatches on; request.url is rebuilt from the Host header, which a client may forge.
-    path = str(request.scope.get("path", ""))
-    if not client_may_call(path, POLICY.client_routes):
-        raise _refuse(f"The key of client {client!r} is for inference only; {path} needs the master key.", 403)
-    return UserAPIKeyAuth(api_key=f"client-{client}", key_alias=client, user_id=client, user_role=LitellmUserRoles.INTERNAL_USER)
+    name = caller.client
+    return UserAPIKeyAuth(api_key=f"client-{name}", key_alias=name, user_id=name, user_role=LitellmUserRoles.INTERNAL_USER)

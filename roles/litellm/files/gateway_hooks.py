@@ -2,74 +2,240 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""LiteLLM callback: image limits and media rule; a guard before every route; the plain ``GET /health_check`` that older clients ask for."""
+"""The guard in front of LiteLLM, and the last look at what leaves for an engine.
+
+LiteLLM runs ``install`` when it starts (LITELLM_WORKER_STARTUP_HOOKS), before it reads its configuration: nothing in that configuration
+can leave it out. A start without it would serve nobody: ``gateway_auth`` takes no request that did not come through here.
+"""
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 import typing as t
 from pathlib import Path
 
+import gateway_litellm
 import gateway_server
-from fastapi import HTTPException
-from gateway_access import PUBLIC_PATHS, caller, refusal, wants_plain_health
+from gateway_access import PUBLIC_PATHS, Caller, caller_of, check_path, wants_plain_health
 from gateway_admission import Admission, Incoming, current, refuse
+from gateway_asgi import Answer, App, Gone, Receive, Scope, Send, read_body, replay, respond, respond_error
+from gateway_errors import RequestError, Scrubber
+from gateway_exit import CURRENT, Destinations, Exit, State
+from gateway_forms import Form
 from gateway_keys import Keys
 from gateway_ledger import Limits
-from gateway_media import MediaRefusedError, check_media, trim_images
+from gateway_models import Models
 from gateway_policy import Policy
-from litellm.integrations.custom_logger import CustomLogger
+from gateway_requests import Judged, Rules, inference, media_type, raw_route, upload_of
+from gateway_routes import Route, route_of
+from gateway_transcription import render
 
 KEYS = Keys.from_environment(os.environ)
 POLICY_FILE = Path(__file__).with_name("policy.json")
 POLICY = Policy.load(POLICY_FILE)
 HEALTH_CHECK = "/health_check"
+LOG = logging.getLogger("gateway")
+#: In the scope of a request that came through the guard.
+MARK = "llmops.gateway_guard"
+#: Beside it: who asks.
+CALLER = "llmops.gateway_caller"
 
-Scope = t.MutableMapping[str, t.Any]
-Send = t.Callable[[t.MutableMapping[str, t.Any]], t.Awaitable[None]]
-App = t.Callable[[Scope, t.Any, Send], t.Awaitable[None]]
+
+class Loaded:
+    """What is taken from LiteLLM once it has read its configuration, which doesn't change while it runs."""
+
+    def __init__(self) -> None:
+        self._router: t.Any = None
+        self._rules = Rules(POLICY, frozenset(), Models())
+        self._places = Destinations()
+        self._scrubber = Scrubber()
+
+    def _refresh(self) -> None:
+        from litellm.proxy import proxy_server
+
+        if proxy_server.llm_router is self._router:
+            return
+        self._router = proxy_server.llm_router
+        self._rules = Rules(POLICY, gateway_litellm.steering_names(), gateway_litellm.models())
+        self._places = gateway_litellm.destinations()
+        self._scrubber = Scrubber(host for _scheme, host, _port in self._places.known)
+
+    @property
+    def rules(self) -> Rules:
+        self._refresh()
+        return self._rules
+
+    @property
+    def scrubber(self) -> Scrubber:
+        self._refresh()
+        return self._scrubber
+
+    def places(self) -> Destinations:
+        self._refresh()
+        return self._places
 
 
-class GatewayHooks(CustomLogger):
-    async def async_pre_call_hook(self, user_api_key_dict: t.Any, cache: t.Any, data: dict[str, t.Any], call_type: str) -> dict[str, t.Any]:
-        gateway_server.spare_the_cache(data)
-        trim_images(data, POLICY.max_images.get(str(data.get("model"))))
-        try:
-            check_media(data, POLICY)
-        except MediaRefusedError as error:
-            raise HTTPException(status_code=400, detail={"error": str(error)}) from error
-        return data
+LOADED = Loaded()
 
-    def log_pre_api_call(self, model: t.Any, messages: t.Any, kwargs: t.Any) -> None:
-        exchange = current.get()
-        if exchange is not None:
-            exchange.started()
+
+async def read_form(scope: Scope, body: bytes) -> Form:
+    from starlette.datastructures import UploadFile
+    from starlette.formparsers import MultiPartException
+    from starlette.requests import Request
+
+    async def once() -> t.MutableMapping[str, t.Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    pairs, uploads = [], []
+    try:
+        async with Request(scope, once).form(max_files=8, max_fields=200) as form:
+            for name, value in form.multi_items():
+                if isinstance(value, UploadFile):
+                    uploads.append(upload_of(name, value.filename, value.content_type, await value.read()))
+                else:
+                    pairs.append((name, value))
+    except (MultiPartException, KeyError, ValueError, AssertionError) as error:
+        raise RequestError(400, f"the form could not be read: {str(error)[:200] or 'it is broken'}", code="invalid_form") from None
+    except Exception as error:
+        # Starlette itself answers a broken form with an exception of HTTP.
+        if getattr(error, "status_code", None) == 400:
+            raise RequestError(400, "the form could not be read", code="invalid_form") from None
+        raise
+    return Form.of(pairs, uploads)
+
+
+def judged_by(judge: t.Callable[..., Judged], place: t.Any, raw: bytes, form: Form | None, scope: Scope, caller: Caller) -> Judged:
+    """What goes on of a request. What the rules themselves stumble over is not understood, and goes no further."""
+    try:
+        return judge(place, raw, form, scope["headers"], scope.get("query_string", b""), caller, LOADED.rules)
+    except RequestError:
+        raise
+    except Exception as error:
+        LOG.exception("the gateway's rules failed on a request")
+        raise RequestError(400, "the gateway does not understand this request", code="invalid_request") from error
 
 
 class Guard:
-    """ASGI layer in front of LiteLLM: nothing but the health paths answers without a key, whatever routes a release brings."""
+    """ASGI layer in front of LiteLLM: who asks, and for what; then the admission, then the judge of the request itself."""
 
     def __init__(self, app: App) -> None:
         self.app = app
-        self.admission = Admission(app, Limits.load(POLICY_FILE))
+        self.admission = Admission(Judge(app), Limits.load(POLICY_FILE))
 
-    async def __call__(self, scope: Scope, receive: t.Any, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
-        # A browser asks for permission (CORS) before it sends its key; LiteLLM answers that without doing anything.
-        if scope.get("method") == "OPTIONS":
+        try:
+            await self._ask(scope, receive, send)
+        except RequestError as error:
+            await refuse(scope, Incoming(receive), send, error.status, error.code or str(error.status), error.message)
+
+    async def _ask(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path, headers = scope["path"], scope["headers"]
+        if scope.get("method") == "OPTIONS" and {b"origin", b"access-control-request-method"} <= {name.lower() for name, _value in headers}:
+            # A browser asks for permission before it sends its key; LiteLLM answers that for any path, before it looks for one.
+            await self.app(scope, receive, send)
+        elif scope["type"] == "http" and path in PUBLIC_PATHS:
+            answer = Answer(send, State(contacted=True), LOADED.scrubber)
+            await self.app({**scope, "query_string": b"", MARK: True}, receive, answer)
+        elif scope["type"] == "http" and wants_plain_health(path, headers, KEYS):
+            await respond(send, 200, b"application/json", b'{"status":"ok"}')
+        else:
+            caller = caller_of(headers, KEYS)
+            if scope["type"] == "websocket" and caller.client is not None:
+                raise RequestError(403, "A client's key opens no websocket here.", code="forbidden")
+            check_path(path, caller, POLICY, gateway_litellm.serves)
+            # No client's name holds a blank.
+            await self.admission({**scope, CALLER: caller, MARK: True}, receive, send, caller.client or "master key")
+
+
+class Judge:
+    """Reads a request that was let in, and hands LiteLLM what is left of it."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        if wants_plain_health(scope["path"], scope["headers"], KEYS):
-            scope = {**scope, "path": HEALTH_CHECK, "raw_path": HEALTH_CHECK.encode()}
-        refused = refusal(scope["path"], scope["headers"], KEYS, POLICY)
-        if refused is None and scope["path"] in PUBLIC_PATHS:
+        try:
+            await self._http(scope, receive, send)
+        except RequestError as error:
+            await respond_error(send, error)
+        except Gone:
+            return
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path, caller = scope["path"], scope[CALLER]
+        route = route_of(path)
+        if route is not None:
+            if scope["method"] != route.method:
+                raise RequestError(405, f"{scope['method'][:20]} is not possible here; use {route.method}", code="method_not_allowed")
+            if route.kind == "models":
+                await self._models(scope, receive, send, caller, route)
+            else:
+                await self._inference(scope, receive, send, caller, route)
+        elif path in POLICY.raw or (caller.client is not None and path.rstrip("/") in POLICY.client_routes):
+            await self._raw(scope, receive, send, caller)
+        elif caller.client is None and gateway_litellm.serves(path):
             await self.app(scope, receive, send)
-        elif refused is None:
-            await self.admission(scope, receive, send, caller(scope["headers"], KEYS))
         else:
-            await refuse(scope, Incoming(receive), send, refused.status, str(refused.status), refused.message)
+            raise RequestError(404, f"There is nothing at {path[:100]}.", code="unknown_url")
+
+    async def _ask(self, scope: Scope, receive: Receive, answer: Answer, judged: Judged) -> None:
+        scope = {**scope, "headers": judged.headers}
+        token = CURRENT.set(answer.state)
+        try:
+            await self.app(scope, replay(judged.body, receive), answer)
+        finally:
+            CURRENT.reset(token)
+
+    async def _body(self, scope: Scope, receive: Receive) -> tuple[bytes, Form | None]:
+        body = await read_body(receive)
+        if media_type(scope["headers"]) == "multipart/form-data":
+            return b"", await read_form(scope, body)
+        return body, None
+
+    async def _inference(self, scope: Scope, receive: Receive, send: Send, caller: Caller, route: Route) -> None:
+        raw, form = await self._body(scope, receive)
+        judged = judged_by(inference, route, raw, form, scope, caller)
+        wanted = judged.wanted
+        answer = Answer(send, State(judged.max_images), LOADED.scrubber, None if wanted is None else lambda body: render(body, wanted))
+        scope = {**scope, "path": route.path, "raw_path": route.path.encode(), "query_string": b""}
+        await self._ask(scope, receive, answer, judged)
+
+    async def _raw(self, scope: Scope, receive: Receive, send: Send, caller: Caller) -> None:
+        raw, form = await self._body(scope, receive)
+        judged = judged_by(raw_route, scope["path"], raw, form, scope, caller)
+        await self._ask(scope, receive, Answer(send, State(judged.max_images), LOADED.scrubber), judged)
+
+    async def _models(self, scope: Scope, receive: Receive, send: Send, caller: Caller, route: Route) -> None:
+        """The list of models, or the one of them whose name the path ends with, slashes and all."""
+        judged = Judged([(b"authorization", b"Bearer " + caller.key.encode("latin-1"))], b"")
+
+        def one(body: bytes) -> tuple[bytes, bytes]:
+            if route.model is None:
+                return b"application/json", body
+            for entry in json.loads(body).get("data") or ():
+                if entry.get("id") == route.model:
+                    return b"application/json", json.dumps(entry).encode()
+            raise RequestError(
+                404, f"The model {route.model[:100]!r} does not exist at this gateway", param="model", code="model_not_found"
+            )
+
+        answer = Answer(send, State(contacted=True), LOADED.scrubber, one)
+        await self._ask({**scope, "path": route.path, "raw_path": route.path.encode(), "query_string": b""}, receive, answer, judged)
+
+
+def leaving() -> None:
+    """LiteLLM has prepared a request, which leaves for an engine."""
+    exchange = current.get()
+    if exchange is not None:
+        exchange.started()
 
 
 def serves_responses() -> bool:
@@ -81,19 +247,12 @@ async def health_check() -> dict[str, str]:
     return {"status": "ok"}
 
 
-def _install() -> None:
+def install() -> None:
+    """Put the guard before and the exit behind LiteLLM."""
     from litellm.proxy.proxy_server import app
 
-    if any(getattr(route, "path", None) == HEALTH_CHECK for route in app.routes):
-        return
     gateway_server.install(serves_responses)
     app.add_api_route(HEALTH_CHECK, health_check, methods=["GET"], include_in_schema=False)
-    if app.middleware_stack is None:
-        app.add_middleware(Guard)
-    else:
-        # The server is starting up: its layers are built already and add_middleware would refuse.
-        app.middleware_stack = Guard(app.middleware_stack)
-
-
-_install()
-proxy_handler_instance = GatewayHooks()
+    # Outermost, whether or not the server has built its layers yet.
+    app.middleware_stack = Guard(app.middleware_stack or app.build_middleware_stack())
+    Exit(POLICY, LOADED.places, leaving).install()

@@ -18,6 +18,8 @@ class Policy:
     allow_data: bool = True
     allowed_domains: tuple[str, ...] = ()
     client_routes: tuple[str, ...] = ()
+    #: Raw routes, which LiteLLM hands to an engine or another server as they come -> how many images they may carry.
+    raw: t.Mapping[str, int | None] = field(default_factory=dict)
 
     @classmethod
     def from_mapping(cls, data: t.Mapping[str, t.Any]) -> Policy:
@@ -27,6 +29,7 @@ class Policy:
             allow_data=bool(media.get("allow_data", True)),
             allowed_domains=tuple(str(domain).lower() for domain in media.get("allowed_domains") or ()),
             client_routes=tuple(data.get("client_routes") or ()),
+            raw=dict(data.get("raw") or {}),
         )
 
     @classmethod

@@ -14,6 +14,13 @@ def test_policy_file(tmp_path: Path) -> None:
     path = tmp_path / "policy.json"
     assert Policy.load(path) == Policy()
     path.write_text(
-        json.dumps({"max_images": {"chat": 2}, "media": {"allow_data": False, "allowed_domains": ["A.example"]}, "client_routes": ["/x"]})
+        json.dumps(
+            {
+                "max_images": {"chat": 2},
+                "media": {"allow_data": False, "allowed_domains": ["A.example"]},
+                "client_routes": ["/x"],
+                "raw": {"/x": 3},
+            }
+        )
     )
-    assert Policy.load(path) == Policy({"chat": 2}, False, ("a.example",), ("/x",))
+    assert Policy.load(path) == Policy({"chat": 2}, False, ("a.example",), ("/x",), {"/x": 3})

@@ -1,0 +1,88 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the gateway's rules have to know of the LiteLLM they run in, taken from LiteLLM itself when it has started."""
+
+from __future__ import annotations
+
+import inspect
+import typing as t
+from urllib.parse import urlsplit
+
+from gateway_exit import Destinations, Origin
+from gateway_models import Models
+
+#: LiteLLM's functions behind the inference routes; what they take and no API has is a setting of LiteLLM's.
+FUNCTIONS = ("acompletion", "atext_completion", "aembedding", "arerank", "atranscription", "aresponses")
+
+
+def signatures() -> dict[str, set[str]]:
+    """Name of a function -> its parameters."""
+    import litellm
+
+    functions: dict[str, t.Any] = {name: getattr(litellm, name) for name in FUNCTIONS}
+    functions["anthropic"] = litellm.anthropic.messages.acreate
+    return {name: set(inspect.signature(inspect.unwrap(function)).parameters) for name, function in functions.items()}
+
+
+def steering_names() -> frozenset[str]:
+    """Every name that LiteLLM has for parameters of its own, from all of its lists."""
+    import litellm
+    from litellm.proxy import litellm_pre_call_utils, route_llm_request
+    from litellm.proxy.auth import auth_utils
+    from litellm.types.router import GenericLiteLLMParams
+    from litellm.types.utils import all_litellm_params
+
+    names: set[str] = set(all_litellm_params)
+    names.update(GenericLiteLLMParams.model_fields, inspect.signature(litellm.Router.__init__).parameters)
+    for parameters in signatures().values():
+        names |= parameters
+    # Private ones: a release that renames them still has the lists above, and a test that misses them.
+    names.update(getattr(auth_utils, "_BANNED_REQUEST_BODY_PARAMS", ()))
+    names.update(getattr(litellm_pre_call_utils, "_UNTRUSTED_ROOT_CONTROL_FIELDS", ()))
+    names.update(getattr(route_llm_request, "GATED_MOCK_PARAM_NAMES", ()))
+    return frozenset(names)
+
+
+def models() -> Models:
+    """The models that LiteLLM has loaded, by every name."""
+    from litellm.proxy import proxy_server
+
+    router = proxy_server.llm_router
+    return Models() if router is None else Models.from_deployments(router.get_model_list() or ())
+
+
+def _origin(url: str) -> Origin | None:
+    try:
+        parsed = urlsplit(url)
+        port = parsed.port or {"http": 80, "https": 443}.get(parsed.scheme, 0)
+    except ValueError:
+        return None
+    return (parsed.scheme, parsed.hostname, port) if parsed.hostname else None
+
+
+def destinations() -> Destinations:
+    """Where LiteLLM's configuration leads: its engines, and the targets of raw routes."""
+    import litellm
+    from litellm.proxy import proxy_server
+
+    router = proxy_server.llm_router
+    deployments = router.get_model_list() or () if router is not None else ()
+    urls = [str((deployment.get("litellm_params") or {}).get("api_base") or "") for deployment in deployments]
+    for entry in proxy_server.general_settings.get("pass_through_endpoints") or ():
+        urls.append(str((entry.get("target") if isinstance(entry, dict) else getattr(entry, "target", None)) or ""))
+    origins = [_origin(url) for url in urls]
+    everybody = (*litellm.callbacks, *litellm.success_callback, *litellm.failure_callback)
+    callbacks = {callback for callback in everybody if isinstance(callback, str)}
+    complete = bool(origins) and None not in origins and not callbacks - {"prometheus", "cache"}
+    return Destinations(frozenset(origin for origin in origins if origin is not None), complete)
+
+
+def serves(path: str) -> bool:
+    """Whether LiteLLM has a route for this path, whatever the method."""
+    from litellm.proxy.proxy_server import app
+    from starlette.routing import Match
+
+    scope = {"type": "http", "path": path, "method": "GET", "root_path": "", "headers": []}
+    return any(route.matches(scope)[0] != Match.NONE for route in app.router.routes)
