@@ -97,6 +97,7 @@ mutations: env-dev ## Take one feature after the other out, and see its test fai
 test: gates ## Lint, all unit tests and all scenarios on real nodes but the long ones
 	python tests/scenarios.py $(filter-out $(LONG),$(notdir $(patsubst %/molecule.yml,%,$(wildcard molecule/*/molecule.yml))))
 
+test-all: export GATEWAY_MUTATIONS := 10000
 test-all: gates load mutations compat ## The same with every scenario, and with other versions of ansible-core
 	python tests/scenarios.py
 

@@ -1,0 +1,257 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The pinned LiteLLM in one process with the guard before it and an engine that writes down behind it. Runs in LiteLLM's container.
+
+``inside.py REPORT COUNT SEED``: sends the corpus, every parameter that LiteLLM has, and COUNT mutated requests; writes what became of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import contextlib
+import json
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import uvicorn
+from engine import Engine, count_images, fetched
+from mutate import Mutator, Request
+
+HERE = Path(__file__).parent
+CLIENT = "client-key-0123456789"
+PORT = 9911
+RAW = "/embeddings/v1/embeddings"
+IMAGES = {"chat": 1, "LLM_DEFAULT": 1, "org/Model-1": 1, "embedding": 1}
+"""``max_images`` of the configuration, by every name; a raw route is its model's, whatever its body names."""
+LOOKED_UP: list[str] = []
+
+
+@dataclass
+class Reply:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode("utf-8", "replace")
+
+
+@dataclass
+class Gateway:
+    app: Any
+    engine: Engine
+
+    async def send(
+        self, method: str, path: str, body: bytes = b"", headers: list[tuple[str, str]] | None = None, query: bytes = b""
+    ) -> Reply:
+        """One request through the ASGI application, as the server hands it over."""
+        sent: list[dict[str, Any]] = []
+        given = False
+
+        async def receive() -> dict[str, Any]:
+            nonlocal given
+            if given:
+                await asyncio.sleep(3600)
+            given = True
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def send(message: dict[str, Any]) -> None:
+            sent.append(message)
+
+        pairs = [("host", "gateway"), ("authorization", f"Bearer {CLIENT}"), ("content-length", str(len(body))), *(headers or ())]
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": method,
+            "scheme": "http",
+            "path": unquote(path),
+            "raw_path": path.encode(),
+            "query_string": query,
+            "root_path": "",
+            "headers": [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in pairs],
+            "client": ("192.0.2.1", 5000),
+            "server": ("gateway", 80),
+            "state": {},
+        }
+        await asyncio.wait_for(self.app(scope, receive, send), 60)
+        start = next(message for message in sent if message["type"] == "http.response.start")
+        found = {name.decode().lower(): value.decode("latin-1") for name, value in start["headers"]}
+        return Reply(
+            start["status"], found, b"".join(message.get("body", b"") for message in sent if message["type"] == "http.response.body")
+        )
+
+    async def post(self, path: str, body: Any, headers: dict[str, str] | None = None, query: bytes = b"") -> tuple[Reply, list[Any]]:
+        """The reply, and the bodies that the engine got."""
+        before = len(self.engine.seen)
+        pairs = [("content-type", "application/json"), *(headers or {}).items()]
+        reply = await self.send("POST", path, json.dumps(body).encode(), pairs, query)
+        return reply, [seen.body for seen in self.engine.seen[before:] if seen.method == "POST" and seen.path != "/api/show"]
+
+
+@contextlib.asynccontextmanager
+async def running() -> AsyncIterator[Gateway]:
+    engine = Engine()
+    config = uvicorn.Config(engine, host="127.0.0.1", port=PORT, log_level="error", lifespan="off")
+    server = uvicorn.Server(config)
+    task = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.02)
+    from litellm.proxy.proxy_server import app
+
+    async with app.router.lifespan_context(app):
+        yield Gateway(app, engine)
+    server.should_exit = True
+    await task
+
+
+def watch_names() -> None:
+    """Remember every name that anything in this process wants to connect to."""
+    plain = socket.getaddrinfo
+
+    def looked_up(host: Any, *arguments: Any, **options: Any) -> Any:
+        if host not in ("127.0.0.1", "localhost", None):
+            LOOKED_UP.append(str(host))
+        return plain(host, *arguments, **options)
+
+    socket.getaddrinfo = looked_up
+
+
+async def corpus(gateway: Gateway) -> list[dict[str, Any]]:
+    found = []
+    for entry in json.loads((HERE / "corpus.json").read_text()):
+        path, _mark, query = entry["path"].partition("?")
+        reply, bodies = await gateway.post(path, entry["body"], entry["headers"], query.encode())
+        found.append(
+            {
+                "client": entry["client"],
+                "path": path,
+                "sent": entry["body"],
+                "status": reply.status,
+                "answer": reply.text[:500],
+                "engine": bodies,
+            }
+        )
+    return found
+
+
+async def parameters(gateway: Gateway) -> dict[str, Any]:
+    """What becomes of every parameter that LiteLLM has a name for, alone and in extra_body."""
+    import gateway_litellm
+
+    names = sorted(gateway_litellm.steering_names())
+    requests: dict[str, tuple[str, dict[str, Any]]] = {
+        "chat": ("/v1/chat/completions", {"model": "chat", "messages": [{"role": "user", "content": "hi"}]}),
+        "embeddings": ("/v1/embeddings", {"model": "embedding", "input": "hi"}),
+        "messages": ("/v1/messages", {"model": "chat", "max_tokens": 5, "messages": [{"role": "user", "content": "hi"}]}),
+        "responses": ("/v1/responses", {"model": "chat", "input": "hi"}),
+        "rerank": ("/v1/rerank", {"model": "rerank", "query": "q", "documents": ["a"]}),
+        "completions": ("/v1/completions", {"model": "chat", "prompt": "hi"}),
+    }
+    kinds = list(requests)
+    passed: dict[str, list[str]] = {}
+    for number, name in enumerate(names):
+        # Each name in the body of one route and in the extra_body of the next: all of them everywhere would take minutes.
+        for where, kind in (("body", kinds[number % len(kinds)]), ("extra_body", kinds[(number + 1) % len(kinds)])):
+            path, body = requests[kind]
+            if name not in body:
+                changed = {**body, name: "x"} if where == "body" else {**body, "extra_body": {name: "x"}}
+                reply, bodies = await gateway.post(path, changed)
+                if bodies or reply.status != 400 or name not in reply.text:
+                    passed.setdefault(name, []).append(f"{kind} {where} {reply.status}")
+    signatures = {name: sorted(found) for name, found in gateway_litellm.signatures().items()}
+    return {"names": names, "signatures": signatures, "passed": passed}
+
+
+async def mutations(gateway: Gateway, count: int, seed: int) -> dict[str, Any]:
+    mutator = Mutator(json.loads((HERE / "corpus.json").read_text()), seed)
+    statuses: collections.Counter[int] = collections.Counter()
+    codes: collections.Counter[str] = collections.Counter()
+    troubles: list[dict[str, Any]] = []
+    for number in range(count):
+        request = mutator.make()
+        before = len(gateway.engine.seen)
+        raw = request.bytes()
+        try:
+            reply = await gateway.send("POST", request.path, raw, request.headers, request.query)
+        except Exception as error:
+            reply = Reply(599, {}, f"{type(error).__name__}: {error}".encode())
+        seen = gateway.engine.seen[before:]
+        statuses[reply.status] += 1
+        what: list[str] = []
+        if reply.status >= 500:
+            what.append("5xx")
+        if reply.status >= 400:
+            try:
+                told = json.loads(reply.body)["error"]
+                codes[str(told["code"])] += 1
+                if not isinstance(told["message"], str) or not told["message"]:
+                    what.append("no message")
+                if told["code"] == "invalid_request":
+                    what.append("not read")
+            except (ValueError, KeyError, TypeError):
+                what.append("no error body")
+        if any(fetched(entry.body) for entry in seen):
+            what.append("an address reached the engine")
+        limit = IMAGES["embedding"] if request.path == RAW else IMAGES.get(str(model_of(request)), 99)
+        if any(count_images(entry.body) > limit for entry in seen):
+            what.append("too many images reached the engine")
+        if any(word in reply.text for word in ("127.0.0.1", "engine-key", "1.110")):
+            what.append("the answer tells of the inside")
+        if what:
+            trouble = {
+                "number": number,
+                "what": what,
+                "done": request.done,
+                "path": request.path,
+                "status": reply.status,
+                "answer": reply.text[:600],
+            }
+            troubles.append({**trouble, "raw": raw.decode("utf-8", "replace")[:3000], "engine": [str(entry.body)[:1500] for entry in seen]})
+    return {"statuses": dict(sorted(statuses.items())), "codes": dict(codes.most_common()), "troubles": troubles}
+
+
+def model_of(request: Request) -> Any:
+    try:
+        body = json.loads(request.bytes())
+    except (ValueError, RecursionError):
+        return None
+    return body.get("model") if isinstance(body, dict) else None
+
+
+def without_front() -> None:
+    """Take the media rule and the image limit out of the guard in front: what is left is what leaves for the engine."""
+    import gateway_requests
+
+    def nothing(*_arguments: Any) -> None:
+        return None
+
+    for name in ("check_media", "trim_images"):
+        setattr(gateway_requests, name, nothing)
+
+
+async def main(report: str, count: int, seed: int) -> None:
+    async with running() as gateway:
+        watch_names()
+        result: dict[str, Any] = {"corpus": await corpus(gateway), "parameters": await parameters(gateway)}
+        started = time.monotonic()
+        result["mutations"] = await mutations(gateway, count, seed)
+        result["seconds"] = time.monotonic() - started
+        without_front()
+        result["exit"] = await mutations(gateway, count // 4, seed + 1)
+        result["looked_up"] = sorted(set(LOOKED_UP))
+    Path(report).write_text(json.dumps(result, indent=1))
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))

@@ -1,0 +1,148 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The guard in the pinned LiteLLM: what real clients send passes, and nothing gets by it. Needs the test bed's images: `make real`.
+
+One process in LiteLLM's container (``guard/inside.py``) does it all, as starting LiteLLM takes longer than a thousand requests. The number
+of mutated requests is GATEWAY_MUTATIONS (2000; `make test-all`: 10000), the seed GATEWAY_SEED.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gateway_api import KNOWN, UNLISTED
+from gateway_parameters import steers
+from support.containers import LITELLM, VLLM, docker_run
+
+from ansible_collections.llmops.gpu_inference.plugins.module_utils import _litellm
+
+HERE = Path(__file__).parent / "guard"
+FILES = Path(__file__).parents[2] / "roles/litellm/files"
+MUTATIONS = int(os.environ.get("GATEWAY_MUTATIONS") or 2000)
+SEED = int(os.environ.get("GATEWAY_SEED") or 20261120)
+DEFAULTS = {"temperature": 0.25, "extra_body": {"chat_template_kwargs": {"enable_thinking": False}}}
+
+
+def backend(identity: str, engine: str = "vllm") -> dict[str, Any]:
+    return {"id": identity, "host": "n", "engine": engine, "model": "m", "url": "http://127.0.0.1:9911/v1", "key_variable": "ENGINE_KEY_N"}
+
+
+PLAN: dict[str, Any] = {
+    "aliases": {"LLM_DEFAULT": "chat"},
+    "passthrough": [{"path": "/embeddings/v1/embeddings", "model": "embedding"}],
+    "media": {"allowed_domains": ["img.example"]},
+    "models": [
+        {"name": "chat", "aliases": ["org/Model-1"], "max_images": 1, "request_defaults": DEFAULTS, "backends": [backend("chat-n")]},
+        {"name": "small", "backends": [backend("small-n", "ollama")]},
+        {"name": "embedding", "capability": "embedding", "max_images": 1, "backends": [backend("embedding-n")]},
+        {"name": "rerank", "capability": "rerank", "backends": [backend("rerank-n")]},
+        {"name": "asr", "capability": "transcription", "backends": [backend("asr-n")]},
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("guard")
+    for path in (*FILES.glob("*.py"), *HERE.iterdir()):
+        if path.is_file():
+            shutil.copy(path, folder)
+    (folder / "config.yaml").write_text(_litellm.config_text(_litellm.build_config(PLAN, "gw")))
+    (folder / "policy.json").write_text(json.dumps(_litellm.build_policy(PLAN)))
+    environment = {
+        **_litellm.BASE_ENVIRONMENT,
+        "LITELLM_WORKER_STARTUP_HOOKS": _litellm.STARTUP_HOOK,
+        "CONFIG_FILE_PATH": str(folder / "config.yaml"),
+        "PYTHONPATH": str(folder),
+        "LITELLM_MASTER_KEY": "sk-master-0123456789abcdef",
+        "GATEWAY_CLIENT_KEYS": _litellm.client_key_digests({"metis": "client-key-0123456789"}),
+        "ENGINE_KEY_N": "engine-key-0123456789",
+    }
+    program = ["python3", "inside.py", str(folder / "report.json"), str(MUTATIONS), str(SEED)]
+    done = subprocess.run(docker_run(LITELLM, folder, *program, environment=environment), capture_output=True, text=True, check=False)
+    assert (folder / "report.json").exists(), done.stderr[-3000:]
+    found: dict[str, Any] = json.loads((folder / "report.json").read_text())
+    return found
+
+
+#: What LiteLLM keeps to itself: it is about OpenAI's own accounts, and vLLM doesn't know it.
+KEPT_BACK = {"metadata", "store", "service_tier", "prompt_cache_key", "safety_identifier", "user"}
+
+
+def without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: without_nulls(item) for key, item in value.items() if item is not None}
+    return [without_nulls(item) for item in value] if isinstance(value, list) else value
+
+
+def test_what_real_clients_send_is_answered(report: dict[str, Any]) -> None:
+    assert len(report["corpus"]) > 40
+    assert [(entry["client"], entry["status"], entry["answer"]) for entry in report["corpus"] if entry["status"] != 200] == []
+
+
+def test_what_real_clients_send_reaches_the_engine_unchanged(report: dict[str, Any]) -> None:
+    """But for its name of the model, and what LiteLLM says in another way: the API of Anthropic, one text for a list of one."""
+    changed: list[tuple[str, str, Any, Any]] = []
+    for entry in report["corpus"]:
+        if entry["path"].startswith("/v1/messages") or entry["sent"]["model"] == "small":
+            continue  # Anthropic's API and Ollama's have other names for everything
+        (body,) = entry["engine"]
+        for name, value in entry["sent"].items():
+            got = body.get(name, (body.get("options") or {}).get(name))
+            wanted = without_nulls(value)
+            if name != "model" and value is not None and name not in KEPT_BACK and without_nulls(got) not in (wanted, [wanted]):
+                changed.append((entry["client"], name, value, got))
+    assert changed == []
+
+
+def test_every_parameter_of_litellm_is_passed_on_or_refused(report: dict[str, Any]) -> None:
+    """A release with new parameters fails here: they are the API's (then ``gateway_api`` has to know them) or refused."""
+    names, passed = set(report["parameters"]["names"]), set(report["parameters"]["passed"])
+    signed = set().union(*report["parameters"]["signatures"].values())
+    assert signed - {"args", "kwargs"} <= names
+    assert passed <= KNOWN
+    assert {name for name in names if steers(name, names)} == names - KNOWN
+    assert not {"api_base", "custom_llm_provider", "model_list", "mock_response", "num_retries", "fallbacks", "headers"} & passed
+    assert len(names) > 450
+
+
+def test_parameters_of_vllm_are_passed_on(tmp_path: Path, report: dict[str, Any]) -> None:
+    program = """
+import json
+from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
+from vllm.entrypoints.openai.completion.protocol import CompletionRequest
+from vllm.entrypoints.openai.responses.protocol import ResponsesRequest
+print(json.dumps(sorted({*ChatCompletionRequest.model_fields, *CompletionRequest.model_fields, *ResponsesRequest.model_fields})))
+"""
+    done = subprocess.run(docker_run(VLLM, tmp_path, "python3", "-c", program, environment={}), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    names = json.loads(done.stdout.splitlines()[-1])
+    assert len(names) > 80
+    assert [name for name in names if steers(name, report["parameters"]["names"])] == []
+
+
+def test_what_litellm_reads_beside_its_lists_is_known(report: dict[str, Any]) -> None:
+    """Names that LiteLLM has taken into its lists need not be in ours."""
+    assert set(report["parameters"]["names"]) & UNLISTED == set()
+
+
+@pytest.mark.parametrize("part", ["mutations", "exit"])
+def test_nothing_gets_by_the_guard(report: dict[str, Any], part: str) -> None:
+    """No media address at the engine, no image too many, no 5xx, nothing that LiteLLM stumbles over, no answer that tells of the inside."""
+    found = report[part]
+    assert found["troubles"] == []
+    # Not because nothing got through at all.
+    assert found["statuses"]["200"] > 0.1 * sum(found["statuses"].values())
+    assert {"media_refused", "parameter_refused", "invalid_json"} <= set(found["codes"])
+
+
+def test_the_gateway_itself_fetches_nothing(report: dict[str, Any]) -> None:
+    assert report["looked_up"] == []
