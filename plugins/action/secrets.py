@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._keys import shared_keys
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._given_secrets import GivenSecrets
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._secret_store import SecretError, SecretStore
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._secret_store import Secret, SecretError, SecretStore
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._served_keys import Reached, missing_hosts
 
 
 class ActionModule(ActionBase):
@@ -23,51 +25,118 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
+        hosts: dict[str, Any] = {"type": "list", "elements": "str", "default": []}
         _validation, args = self.validate_argument_spec(
             argument_spec={
                 "directory": {"type": "path", "required": True},
-                "engine_hosts": {"type": "list", "elements": "str", "default": []},
+                "engine_hosts": hosts,
                 "gateway_host": {"type": "str"},
+                "rotate": hosts,
+                "pending": {"type": "bool", "default": False},
+                "served": {"type": "dict", "options": {"engines": hosts, "gateways": hosts, "clients": hosts}},
             }
         )
-        store = SecretStore(Path(args["directory"]), write=not self._task.check_mode)
-        given = GivenSecrets((task_vars or {}).get("hostvars", {}))
-        problems = given.problems
+        variables: Mapping[str, Any] = task_vars or {}
+        rotate = [name for name in args["rotate"] if name]
+        store = SecretStore(Path(args["directory"]), write=not self._task.check_mode, rotate=rotate, pending=args["pending"])
+        given = GivenSecrets(variables.get("hostvars", {}))
+        keys = _Keys(store, given, args["engine_hosts"], args["gateway_host"])
+        problems = given.problems + _unknown(rotate, keys.names)
+        if problems:
+            raise AnsibleActionFail("Unusable keys:\n" + "\n".join(f"- {problem}" for problem in dict.fromkeys(problems)))
+        warnings: list[str] = []
+        changed = bool(store.created)
+        if args["served"] is not None:
+            reached = Reached(*(frozenset(args["served"][group]) for group in ("engines", "gateways", "clients")))
+            for secret in keys.unserved:
+                missing = missing_hosts(secret.name, variables.get("groups") or {}, reached)
+                if missing:
+                    if secret.previous is not None:
+                        warnings.append(f"{secret.name}: the old key is kept until site.yml has reached {', '.join(missing)} too")
+                    continue
+                try:
+                    changed = store.record(secret) or changed
+                except OSError as error:
+                    # The hosts serve, and with keys of the user's own nothing else needs the folder.
+                    warnings.append(
+                        f"{secret.name}: that the hosts serve with it could not be kept in {store.directory} ({error.strerror}); "
+                        "check inference_secrets_dir"
+                    )
+                keys.settle(secret)
+        # Hidden here and not by the task's no_log: a failure above has to stay readable. And no fact, which a cache would keep.
+        return {"changed": changed, "secrets": keys.result(), "warnings": warnings, "_ansible_no_log": True}
 
-        def key(variable: str, *path: str, given: str | None = None, prefix: str = "") -> str | None:
-            try:
-                return store.get(variable, *path, given=given, prefix=prefix)
-            except SecretError as error:
-                problems.append(str(error))
-                return None
 
-        gateway, engine_hosts = args["gateway_host"], args["engine_hosts"]
-        engine_keys = {
-            host: key(f"inference_engine_key of {host}", "engine_keys", host, given=given.of_host(host, "inference_engine_key"))
-            for host in engine_hosts
-        }
-        tokens = {host: given.of_host(host, "inference_huggingface_token") for host in engine_hosts}
-        environments = {host: given.environment(host) for host in engine_hosts}
-        master, clients = None, {}
+def _unknown(rotate: list[str], names: list[str]) -> list[str]:
+    known = {"all", *names, *(name.split("/")[0] for name in names)}
+    return [
+        f"inference_rotate: {name!r} is no key of this deployment; known are {', '.join(sorted(known))}"
+        for name in rotate
+        if name not in known
+    ]
+
+
+class _Keys:
+    """Every key of a deployment."""
+
+    def __init__(self, store: SecretStore, given: GivenSecrets, engine_hosts: list[str], gateway: str | None) -> None:
+        self._store = store
+        self._given = given
+        self._gateway = gateway
+        self._secrets: dict[str, Secret] = {}
+        self.names: list[str] = []
+        for host in engine_hosts:
+            self._get(f"inference_engine_key of {host}", "engine_keys", host, given=given.of_host(host, "inference_engine_key"))
         if gateway:
-            master = key("inference_master_key", "master_key", given=given.of_host(gateway, "inference_master_key"), prefix="sk-")
-            clients = {
-                name: key(f"inference_gateway.client_keys.{name}", "client_keys", name, given=own, prefix="sk-")
-                for name, own in given.client_keys(gateway).items()
-            }
-        keys = {
-            "master_key": master,
-            "engine_keys": engine_keys,
-            "client_keys": clients,
+            self._get("inference_master_key", "master_key", given=given.of_host(gateway, "inference_master_key"), prefix="sk-")
+            for name, own in given.client_keys(gateway).items():
+                self._get(f"inference_gateway.client_keys.{name}", "client_keys", name, given=own, prefix="sk-")
+        self._rest = {
             # Somebody else's servers have somebody else's keys: never generated, never judged.
             "external_keys": given.external_keys(gateway) if gateway else {},
             "redis_password": given.redis_password(gateway) if gateway else None,
-            "huggingface_tokens": {host: token for host, token in tokens.items() if token},
-            "environments": {host: found for host, found in environments.items() if found},
+            "huggingface_tokens": {host: token for host in engine_hosts if (token := given.of_host(host, "inference_huggingface_token"))},
+            "environments": {host: found for host in engine_hosts if (found := given.environment(host))},
         }
-        for name, trouble in shared_keys(master, {name: own for name, own in clients.items() if own is not None}).items():
-            problems.append(f"inference_gateway.client_keys.{name}: {trouble}; null has one of its own generated")
-        if problems:
-            raise AnsibleActionFail("Unusable keys:\n" + "\n".join(f"- {problem}" for problem in dict.fromkeys(problems)))
-        # Hidden here and not by the task's no_log: a failure above has to stay readable. And no fact, which a cache would keep.
-        return {"changed": bool(store.created), "secrets": keys, "_ansible_no_log": True}
+        clients = {name: secret.key for name, secret in self._of("client_keys").items()}
+        for name, trouble in shared_keys(self._master.key if self._master else None, clients).items():
+            given.problems.append(f"inference_gateway.client_keys.{name}: {trouble}; null has one of its own generated")
+
+    def _get(self, variable: str, *path: str, given: str | None, prefix: str = "") -> None:
+        self.names.append("/".join(path))
+        try:
+            secret = self._store.get(variable, *path, given=given, prefix=prefix)
+        except SecretError as error:
+            self._given.problems.append(str(error))
+        else:
+            self._secrets[secret.name] = secret
+
+    def _of(self, kind: str) -> dict[str, Secret]:
+        return {name.partition("/")[2]: secret for name, secret in self._secrets.items() if name.startswith(f"{kind}/")}
+
+    @property
+    def _master(self) -> Secret | None:
+        return self._secrets.get("master_key")
+
+    @property
+    def unserved(self) -> list[Secret]:
+        return [secret for secret in self._secrets.values() if not secret.served]
+
+    def settle(self, secret: Secret) -> None:
+        self._secrets[secret.name] = Secret(secret.name, secret.key, secret.given, None, True)
+
+    def result(self) -> dict[str, Any]:
+        engines, clients = self._of("engine_keys"), self._of("client_keys")
+        return {
+            "master_key": self._master.key if self._master else None,
+            "engine_keys": {host: secret.key for host, secret in engines.items()},
+            "client_keys": {name: secret.key for name, secret in clients.items()},
+            **self._rest,
+            "previous": {
+                "master_key": self._master.previous.digest if self._master and self._master.previous else None,
+                "client_keys": {name: secret.previous.digest for name, secret in clients.items() if secret.previous},
+                "engine_keys": {host: one.previous.key for host, one in engines.items() if one.previous and one.previous.key},
+            },
+            "changing": sorted(name for name, secret in self._secrets.items() if secret.previous),
+            "unserved": sorted(secret.name for secret in self.unserved),
+        }

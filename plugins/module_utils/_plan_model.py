@@ -53,6 +53,7 @@ VARIABLES = (
     "inference_platform_expected",
     "inference_proxy",
     "inference_registry_mirrors",
+    "inference_rotate",
     "inference_secrets_dir",
     "inference_services",
 )

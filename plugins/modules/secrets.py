@@ -21,7 +21,7 @@ attributes:
   check_mode:
     support: full
     details:
-      - A key that is not there yet is made up for this run and not written.
+      - A key that is not there yet is made up for this run and not written, and nothing is recorded.
   diff_mode:
     support: none
   idempotent:
@@ -43,6 +43,42 @@ options:
       - The host whose variables C(inference_master_key), C(inference_gateway) and C(inference_external_endpoints) count. Without a
         gateway there is no master key.
     type: str
+  rotate:
+    description:
+      - Keys that get a new one generated, C(master_key), C(client_keys/NAME), C(engine_keys/HOST), or C(client_keys), C(engine_keys) and
+        C(all) for several. Only with O(pending=true).
+      - The new key waits in C(.pending) of O(directory) until a call with O(served) has it take the place of the old one, and so does every
+        following call until then. A file that was taken away asks for the same.
+    type: list
+    elements: str
+    default: []
+  pending:
+    description:
+      - Whether new keys that wait are what is returned, with those that they are to replace in RV(secrets.previous). Otherwise it is
+        what the hosts serve with.
+    type: bool
+    default: false
+  served:
+    description:
+      - Hosts that have been proved to serve with the keys that this returns. A key that all hosts which have to do with it serve with
+        takes the place of the one before it.
+    type: dict
+    suboptions:
+      engines:
+        description: Hosts whose engines have answered with their key.
+        type: list
+        elements: str
+        default: []
+      gateways:
+        description: Gateways that have answered with the master key.
+        type: list
+        elements: str
+        default: []
+      clients:
+        description: Hosts that have their client files.
+        type: list
+        elements: str
+        default: []
 author:
   - llmops.gpu_inference contributors (@llmops)
 """
@@ -90,5 +126,20 @@ secrets:
     environments:
       description: By host, the secret values of C(env), by what the plan has in their place.
       type: dict
+      returned: success
+    previous:
+      description:
+        - Keys that hosts may still serve with. SHA-256 as C(master_key) and in C(client_keys), the keys themselves in C(engine_keys).
+      type: dict
+      returned: success
+    changing:
+      description: Names of the keys that are to replace another one.
+      type: list
+      elements: str
+      returned: success
+    unserved:
+      description: Names of the keys that no run has proved.
+      type: list
+      elements: str
       returned: success
 """
