@@ -5,10 +5,11 @@
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 # Do not use this from other collections or standalone plugins/modules!
 
-"""Programs that the reconciler runs on its host, and what they answered."""
+"""Programs that modules run on their host, and what they answered."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import typing as t
 from collections.abc import Sequence
@@ -27,9 +28,13 @@ class Run(t.Protocol):
 
 
 def run_command(argv: Sequence[str], timeout: float, text: str = "") -> Ran:
-    """Runs a program with a text as its standard input. One that does not exist answers 127, one that takes too long 124."""
+    """Runs a program with a text as its standard input, in the locale C, as what it says is read.
+
+    One that does not exist answers 127, one that takes too long 124.
+    """
+    environment = {**os.environ, "LC_ALL": "C"}
     try:
-        done = subprocess.run(list(argv), input=text.encode("utf-8"), capture_output=True, timeout=timeout, check=False)
+        done = subprocess.run(list(argv), input=text.encode("utf-8"), capture_output=True, timeout=timeout, check=False, env=environment)
     except FileNotFoundError:
         return Ran(127, "", f"{argv[0]}: not found")
     except subprocess.TimeoutExpired:
