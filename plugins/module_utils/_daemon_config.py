@@ -9,13 +9,17 @@
 
 from __future__ import annotations
 
+import codecs
 import copy
+import ipaddress
 import json
 import re
-import shlex
 import typing as t
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._dockerd_flags import flagged_keys
 
 Action = t.Literal["none", "reload", "restart"]
 
@@ -60,39 +64,6 @@ UNITED = frozenset(
 #: Lists of `name=value`: the same name is replaced, other names stay.
 KEYED = frozenset({"exec-opts", "labels", "node-generic-resources", "storage-opts"})
 
-#: The flag of dockerd that says the same as a key, where the two names differ.
-FLAG_TO_KEY: Mapping[str, str] = {
-    "add-runtime": "runtimes",
-    "authorization-plugin": "authorization-plugins",
-    "cdi-spec-dir": "cdi-spec-dirs",
-    "default-address-pool": "default-address-pools",
-    "default-network-opt": "default-network-opts",
-    "default-ulimit": "default-ulimits",
-    "dns-opt": "dns-opts",
-    "exec-opt": "exec-opts",
-    "feature": "features",
-    "host": "hosts",
-    "http-proxy": "proxies.http-proxy",
-    "https-proxy": "proxies.https-proxy",
-    "insecure-registry": "insecure-registries",
-    "label": "labels",
-    "log-opt": "log-opts",
-    "no-proxy": "proxies.no-proxy",
-    "node-generic-resource": "node-generic-resources",
-    "registry-mirror": "registry-mirrors",
-    "storage-opt": "storage-opts",
-}
-
-SHORT_FLAGS: Mapping[str, str] = {
-    "-D": "debug",
-    "-G": "group",
-    "-H": "host",
-    "-b": "bridge",
-    "-l": "log-level",
-    "-p": "pidfile",
-    "-s": "storage-driver",
-}
-
 #: The JSON type of the keys that are likely to be met; dockerd refuses any other.
 TYPES: Mapping[str, type] = {
     "allow-nondistributable-artifacts": list,
@@ -136,6 +107,15 @@ TYPES: Mapping[str, type] = {
     "userland-proxy": bool,
 }
 
+#: Keys that belong together, or that dockerd does not start with side by side: a default steps back where the host has one of the others.
+#: The options of a log belong to its driver (`labels` stops a daemon that logs to `local`), and no `dockerd --validate` says so.
+NEIGHBOURS: Mapping[str, frozenset[str]] = {
+    "log-driver": frozenset({"log-opts"}),
+    "bip": frozenset({"bridge"}),
+    "bridge": frozenset({"bip", "fixed-cidr"}),
+    "fixed-cidr": frozenset({"bridge"}),
+}
+
 #: Runtimes that dockerd knows without an entry in `runtimes`.
 BUILT_IN_RUNTIMES = frozenset({"runc", "io.containerd.runc.v2", "io.containerd.runtime.v1.linux"})
 
@@ -144,8 +124,8 @@ JSON_NAMES: Mapping[type, str] = {
     list: "a list",
     str: "a string",
     bool: "true or false",
-    int: "a number",
-    float: "a number",
+    int: "a whole number",
+    float: "a number with a fraction",
 }
 
 
@@ -185,6 +165,7 @@ def merge(
     unwanted: t.Sequence[t.Any] = (),
     flags: t.Sequence[str] = (),
     info: Mapping[str, t.Any] | None = None,
+    swarm: bool = False,
     path: str = PATH,
 ) -> DaemonConfig:
     """Bring the wanted keys into the existing file and leave everything else in it alone.
@@ -192,11 +173,11 @@ def merge(
     `existing` is the text of the file, `None` where there is none. `wanted` wins over the file, `defaults` fills only what the file lacks.
     `unwanted` names keys to take away: `"key"`, `"key.subkey"`, or `{"key": [values]}` for items of a list, or for a key only while it
     has one of these values.
-    `flags` is the argument vector of the docker unit, `info` what `docker info` says of the running daemon.
+    `flags` is the argument vector of the docker unit, `info` what `docker info` says of the running daemon, `swarm` whether it is part of a
+    swarm, which `live-restore` keeps from starting.
     """
-    if existing is None:
-        before: dict[str, t.Any] = {}
-    else:
+    before: dict[str, t.Any] = {}
+    if existing is not None:
         try:
             before = _parse(existing)
         except _BadDocumentError as error:
@@ -205,7 +186,11 @@ def merge(
         if errors:
             return _refused(before, existing, errors)
 
-    problems = [f"wanted daemon configuration: {problem}" for problem in _type_errors(_without_null(wanted))]
+    problems = [f"wanted daemon configuration: {problem}" for problem in (*_type_errors(_without_null(wanted)), *_value_errors(wanted))]
+    if swarm and wanted.get("live-restore"):
+        problems.append(
+            "wanted daemon configuration: live-restore is true, but this host is part of a swarm; Docker does not start with both."
+        )
     problems += [f"default daemon configuration: {problem}" for problem in _type_errors(_without_null(defaults or {}))]
     if problems:
         return _refused(before, existing or "", problems)
@@ -216,7 +201,7 @@ def merge(
             _take_away(after, item)
     except ValueError as error:
         return _refused(before, existing or "", [f"keys to remove: {error}"])
-    _fill_gaps(after, _without_null(defaults or {}), _without_null(wanted))
+    _fill_gaps(after, _without_null(defaults or {}), _without_null(wanted), flags, swarm)
     for key, value in _without_null(wanted).items():
         after[key] = _merged(key, after.get(key), _as_dockerd_wants(key, value))
 
@@ -239,53 +224,30 @@ def render(document: Mapping[str, t.Any]) -> str:
     return json.dumps(document, indent=4, ensure_ascii=False) + "\n"
 
 
-def unit_flags(exec_start: str, environment: str = "") -> tuple[str, ...]:
-    """The arguments of dockerd from `systemctl show --property=ExecStart` and from environment lines (`KEY=value`).
-
-    Variables in the command line are replaced as systemd does it. A line as in a unit file works too.
-    """
-    variables = _environment(environment)
-    found: list[str] = []
-    for command in re.findall(r"argv\[\]=(.*?) ; ignore_errors=", exec_start) or [exec_start.strip()]:
-        command = re.sub(r"^ExecStart=", "", command).lstrip("-@:+!")
-        try:
-            words = shlex.split(command)
-        except ValueError:
-            words = command.split()
-        for word in words[1:]:
-            bare = re.fullmatch(r"\$(\w+)", word)
-            if bare:  # `$NAME` alone is split into words, `${NAME}` is not (systemd.service(5))
-                found.extend(shlex.split(variables.get(bare.group(1), "")))
-            else:
-                found.append(re.sub(r"\$\{(\w+)\}", lambda match: variables.get(match.group(1), ""), word))
-    return tuple(found)
-
-
-def _environment(text: str) -> dict[str, str]:
-    variables: dict[str, str] = {}
-    for line in text.split("\n"):
-        name, separator, value = line.strip().partition("=")
-        if separator and re.fullmatch(r"\w+", name):
-            value = value.strip()
-            if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
-                value = value[1:-1]
-            variables[name] = value
-    return variables
-
-
 def _refused(document: dict[str, t.Any], text: str, errors: t.Iterable[str]) -> DaemonConfig:
     return DaemonConfig(document=document, text=text, action="none", changed=False, changed_keys=(), stale_keys=(), errors=tuple(errors))
 
 
+def decode(content: bytes) -> str | None:
+    """The text of the file as Docker reads it, with a byte order mark or without; None where it is no text."""
+    encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError:
+        return None
+
+
 def _parse(text: str) -> dict[str, t.Any]:
-    if text.startswith("\ufeff"):
-        raise _BadDocumentError("starts with a byte order mark, which Docker does not read.")
     if not text.strip():
-        raise _BadDocumentError("is empty. Docker wants at least {}.")
+        return {}
     try:
         document = json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
         raise _BadDocumentError(f"is not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}.") from None
+    except RecursionError:
+        raise _BadDocumentError("is nested too deeply.") from None
+    if document is None:
+        return {}
     if not isinstance(document, dict):
         raise _BadDocumentError(f"holds {_json_name(document)} where Docker wants an object.")
     return document
@@ -313,7 +275,9 @@ def _type_errors(document: Mapping[str, t.Any]) -> list[str]:
     for key, value in document.items():
         expected = TYPES.get(key)
         if expected is not None and not (isinstance(value, expected) and not (expected is int and isinstance(value, bool))):
-            problems.append(f"{key} is {_json_name(value)} ({_short(value)}), Docker wants {JSON_NAMES[expected]}.")
+            whole = isinstance(value, float) and value.is_integer()
+            remedy = f": write {int(value)}" if expected is int and whole else ""
+            problems.append(f"{key} is {_json_name(value)} ({_short(value)}), Docker wants {JSON_NAMES[expected]}{remedy}.")
             continue
         inner = {"runtimes": dict, "default-ulimits": dict, "features": bool}.get(key)
         if inner is not None:
@@ -325,6 +289,59 @@ def _type_errors(document: Mapping[str, t.Any]) -> list[str]:
                 if isinstance(entry, (dict, list)) or entry is None:
                     problems.append(f"{key}.{name} is {_json_name(entry)} ({_short(entry)}), Docker wants a string.")
     return problems
+
+
+def _value_errors(document: Mapping[str, t.Any]) -> list[str]:
+    """Values that `dockerd --validate` takes and that dockerd then does not start with (moby: daemon/pkg/registry/config.go)."""
+    problems: list[str] = []
+    for key, check in (("registry-mirrors", _mirror_problem), ("insecure-registries", _registry_problem), ("dns", _address_problem)):
+        entries = document.get(key)
+        for entry in entries if isinstance(entries, list) else ():
+            reason = check(entry)
+            if reason:
+                problems.append(f"{key} has {_short(_without_password(entry))}, {reason}.")
+    return problems
+
+
+def _mirror_problem(entry: t.Any) -> str:
+    if not isinstance(entry, str):
+        return "which is no text"
+    try:
+        parts = urlsplit(entry)
+        host, _port = parts.hostname, parts.port
+    except ValueError:
+        return "which is no address"
+    if parts.scheme not in ("http", "https") or not host or re.search(r"\s", entry):
+        return "which is no address such as https://mirror.example"
+    if parts.username is not None or parts.password is not None:
+        return "with a user or password, which Docker refuses; log in to the mirror on the host, or let it know the host by its address"
+    return "with a query or fragment, which Docker refuses" if parts.query or parts.fragment else ""
+
+
+def _registry_problem(entry: t.Any) -> str:
+    if not isinstance(entry, str):
+        return "which is no text"
+    bare = re.sub(r"^https?://", "", entry)
+    if "/" in bare:
+        try:
+            ipaddress.ip_network(bare, strict=False)
+        except ValueError:
+            return "which is neither HOST, HOST:PORT nor a network such as 10.0.0.0/8"
+    elif not re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?", bare):
+        return "which is neither HOST, HOST:PORT nor a network such as 10.0.0.0/8"
+    return ""
+
+
+def _address_problem(entry: t.Any) -> str:
+    try:
+        ipaddress.ip_address(str(entry))
+    except ValueError:
+        return "which is no IP address"
+    return ""
+
+
+def _without_password(entry: t.Any) -> t.Any:
+    return re.sub(r"//[^/]*@", "//***@", entry) if isinstance(entry, str) else entry
 
 
 def _short(value: object) -> str:
@@ -402,14 +419,18 @@ def _same(left: t.Any, right: t.Any) -> bool:
     return bool(json.dumps(left, sort_keys=True) == json.dumps(right, sort_keys=True))
 
 
-def _fill_gaps(document: dict[str, t.Any], defaults: Mapping[str, t.Any], wanted: Mapping[str, t.Any]) -> None:
+def _fill_gaps(
+    document: dict[str, t.Any], defaults: Mapping[str, t.Any], wanted: Mapping[str, t.Any], flags: t.Sequence[str], swarm: bool
+) -> None:
+    """Defaults for what nobody else has decided: neither the file, nor the inventory, nor the command line."""
+    flagged = {key.partition(".")[0] for key in flagged_keys(flags)}
+    decided = {*document, *wanted, *flagged, *(["live-restore"] if swarm else [])}
     for key, value in defaults.items():
-        if key in document or key in wanted:
+        if key in decided or NEIGHBOURS.get(key, frozenset()) & decided:
             continue
-        if key == "log-opts":
-            # The options belong to a driver: `max-size` stops a daemon that logs to journald.
-            driver = wanted.get("log-driver", document.get("log-driver", defaults.get("log-driver")))
-            if driver != defaults.get("log-driver", driver):
+        if key == "log-opts" and "log-driver" in decided:
+            driver = wanted.get("log-driver", document.get("log-driver"))
+            if driver != defaults.get("log-driver"):
                 continue
         document[key] = _as_dockerd_wants(key, value)
 
@@ -455,27 +476,16 @@ def _remove_path(document: dict[str, t.Any], path: str, values: list[t.Any] | No
 
 def _clashes(document: Mapping[str, t.Any], flags: t.Sequence[str], path: str) -> list[str]:
     errors: list[str] = []
-    seen: set[str] = set()
-    for flag, name in _flag_names(flags):
-        key = FLAG_TO_KEY.get(name, name)
+    for key, flag in flagged_keys(flags).items():
         outer, separator, inner = key.partition(".")
         value = document.get(outer)
-        if value is None or (separator and not (isinstance(value, dict) and inner in value)) or key in seen:
+        if value is None or (separator and not (isinstance(value, dict) and inner in value)):
             continue
-        seen.add(key)
         errors.append(
             f"{key} is set in {path} and by the flag {flag} of docker.service; Docker does not start with both. "
             f"Leave it out of {path}, or take the flag away with a drop-in for docker.service."
         )
     return errors
-
-
-def _flag_names(flags: t.Sequence[str]) -> t.Iterator[tuple[str, str]]:
-    for flag in flags:
-        if flag.startswith("--") and len(flag) > 2:
-            yield flag.partition("=")[0], flag[2:].partition("=")[0]
-        elif re.match(r"-[A-Za-z]", flag) and flag[:2] in SHORT_FLAGS:
-            yield flag[:2], SHORT_FLAGS[flag[:2]]
 
 
 def _dangling_default_runtime(document: Mapping[str, t.Any], path: str) -> list[str]:
