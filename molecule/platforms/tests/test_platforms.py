@@ -119,4 +119,4 @@ def test_a_host_without_a_gpu_gets_nothing_of_nvidia(host: Any, name: str) -> No
 
 def test_other_hosts_have_the_toolkit_at_the_pinned_version(host: Any, name: str) -> None:
     if not name.endswith("-nogpu"):
-        assert host.check_output("nvidia-ctk --version | head -1").endswith(" 1.19.1")
+        assert host.check_output("nvidia-ctk --version | head -1").endswith(" 1.20.1")

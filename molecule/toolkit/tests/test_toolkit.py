@@ -38,12 +38,12 @@ def in_container(host: Any, devices: str) -> Any:
 @pytest.mark.parametrize("package", PACKAGES)
 def test_all_packages_have_the_pinned_version_and_are_held(host: Any, package: str) -> None:
     shown = host.check_output(f"dpkg-query --show --showformat '${{Version}} ${{db:Status-Status}} ${{db:Status-Want}}' {package}")
-    assert shown == "1.19.1-1 installed hold"
+    assert shown == "1.20.1-1 installed hold"
 
 
 def test_an_upgrade_of_everything_leaves_them_alone(host: Any) -> None:
     assert "nvidia" not in host.check_output("apt-get --simulate dist-upgrade | grep ^Inst || true")
-    assert "Candidate: 1.19.1-1" in host.check_output("apt-cache policy nvidia-container-toolkit")
+    assert "Candidate: 1.20.1-1" in host.check_output("apt-cache policy nvidia-container-toolkit")
 
 
 def test_apt_update_works_and_stale_lists_are_gone(host: Any) -> None:
@@ -54,9 +54,18 @@ def test_apt_update_works_and_stale_lists_are_gone(host: Any) -> None:
     assert not {"nvidia-docker.list", "libnvidia-container.list"} & lists
 
 
-def test_a_list_file_of_another_repository_stays(host: Any, name: str) -> None:
-    if name == "gpuinf-toolkit-old":
-        assert host.file("/etc/apt/sources.list.d/nvidia-container-toolkit-other.list").exists
+def test_what_belongs_to_other_repositories_stays(host: Any, name: str) -> None:
+    if name != "gpuinf-toolkit-old":
+        return
+    folder = "/etc/apt/sources.list.d"
+    assert host.file(f"{folder}/nvidia-container-toolkit-other.list").exists
+    assert host.file("/etc/apt/sources.list").content_string == "deb http://deb.debian.org/debian trixie main\n# the end\n"
+    assert host.file(f"{folder}/site.list").content_string == "deb-src http://deb.debian.org/debian trixie main\n"
+    assert host.file(f"{folder}/guide.sources").content_string.startswith(
+        "Types: deb\nURIs: http://deb.debian.org/debian\n  https://nvidia"
+    )
+    copies = [entry for entry in [*host.file(folder).listdir(), *host.file("/etc/apt").listdir()] if entry.endswith("~")]
+    assert {copy.split(".")[0] for copy in copies} == {"sources", "site", "guide", "nvidia-docker", "libnvidia-container"}
 
 
 def test_daemon_json_has_the_runtime_and_keeps_the_rest(host: Any, name: str) -> None:
@@ -101,6 +110,21 @@ def test_a_container_sees_only_the_gpu_it_asked_for(host: Any, name: str) -> Non
     assert seen.stdout.count("GPU ") == 1
     assert seen.stdout.startswith("GPU 0: ")
     assert UUIDS[name][-1] in seen.stdout
+
+
+def by_cdi(host: Any, device: str) -> Any:
+    return host.run(f"docker run --rm --network none --device nvidia.com/gpu={device} --entrypoint /bin/sh {PROOF} -c 'nvidia-smi -L'")
+
+
+def test_cdi_names_every_gpu_where_it_is_wanted(host: Any, name: str) -> None:
+    listed = host.check_output("nvidia-ctk cdi list")
+    if name != "gpuinf-toolkit-fresh":
+        assert listed == ""
+        return
+    assert [uuid for uuid in UUIDS[name] if f"nvidia.com/gpu={uuid}" in listed] == UUIDS[name]
+    seen = by_cdi(host, UUIDS[name][0])
+    assert (seen.stdout.count("GPU "), UUIDS[name][0] in seen.stdout) == (1, True)
+    assert "unresolvable CDI devices" in by_cdi(host, "GPU-none").stderr
 
 
 def test_a_gpu_that_is_not_there_is_an_error(host: Any) -> None:

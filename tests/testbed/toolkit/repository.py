@@ -22,35 +22,31 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-VERSIONS = ("1.17.8-1", "1.19.1-1", "1.20.1-1")
+VERSIONS = ("1.17.8-1", "1.20.1-1", "1.20.5-0lambda1", "1.21.0-1")
 ON_NODE = "/srv/toolkit-repository"
 
-CTK = """\
-#!/bin/sh
-# Plays nvidia-ctk.
-case "$*" in
-  *--version*) printf 'NVIDIA Container Toolkit CLI version %s\\ncommit: stand-in\\n' '{version}' ;;
-  *'cdi generate'*)
-    printf 'cdiVersion: "0.7.0"\\nkind: nvidia.com/gpu\\ndevices:\\n'
-    printf '%s\\n' '- name: all' '  containerEdits:' '    env: [PLAYED_CDI=all]'
-    ;;
-  *) exit 0 ;;
-esac
-"""
+# The conditions and the command of NVIDIA's own unit (nvidia-container-toolkit 1.20, deployments/systemd).
 REFRESH_SERVICE = """\
 [Unit]
-Description=Refresh the CDI specification of NVIDIA devices (stand-in)
+Description=Refresh NVIDIA CDI specification file (simulated)
+ConditionPathExists=|/usr/bin/nvidia-smi
+ConditionPathExists=|/usr/sbin/nvidia-smi
+ConditionPathExists=|/usr/lib/wsl/lib/nvidia-smi
+ConditionPathExists=/usr/bin/nvidia-ctk
 
 [Service]
 Type=oneshot
-ExecStart=/bin/sh -c 'mkdir -p /var/run/cdi; nvidia-ctk cdi generate > /var/run/cdi/nvidia.yaml'
+Environment=NVIDIA_CTK_CDI_OUTPUT_FILE_PATH=/var/run/cdi/nvidia.yaml
+EnvironmentFile=-/etc/nvidia-container-toolkit/nvidia-cdi-refresh.env
+ExecCondition=/bin/sh -c '/usr/bin/grep -qE "/(nvidia|nvidia-current)[.]ko" /lib/modules/%v/modules.dep || [ -e /dev/dxg ]'
+ExecStart=/usr/bin/nvidia-ctk cdi generate
 
 [Install]
 WantedBy=multi-user.target
 """
 REFRESH_PATH = """\
 [Unit]
-Description=Refresh the CDI specification when the driver changes (stand-in)
+Description=Refresh the CDI specification when the driver changes (simulated)
 
 [Path]
 PathChanged=/usr/bin/nvidia-ctk
@@ -65,13 +61,14 @@ def packages(version: str) -> dict[str, tuple[str, Mapping[str, str]]]:
     exact = f"(= {version})" if version >= "1.18" else "(>= 1.10)"
     upstream = version.split("-")[0]
     runtime = (HERE / "packages/nvidia-container-runtime").read_text(encoding="utf-8")
+    ctk = (HERE / "packages/nvidia-ctk").read_text(encoding="utf-8").replace("@VERSION@", upstream)
     return {
         "libnvidia-container1": ("", {"usr/share/doc/libnvidia-container1/stand-in": version + "\n"}),
         "libnvidia-container-tools": (f"libnvidia-container1 {exact}", {"usr/bin/nvidia-container-cli": "#!/bin/sh\nexit 0\n"}),
         "nvidia-container-toolkit-base": (
             "python3",
             {
-                "usr/bin/nvidia-ctk": CTK.format(version=upstream),
+                "usr/bin/nvidia-ctk": ctk,
                 "usr/bin/nvidia-container-runtime": runtime,
                 "usr/lib/systemd/system/nvidia-cdi-refresh.service": REFRESH_SERVICE,
                 "usr/lib/systemd/system/nvidia-cdi-refresh.path": REFRESH_PATH,
