@@ -26,7 +26,7 @@ options:
     elements: dict
     required: true
   routes:
-    description: The text of C(/proc/net/route).
+    description: The text of C(/proc/net/route), followed by that of C(ip route show table all) where there is such a program.
     type: str
     default: ""
   recreate:

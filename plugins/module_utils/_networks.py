@@ -22,6 +22,20 @@ IPNetwork = t.Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 OWNER_LABEL = "io.llmops.gpu-inference.owner"
 OWNER = "llmops.gpu_inference"
 PREDEFINED = frozenset({"bridge", "host", "none"})
+#: Ranges whose addresses no container can use, or that would take something from the host; most of them Docker takes without a word.
+RESERVED = tuple(
+    (ipaddress.ip_network(network), reason)
+    for network, reason in (
+        ("127.0.0.0/8", "is of the host's own loopback"),
+        ("0.0.0.0/8", "is of no network at all"),
+        ("224.0.0.0/4", "is for multicast"),
+        ("240.0.0.0/4", "is reserved"),
+        ("169.254.0.0/16", "is for links without addresses, and where clouds answer with a host's own credentials"),
+    )
+)
+#: Prefix lengths: the gateway and a few containers must find an address, and a whole /8 is more than anybody has.
+LONGEST, SHORTEST = 29, 8
+EXAMPLE = "10.89.16.0/24"
 
 
 @dataclass(frozen=True)
@@ -93,7 +107,7 @@ def plan_networks(
     recreate: bool = False,
     remove_unlisted: bool = False,
 ) -> NetworkPlan:
-    """Compare the wanted networks with those of the engine and with the host's routes (text of /proc/net/route)."""
+    """Compare the wanted networks with those of the engine and with the host's routes (as `parse_routes` reads them)."""
     plan = NetworkPlan()
     listed = [network for network in (_wanted(item, position, plan.errors) for position, item in enumerate(wanted)) if network]
     existing = {network.name: network for network in map(_existing, inspected)}
@@ -125,10 +139,19 @@ def plan_networks(
 
 
 def parse_routes(text: str) -> list[Route]:
-    """The lines of /proc/net/route, without the default route."""
+    """The lines of /proc/net/route and of `ip route show table all`, without default routes.
+
+    The first is there on every host; only the second knows the tables besides the main one, where VPNs have their routes.
+    """
     found: list[Route] = []
-    for line in text.split("\n")[1:]:
+    for line in text.split("\n"):
         fields = line.split()
+        by_ip = re.match(
+            r"(?:(?:local|unicast|unreachable|blackhole|prohibit) )?(\d+\.\d+\.\d+\.\d+(?:/\d+)?) .*?(?:\bdev (\S+)|$)", f"{line} "
+        )
+        if by_ip:
+            found.append(Route(ipaddress.ip_network(by_ip.group(1), strict=False), by_ip.group(2) or "no device"))
+            continue
         if len(fields) < 8 or not all(re.fullmatch(r"[0-9A-Fa-f]{8}", fields[position]) for position in (1, 7)):
             continue
         address, mask = (socket.inet_ntoa(struct.pack("<L", int(fields[position], 16))) for position in (1, 7))
@@ -136,9 +159,8 @@ def parse_routes(text: str) -> list[Route]:
             destination = ipaddress.ip_network(f"{address}/{mask}")
         except ValueError:
             continue
-        if destination.prefixlen:
-            found.append(Route(destination, fields[0]))
-    return found
+        found.append(Route(destination, fields[0]))
+    return list(dict.fromkeys(route for route in found if route.destination.prefixlen))
 
 
 def _wanted(item: Mapping[str, t.Any], position: int, errors: list[str]) -> Wanted | None:
@@ -152,30 +174,61 @@ def _wanted(item: Mapping[str, t.Any], position: int, errors: list[str]) -> Want
         return None
     subnet: IPNetwork | None = None
     if item.get("subnet"):
-        try:
-            subnet = ipaddress.ip_network(str(item["subnet"]))
-        except ValueError as error:
-            errors.append(f"{where}.subnet of {name} is {item['subnet']!r}: {error}. Write it as 10.89.16.0/24.")
+        problem = subnet_problem(item["subnet"])
+        if problem:
+            errors.append(f"{where}.subnet of {name} is {item['subnet']!r}, which {problem}.")
             return None
+        subnet = ipaddress.ip_network(str(item["subnet"]))
     gateway = str(item["gateway"]) if item.get("gateway") else None
-    if gateway and not _inside(gateway, subnet):
-        errors.append(f"{where}.gateway of {name} is {gateway!r}, which is no address inside the subnet {subnet}.")
+    if gateway and not _usable(gateway, subnet):
+        errors.append(f"{where}.gateway of {name} is {gateway!r}, which is no address for a host inside the subnet {subnet}.")
         return None
     return Wanted(
         name=name,
         subnet=subnet,
         gateway=gateway,
         internal=bool(item.get("internal")),
-        options={str(key): str(value) for key, value in (item.get("driver_options") or {}).items()},
+        options={str(key): _option(value) for key, value in (item.get("driver_options") or {}).items()},
         labels={str(key): str(value) for key, value in (item.get("labels") or {}).items()},
     )
 
 
-def _inside(address: str, subnet: IPNetwork | None) -> bool:
+def subnet_problem(value: t.Any) -> str:
+    """Why this can be no subnet of a Docker network, with what would be right; empty where it can."""
+    text = str(value).strip()
     try:
-        return subnet is not None and ipaddress.ip_address(address) in subnet
+        network = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return f"is no network; write it as {EXAMPLE}"
+    if isinstance(network, ipaddress.IPv6Network):
+        return f"is of IPv6: these networks have IPv4 addresses, so that Docker would pass over it and pick some. Write it as {EXAMPLE}"
+    if "/" not in text:
+        return f"has no prefix length; write it as {network.network_address}/24"
+    for reserved, reason in RESERVED:
+        if network.prefixlen and network.overlaps(reserved):
+            return f"{reason}; take one of 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16, such as {EXAMPLE}"
+    if network.prefixlen > LONGEST:
+        return f"has room for {max(network.num_addresses - 3, 0)} containers; take a /24, such as {network.network_address}/24"
+    if network.prefixlen < SHORTEST:
+        return f"takes so many addresses that the host would reach nobody else; take a /24, such as {EXAMPLE}"
+    if text != str(network):
+        return f"has host bits set or is written in another way; write {network}"
+    return ""
+
+
+def _option(value: t.Any) -> str:
+    """Docker's options are texts; YAML makes `true` and `1400.0` something else of them."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _usable(address: str, subnet: IPNetwork | None) -> bool:
+    try:
+        parsed = ipaddress.ip_address(address)
     except ValueError:
         return False
+    return subnet is not None and parsed in subnet and parsed not in (subnet.network_address, subnet.broadcast_address)
 
 
 def _existing(item: Mapping[str, t.Any]) -> Existing:

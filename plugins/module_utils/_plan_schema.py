@@ -14,6 +14,7 @@ from typing import Any, Callable, Generic, TypeVar
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _docker_flags as docker_flags
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._litellm import ROUTING_KEYS
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._networks import subnet_problem
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_engine_args import read_engine_args
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_findings import (
     SIZE_HINT,
@@ -264,10 +265,9 @@ def _network(fields: Fields, variable: str, default: Network) -> Network:
     inner = Fields(fields.data[variable], variable, fields.report, ("name", "subnet"))
     name = inner.text("name", default.name, pattern=NETWORK_NAME, expected="a Docker network name")
     subnet = inner.text("subnet", default.subnet)
-    try:
-        ipaddress.ip_network(subnet)
-    except ValueError:
-        inner.add("subnet", subnet, "must be a network such as 10.89.16.0/24, with no host bits set")
+    problem = subnet_problem(subnet)
+    if problem:
+        inner.add("subnet", subnet, problem)
         subnet = default.subnet
     return Network(name, subnet)
 
@@ -319,6 +319,16 @@ def _proxy(fields: Fields) -> dict[str, str]:
         values["no_proxy"] = ",".join(inner.texts("no_proxy"))
     else:
         values["no_proxy"] = inner.text("no_proxy")
+    for key, value in values.items():
+        if not re.fullmatch(r"[!-~]*", value):
+            # Without the value: an address may hold a password, and in this one it cannot be told where.
+            inner.add(
+                key,
+                None,
+                "holds a blank, a line break or another character that no address has; write http://proxy.example:3128, and special "
+                "characters of a user's name or password as %XX",
+            )
+            values[key] = ""
     return {key: value for key, value in values.items() if value}
 
 

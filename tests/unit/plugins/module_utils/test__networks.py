@@ -8,7 +8,13 @@ import typing as t
 
 import pytest
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._networks import OWNER, OWNER_LABEL, parse_routes, plan_networks
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._networks import (
+    OWNER,
+    OWNER_LABEL,
+    parse_routes,
+    plan_networks,
+    subnet_problem,
+)
 
 INFERENCE = {"name": "inference", "subnet": "10.89.16.0/24"}
 ROUTES = """\
@@ -113,9 +119,12 @@ def test_other_settings_are_an_error_unless_asked(wanted: dict[str, t.Any], pres
         ([{"subnet": "10.0.0.0/24"}], [], "network_networks[0].name is ''"),
         ([{"name": "host"}], [], "one of Docker's own networks"),
         ([{"name": "a", "subnet": "10.89.16.5/24"}], [], "network_networks[0].subnet of a is '10.89.16.5/24'"),
-        ([{"name": "a", "subnet": "x"}], [], "Write it as 10.89.16.0/24"),
-        ([{"name": "a", "subnet": "10.89.16.0/24", "gateway": "10.89.17.1"}], [], "no address inside the subnet"),
-        ([{"name": "a", "gateway": "10.89.17.1"}], [], "no address inside the subnet"),
+        ([{"name": "a", "subnet": "x"}], [], "write it as 10.89.16.0/24"),
+        ([{"name": "a", "subnet": "10.89.16.0/24", "gateway": "10.89.17.1"}], [], "no address for a host inside the subnet"),
+        ([{"name": "a", "subnet": "10.89.16.0/24", "gateway": "10.89.16.0"}], [], "no address for a host inside the subnet"),
+        ([{"name": "a", "subnet": "10.89.16.0/24", "gateway": "10.89.16.255"}], [], "no address for a host inside the subnet"),
+        ([{"name": "a", "subnet": "10.89.16.0/24", "gateway": "x"}], [], "no address for a host inside the subnet"),
+        ([{"name": "a", "gateway": "10.89.17.1"}], [], "no address for a host inside the subnet"),
         ([INFERENCE], [network("other", "10.89.0.0/16")], "overlaps 10.89.0.0/16 of Docker's network other"),
         ([{"name": "engines", "subnet": "10.89.17.0/24"}], [HOST], "overlaps the host's route to 10.89.17.0/24 on tun0"),
     ],
@@ -123,6 +132,83 @@ def test_other_settings_are_an_error_unless_asked(wanted: dict[str, t.Any], pres
 def test_what_stands_in_the_way(wanted: list[dict[str, t.Any]], inspected: list[dict[str, t.Any]], message: str) -> None:
     errors = plan_networks(wanted, inspected, ROUTES).errors
     assert any(message in error for error in errors), errors
+
+
+# Docker 26.1 makes a network of most of these without a word: then its containers have no address, or none that reaches anybody.
+@pytest.mark.parametrize(
+    ("subnet", "right"),
+    [
+        ("127.0.0.0/24", "loopback"),
+        ("0.0.0.0/0", "would reach nobody else"),
+        ("0.0.0.0/8", "of no network"),
+        ("8.0.0.0/5", "would reach nobody else"),
+        ("224.0.0.0/24", "multicast"),
+        ("239.255.255.0/24", "multicast"),
+        ("240.0.0.0/24", "is reserved"),
+        ("255.255.255.0/24", "is reserved"),
+        ("169.254.169.0/24", "clouds"),
+        ("126.0.0.0/7", "loopback"),
+        ("10.99.0.0/30", "has room for 1 containers; take a /24, such as 10.99.0.0/24"),
+        ("10.99.0.0/31", "has room for 0 containers"),
+        ("10.99.0.0/32", "has room for 0 containers"),
+        ("10.99.0.1/32", "such as 10.99.0.1/24"),
+        ("10.99.0.0", "has no prefix length; write it as 10.99.0.0/24"),
+        ("10.99.0.1/24", "write 10.99.0.0/24"),
+        ("10.99.0.0/255.255.255.0", "write 10.99.0.0/24"),
+        ("010.99.0.0/24", "is no network"),
+        ("10.99.0/24", "is no network"),
+        ("10.99.0.0/24/24", "is no network"),
+        ("10.99.0.0/33", "is no network"),
+        ("fd00:1::/64", "is of IPv6"),
+        ("::/0", "is of IPv6"),
+        ("::ffff:10.0.0.0/120", "is of IPv6"),
+        ("", "is no network"),
+        (1234, "is no network"),
+        (True, "is no network"),
+    ],
+)
+def test_subnets_that_no_docker_network_can_have(subnet: t.Any, right: str) -> None:
+    assert right in subnet_problem(subnet)
+
+
+@pytest.mark.parametrize("subnet", ["10.89.16.0/24", "10.0.0.0/8", "172.16.0.0/12", "192.168.5.0/29", "100.64.0.0/16", "8.8.8.0/24"])
+def test_subnets_that_will_do(subnet: str) -> None:
+    assert subnet_problem(subnet) == ""
+
+
+def test_options_are_texts_to_docker() -> None:
+    options = {"com.docker.network.driver.mtu": 1400.0, "com.docker.network.bridge.enable_icc": False, "a": 1, "b": "x", "c": 1.5}
+    (made,) = plan_networks([{**INFERENCE, "driver_options": options}], []).create
+    assert list(made["driver_options"].values()) == ["1400", "false", "1", "x", "1.5"]
+
+
+# iproute2 on a host with a VPN, whose routes are in a table of their own.
+IP_ROUTES = """\
+100.64.0.7 dev tailscale0 table 52
+10.89.18.0/24 dev tailscale0 table 52
+unreachable 10.89.19.0/24 metric 1024
+default via 172.16.1.1 dev eth0 proto dhcp src 172.16.1.2
+172.17.0.0/16 dev docker0 proto kernel scope link src 172.17.0.1 linkdown
+local 172.17.0.1 dev docker0 table local proto kernel scope host src 172.17.0.1
+broadcast 172.17.255.255 dev docker0 table local proto kernel scope link src 172.17.0.1
+local 127.0.0.0/8 dev lo table local proto kernel scope host src 127.0.0.1
+10.89.20.0/24 proto static
+\tnexthop via 172.16.1.1 dev eth0 weight 1
+"""
+
+
+def test_routes_of_all_tables() -> None:
+    assert [(str(route.destination), route.device) for route in parse_routes(IP_ROUTES)] == [
+        ("100.64.0.7/32", "tailscale0"),
+        ("10.89.18.0/24", "tailscale0"),
+        ("10.89.19.0/24", "no device"),
+        ("172.17.0.0/16", "docker0"),
+        ("172.17.0.1/32", "docker0"),
+        ("127.0.0.0/8", "lo"),
+        ("10.89.20.0/24", "no device"),
+    ]
+    (error,) = plan_networks([{"name": "a", "subnet": "10.89.18.0/24"}], [HOST], ROUTES + IP_ROUTES).errors
+    assert "overlaps the host's route to 10.89.18.0/24 on tailscale0" in error
 
 
 def test_a_route_of_the_network_itself_is_no_collision() -> None:

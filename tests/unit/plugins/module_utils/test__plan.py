@@ -572,8 +572,15 @@ MISTAKES: list[Any] = [
     (one(service(), inference_engine="vlm"), "inference_engine", "Did you mean 'vllm'?"),
     (one(service(), inference_platform="gpu"), "inference_platform", "Did you mean 'dgpu'?"),
     (one(service(), inference_gpu_reserve="2 GB"), "inference_gpu_reserve", "12GiB"),
-    (one(service(), inference_network={"subnet": "10.89.16.1/24"}), "inference_network.subnet", "no host bits"),
+    (one(service(), inference_network={"subnet": "10.89.16.1/24"}), "inference_network.subnet", "write 10.89.16.0/24"),
     (one(service(), inference_network={"subnet": "10.89.0.0/16"}), "inference_engines_network.subnet", "overlaps"),
+    (one(service(), inference_network={"subnet": "127.0.0.0/24"}), "inference_network.subnet", "loopback"),
+    (one(service(), inference_engines_network={"subnet": "10.99.0.0/32"}), "inference_engines_network.subnet", "such as 10.99.0.0/24"),
+    (one(service(), inference_network={"subnet": "0.0.0.0/0"}), "inference_network.subnet", "would reach nobody else"),
+    (one(service(), inference_network={"subnet": "fd00:1::/64"}), "inference_network.subnet", "is of IPv6"),
+    (one(service(), inference_proxy={"http": "http://p:3128\n[Service]\nExecStartPre=/bin/x"}), "inference_proxy.http", "a line break"),
+    (one(service(), inference_proxy={"https": "http://p\u2028:3128"}), "inference_proxy.https", "a line break"),
+    (one(service(), inference_proxy={"no_proxy": ["localhost", "a b"]}), "inference_proxy.no_proxy", "a blank"),
     (one(service(), inference_images={"vlm": "x:1"}), "inference_images.vlm", "Did you mean 'vllm'?"),
     (one(service(), inference_images={"vllm": {"gpu": "x:1"}}), "inference_images.vllm.gpu", "unknown platform"),
     (one(service(), inference_images={"vllm": "x:nightly"}), "inference_images.vllm", "inference_allow_floating_tags"),
@@ -735,6 +742,12 @@ MISTAKES: list[Any] = [
     ),
     (one(service(), inference_gpu_reserve={"7": "1GiB"}), "inference_gpu_reserve.7 (host node1)", "no such GPU; it has 0"),
 ]
+
+
+def test_a_password_in_an_address_that_is_none_is_not_shown() -> None:
+    found = findings(one(service(), inference_proxy={"http": "http://user:geheim is@proxy:3128"}))
+    assert any(line.startswith("inference_proxy.http:") for line in found)
+    assert "geheim" not in " ".join(found)
 
 
 @pytest.mark.parametrize(
