@@ -33,6 +33,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils import _docke
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _docker_trial as docker_trial
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import Cause, Diagnosis, classify_log, diagnosis, redact
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import reason
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._files import keep_attributes
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Ran, Run, run_command
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._instance_spec import parse_spec
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._live_files import (
@@ -487,6 +488,7 @@ def stage(folder: Path, files: Mapping[str, str]) -> list[tuple[Path, Path]]:
             staged.append((temporary, folder / name))
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
             with os.fdopen(descriptor, "wb") as handle:
+                keep_attributes(str(folder / name), str(temporary))
                 os.fchmod(handle.fileno(), file_mode(name))
                 handle.write(text.encode("utf-8"))
                 handle.flush()

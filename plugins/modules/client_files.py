@@ -127,6 +127,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._clients impo
     parse_manifest,
     plan_removal,
 )
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._files import keep_attributes
 
 
 class Writer:
@@ -193,6 +194,7 @@ class Writer:
         if self.check_mode:
             return True
         self.make_folder(os.path.dirname(path), int(entry["directory_mode"], 8), uid, gid)
+        like = path
         if present is not None:
             status = os.stat(path)
             uid = status.st_uid if uid is None else uid
@@ -201,7 +203,8 @@ class Writer:
                 backup = f"{path}.{time.strftime('%Y-%m-%d@%H:%M:%S')}~"
                 os.rename(path, backup)
                 self.backups.append(backup)
-        self.replace(path, text, mode, uid, gid, entry["merge"])
+                like = backup
+        self.replace(path, text, mode, uid, gid, entry["merge"], like)
         return True
 
     def take_out(self, record: Record) -> bool:
@@ -231,7 +234,7 @@ class Writer:
             self.make_folder(os.path.dirname(self.manifest), 0o700, None, None)
             self.replace(self.manifest, text, 0o600, None, None, "manifest")
 
-    def replace(self, path: str, text: str, mode: int, uid: int | None, gid: int | None, form: str) -> None:
+    def replace(self, path: str, text: str, mode: int, uid: int | None, gid: int | None, form: str, like: str = "") -> None:
         """Write beside the place, check, rename. The temporary file is born 0600 in a folder that only its owner may write."""
         handle, temporary = tempfile.mkstemp(prefix=".gpu-inference-", dir=os.path.dirname(path))
         try:
@@ -239,6 +242,8 @@ class Writer:
                 stream.write(text)
                 stream.flush()
                 os.fsync(stream.fileno())
+                # A container that has the file mounted may have given it its own SELinux label.
+                keep_attributes(like or path, temporary)
                 os.fchown(stream.fileno(), -1 if uid is None else uid, -1 if gid is None else gid)
                 os.fchmod(stream.fileno(), mode)
             with open(temporary, encoding="utf-8", newline="") as stream:

@@ -85,6 +85,16 @@ def test_writes_then_changes_nothing_then_removes(run: Run, tmp_path: Path) -> N
     assert not run()["changed"]
 
 
+@pytest.mark.parametrize("there", [TEXT, "SOMEBODY=else\n"])
+def test_a_file_keeps_the_label_that_a_container_needs(run: Run, tmp_path: Path, there: str) -> None:
+    """SELinux keeps labels, and the kernel ACLs, in extended attributes; Docker's mount option `:Z` sets one."""
+    path = tmp_path / "app.env"
+    path.write_text(there, encoding="utf-8")
+    os.setxattr(path, "user.label", b"container_file_t")
+    assert run({"path": "app.env", "content": TEXT + "B=2\n"})["changed"]
+    assert (os.getxattr(path, "user.label"), mode(path)) == (b"container_file_t", 0o600)
+
+
 def test_check_mode_predicts_and_touches_nothing(run: Run, tmp_path: Path) -> None:
     result = run({"path": "app.env", "content": TEXT, "owner": "nobody-has-this-name"}, check_mode=True)
     assert result["changed"]
