@@ -20,7 +20,7 @@ LONG := examples faults mixed
 unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help env env-dev demo test test-all check gates lint lint-python lint-ansible lint-docs lint-shell unit coverage sanity real load mutations compat docs build stop clean
+.PHONY: help env env-dev programs demo test test-all check gates lint lint-python lint-ansible lint-docs lint-shell unit coverage sanity real load mutations compat docs build stop clean
 
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,7 +48,7 @@ env-dev: $(VENV)/.dev ## The same with the tools for tests
 demo: env ## Deploy real vLLM and LiteLLM on a node in a container, and talk to them
 	@$(BED) demo
 
-check: env-dev ## Lint and the quick unit tests, without Docker
+check: env-dev programs ## Lint and the quick unit tests, without Docker
 	@$(MAKE) --no-print-directory -j2 --output-sync=target lint-ansible unit lint-python lint-docs lint-shell
 
 lint: lint-python lint-ansible lint-docs lint-shell ## Lint only
@@ -70,10 +70,13 @@ lint-docs: env-dev
 lint-shell: env-dev
 	git ls-files -z --cached --others --exclude-standard -- '*.sh' .ci/run | xargs -0 shellcheck
 
-unit: env-dev ## The quick unit tests only
+programs: env
+	@$(BED) programs
+
+unit: env-dev programs ## The quick unit tests only
 	python -m pytest -m "not slow"
 
-coverage: env-dev ## All unit tests, with the coverage of plugins/module_utils
+coverage: env-dev programs ## All unit tests, with the coverage of plugins/module_utils
 	python -m pytest --cov --cov-report=term-missing:skip-covered
 
 sanity: env-dev ## ansible-test sanity
@@ -82,11 +85,11 @@ sanity: env-dev ## ansible-test sanity
 gates: env-dev # what `make test` wants besides the scenarios
 	@$(MAKE) --no-print-directory -j2 --output-sync=target real coverage sanity lint-ansible lint-python lint-docs lint-shell
 
-real: env-dev ## What is rendered, read by the real vLLM and LiteLLM of the test bed
+real: env-dev programs ## What is rendered, read by the real vLLM and LiteLLM of the test bed
 	$(BED) up
 	python -m pytest tests/real -m "not load"
 
-load: env-dev ## The whole load on a real gateway: large bodies, a thousand streams, slow clients
+load: env-dev programs ## The whole load on a real gateway: large bodies, a thousand streams, slow clients
 	$(BED) up
 	python -m pytest tests/real/test_gateway_under_load.py -m load
 
@@ -101,7 +104,7 @@ test-all: export GATEWAY_MUTATIONS := 10000
 test-all: gates load mutations compat ## The same with every scenario, and with other versions of ansible-core
 	python tests/scenarios.py
 
-compat: env-dev ## Syntax, unit tests and an offline plan with other versions of ansible-core
+compat: env-dev programs ## Syntax, unit tests and an offline plan with other versions of ansible-core
 	tests/compat.sh
 
 docs: env-dev ## The tables of variables on the roles' pages, from their argument specs, and that of docs/proven.md

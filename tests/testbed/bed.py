@@ -25,6 +25,8 @@ def parser() -> argparse.ArgumentParser:
 
     commands.add_parser("engine", help="make sure that a Docker Engine answers")
 
+    commands.add_parser("programs", help="make sure that nginx is installed, for the unit tests; its service is not started")
+
     command = commands.add_parser("up", help="engine, node image, registry with both images, models: all that nodes need")
     command.add_argument("--suite", action="append", choices=("trixie", "bookworm"), help="node image; trixie unless said otherwise")
     published = [image.recipe for image in registry.PUBLISHED]
@@ -90,6 +92,9 @@ def main(arguments: list[str]) -> int:
 def dispatch(options: argparse.Namespace) -> None:
     if options.command == "engine":
         engine.ensure()
+    elif options.command == "programs":
+        engine.ensure_nginx()
+        return
     elif options.command == "up":
         everything.up(options.suite or ["trixie"], options.published or ["vllm", "litellm"])
     elif options.command == "demo":

@@ -80,6 +80,27 @@ def ensure() -> None:
     say(f"engine: Docker Engine {version()} is up")
 
 
+#: Asked by packages whether they may start what they bring; 101 means no.
+_POLICY = Path("/usr/sbin/policy-rc.d")
+
+
+def ensure_nginx() -> None:
+    """nginx for the tests of what it is told, without its service and its page on port 80."""
+    if shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin") is not None:
+        return
+    ours = is_root() and not _POLICY.exists()
+    try:
+        if ours:
+            _POLICY.write_text("#!/bin/sh\nexit 101\n", encoding="ascii")
+            _POLICY.chmod(0o755)
+        install_packages(["nginx"])
+    finally:
+        if ours:
+            _POLICY.unlink()
+    if with_systemd():
+        capture(["systemctl", "disable", "nginx.service"], check=False)
+
+
 def install_packages(packages: list[str]) -> None:
     """Install Debian packages on the controller."""
     if shutil.which("apt-get") is None:
