@@ -74,6 +74,10 @@ def test_ansible_doc_knows_every_plugin_and_role() -> None:
     assert set(found["role"]) == {prefix + role for role in ROLES}
     assert set(found["module"]) == {prefix + path.stem for path in (ROOT / "plugins" / "modules").glob("*.py")}
     files = (ROOT / "plugins" / "filter").glob("*.py")
+    # A file of several filters has a page for each beside it; its own would be shown for all of them.
+    assert {name: entry["doc"]["name"] for name, entry in found["filter"].items()} == {
+        name: name.removeprefix(prefix) for name in found["filter"]
+    }
     modules = [importlib.import_module(f"ansible_collections.llmops.gpu_inference.plugins.filter.{path.stem}") for path in files]
     assert set(found["filter"]) == {prefix + name for module in modules for name in module.FilterModule().filters()}
 
