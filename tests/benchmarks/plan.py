@@ -4,7 +4,7 @@
 
 """How long the plan of a large inventory takes: 100 hosts with eight services each, in under a second.
 
-Run it from the root of the checkout: `PYTHONPATH=collections:tests python tests/benchmarks/plan.py`.
+Run it from the root of the checkout: `python tests/benchmarks/plan.py`.
 """
 
 from __future__ import annotations
@@ -14,11 +14,15 @@ import copy
 import statistics
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
-from support.inventories import dgpu, gpu, host, inventory
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "collections")]
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan import build_plan
+from support.inventories import dgpu, gpu, host, inventory  # noqa: E402 - the folders above become importable first
+
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan import build_plan  # noqa: E402
 
 
 def large_inventory(hosts: int, services: int) -> dict[str, Any]:
