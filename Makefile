@@ -14,8 +14,6 @@ PIP_INSTALL := $(BIN)/pip install --quiet --quiet --disable-pip-version-check --
 # The newest Python that the pinned tools run on.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && { echo $$p; break; }; done)
-# Scenarios that are left to `make test-all`, so that `make test` stays under 45 minutes on two cores with nothing cached.
-LONG := examples faults mixed
 # Many programs on a developer's machine forbid .pyc files; here each start of a tool would then cost seconds more.
 unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(BIN):$(PATH)
@@ -97,8 +95,8 @@ mutations: env-dev ## Take one feature after the other out, and see its test fai
 	$(BED) up
 	python -m pytest tests/mutations
 
-test: gates ## Lint, all unit tests and all scenarios on real nodes but the long ones
-	python tests/scenarios.py $(filter-out $(LONG),$(notdir $(patsubst %/molecule.yml,%,$(wildcard molecule/*/molecule.yml))))
+test: gates ## Lint, all unit tests and the scenarios on real nodes that a build server runs today (tests/scenarios.yml)
+	python tests/scenarios.py --ci
 
 test-all: export GATEWAY_MUTATIONS := 10000
 test-all: gates load mutations compat ## The same with every scenario, and with other versions of ansible-core
@@ -107,8 +105,9 @@ test-all: gates load mutations compat ## The same with every scenario, and with 
 compat: env-dev programs ## Syntax, unit tests and an offline plan with other versions of ansible-core
 	tests/compat.sh
 
-docs: env-dev ## The tables of variables on the roles' pages, from their argument specs, and that of docs/proven.md
+docs: env-dev ## The tables of variables on the roles' pages, from their argument specs, and those of docs/proven.md and docs/support.md
 	python tests/support/role_pages.py
+	python tests/support/scenario_list.py
 	python tests/mutations/features.py
 
 build: env ## The collection's archive in dist/

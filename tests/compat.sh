@@ -6,12 +6,14 @@
 # compat.sh [VERSION...]: the collection with other versions of ansible-core, and what runs on nodes with their oldest Python, each in a
 # virtual environment that is thrown away.
 #
-# Each version runs on the newest Python of VERSIONS that the machine has. A version that this machine cannot install is skipped and named.
+# Each version runs on the newest Python of VERSIONS that the machine has. One that cannot be had here is named at the end as not run; that
+# is a failure on a build server (CI set), where it was asked for by name, and where it leaves nothing that ran.
 set -euo pipefail
+shopt -s extglob
 cd "$(dirname "$(readlink -f "$0")")/.."
 root=$PWD
 # Version of ansible-core with the Pythons that its controller runs on; nodes with the oldest Python of their modules.
-VERSIONS="nodes:3.9 2.17:3.11,3.12 2.18:3.11,3.12,3.13 2.19:3.11,3.12,3.13 2.20:3.12,3.13"
+VERSIONS="nodes:3.9 2.17:3.11,3.12 2.18:3.11,3.12,3.13 2.19:3.11,3.12,3.13 2.20:3.12,3.13,3.14 2.21:3.12,3.13,3.14"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -63,18 +65,26 @@ check() { # version python
 }
 
 failed=0
+ran=0
+missing=0
 summary=""
+for version in "$@"; do
+    if [[ " $VERSIONS" != *" $version:"* ]]; then
+        echo "compat.sh: no such version: $version. There are: ${VERSIONS//:+([0-9.,])/}" >&2
+        exit 2
+    fi
+done
 for entry in $VERSIONS; do
     version=${entry%%:*}
     if [ $# -gt 0 ] && [[ " $* " != *" $version "* ]]; then continue; fi
-    result="no Python for it here"
+    result="NOT RUN: no Python ${entry#*:} here"
     for number in $(tr , '\n' <<<"${entry#*:}" | tac); do
         python=$(python_of "$number") || continue
         code=0
         check "$version" "$python" || code=$?
         case $code in
         0) result="passed on Python $number" ;;
-        75) result="cannot be installed here" ;;
+        75) result="NOT RUN: cannot be installed here" ;;
         *)
             result="FAILED on Python $number"
             failed=1
@@ -82,7 +92,12 @@ for entry in $VERSIONS; do
         esac
         break
     done
+    if [[ $result == "NOT RUN"* ]]; then missing=$((missing + 1)); else ran=$((ran + 1)); fi
     summary+=$(printf '%-18s %s' "${version/#2/ansible-core 2}" "$result")$'\n'
 done
 printf '\n%s' "$summary"
+if [ "$ran" -eq 0 ] || { [ "$missing" -gt 0 ] && { [ $# -gt 0 ] || [ -n "${CI:-}" ]; }; }; then
+    echo "compat.sh: $ran of $((ran + missing)) ran" >&2
+    failed=1
+fi
 exit "$failed"

@@ -5,6 +5,7 @@
 
 All scenarios share one engine, one registry and one set of images and models; each has nodes of its own. Most of a run waits for one
 process after the other, so that two of them on two cores take little longer than one. The exit status is 1 when one of them failed.
+tests/scenarios.yml is the list of them.
 """
 
 from __future__ import annotations
@@ -17,13 +18,19 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from support import scenario_list
 
 ROOT = Path(__file__).resolve().parents[1]
 # Begun in this order: a long one that comes last would run alone. Those that are not named come after these.
 LONGEST_FIRST = ("faults", "mixed", "platforms", "examples", "four-capabilities", "default", "toolkit")
 SCENARIOS = sorted(
-    (path.parent.name for path in ROOT.glob("molecule/*/molecule.yml")),
+    (scenario.name for scenario in scenario_list.load()),
     key=lambda name: (LONGEST_FIRST.index(name) if name in LONGEST_FIRST else len(LONGEST_FIRST), name),
 )
 CLOSING = re.compile(r"=+ ([^=]*\b(?:passed|failed|errors?)\b[^=]*) in [\d.]+s")
@@ -59,48 +66,86 @@ def what_failed(log: str) -> str:
     return "\n".join(line.rstrip() for line in plain[max(0, end + 1 - LINES_OF_A_FAILURE) : end + 1])
 
 
-def test(name: str, *, aloud: bool) -> tuple[str, str]:
-    """Run `molecule test`; return its line of the table, and what failed. Unless aloud, its log is printed when it ends."""
+def verdict(returncode: int, counted: str) -> str:
+    """Return "passed" only where tests ran, all of them: molecule is content with a scenario that has none."""
+    if returncode:
+        return "FAILED"
+    if not re.search(r"\b[1-9]\d* passed\b", counted):
+        return "NO TESTS"
+    return "SKIPPED" if re.search(r"\b(?:skipped|xfailed|xpassed)\b", counted) else "passed"
+
+
+@dataclass(frozen=True)
+class Result:
+    name: str
+    verdict: str
+    seconds: float
+    counted: str
+    failure: str
+
+    @property
+    def line(self) -> str:
+        """Its line of the table."""
+        return f"{self.name:<20} {self.verdict:<8} {self.seconds:5.0f} s   {self.counted}".rstrip()
+
+
+def test(name: str, *, aloud: bool) -> Result:
+    """Run `molecule test`. Its log is printed as it comes if aloud, else in one piece when it ends."""
     show(f"=== scenario {name}")
     began = time.monotonic()
-    done = subprocess.run(
+    lines = []
+    with subprocess.Popen(
         ["molecule", "test", "--scenario-name", name],
         cwd=ROOT,
-        check=False,
         text=True,
         errors="replace",
         env=WIDE,
         stdin=subprocess.DEVNULL,
-        stdout=None if aloud else subprocess.PIPE,
-        stderr=None if aloud else subprocess.STDOUT,
-    )
-    passed = done.returncode == 0
-    log = done.stdout or ""
-    line = f"{name:<20} {'passed' if passed else 'FAILED':<8} {time.monotonic() - began:5.0f} s   {counts(log)}".rstrip()
-    show("" if aloud else f"=== log of scenario {name}\n{log}\n=== {line}")
-    if passed:
-        return line, ""
-    return line, what_failed(log) if log else "It is said above."
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ) as process:
+        for line in process.stdout or ():
+            lines.append(line)
+            if aloud:
+                sys.stdout.write(line)
+                sys.stdout.flush()
+    log = "".join(lines)
+    counted = counts(log)
+    found = verdict(process.returncode, counted)
+    failure = "" if found == "passed" else what_failed(log)
+    result = Result(name, found, time.monotonic() - began, counted, failure)
+    show("" if aloud else f"=== log of scenario {name}\n{log}\n=== {result.line}")
+    return result
 
 
 def main() -> int:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=f"of {', '.join(SCENARIOS)}; all of them unless named")
+    parser.add_argument("--ci", action="store_true", help="those that a build server runs today")
+    parser.add_argument("--list", action="store_true", help="say which ones would run, and run none")
+    parser.add_argument("--record", action="store_true", help="write results and minutes into tests/scenarios.yml")
     parser.add_argument("--jobs", type=int, default=2, help="how many at once (2); with 1, each prints as it goes")
     options = parser.parse_args()
     if unknown := set(options.scenarios) - set(SCENARIOS):
         parser.error(f"no such scenario: {', '.join(sorted(unknown))}; there are {', '.join(SCENARIOS)}")
+    if options.ci:
+        options.scenarios += scenario_list.for_build_server()
+    wanted = [name for name in SCENARIOS if name in options.scenarios or not options.scenarios]
+    show(f"scenarios: {', '.join(wanted)}; left out: {', '.join(name for name in SCENARIOS if name not in wanted) or 'none'}")
+    if options.list:
+        return 0
     if subprocess.run([sys.executable, "tests/testbed/bed.py", "up"], cwd=ROOT, check=False).returncode:
         return 1
-    wanted = [name for name in SCENARIOS if name in options.scenarios or not options.scenarios]
     with ThreadPoolExecutor(options.jobs) as pool:
         results = list(pool.map(lambda name: test(name, aloud=options.jobs == 1), wanted))
-    print("\n" + "\n".join(line for line, _failure in results))
+    print("\n" + "\n".join(result.line for result in results))
+    if options.record:
+        scenario_list.record({result.name: (result.verdict, result.seconds / 60) for result in results})
     # Once more at the very end, for a build server that shows only that.
-    failures = [f"\n=== {line}\n{failure}" for line, failure in results if failure]
-    print("\n".join(failures))
-    return 1 if failures else 0
+    failed = [result for result in results if result.verdict != "passed"]
+    print("\n".join(f"\n=== {result.line}\n{result.failure}" for result in failed))
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

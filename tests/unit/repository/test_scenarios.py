@@ -1,12 +1,33 @@
 # Copyright (c) 2026, llmops.gpu_inference contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What tests/scenarios.py reads out of molecule's log: the log of a build server may be cut to its end, so the cause must stand there."""
+"""What tests/scenarios.py reads out of molecule's log, and which scenarios a build server runs.
+
+The log of a build server may be cut to its end, so the cause must stand there.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import scenarios
+import yaml
+from support.repository import ROOT
+from support.scenario_list import (
+    ALWAYS,
+    FILE,
+    IN_TURN,
+    MINUTES_IN_TURN,
+    PAGE,
+    UNMEASURED,
+    Scenario,
+    choose,
+    load,
+    page_with_table,
+    parse,
+    recorded,
+)
 
 VERIFIER = """\
 \x1b[34mINFO    \x1b[0m \x1b[32mmixed\x1b[0m ➜ \x1b[33mverify\x1b[0m: Executing
@@ -50,3 +71,105 @@ def test_a_log_without_a_failed_step_ends_with_its_last_lines() -> None:
 )
 def test_what_the_verifier_counted_is_found_in_its_frame(log: str, expected: str) -> None:
     assert scenarios.counts(log) == expected
+
+
+@pytest.mark.parametrize(
+    ("returncode", "counted", "expected"),
+    [
+        (0, "22 passed", "passed"),
+        (0, "22 passed, 3 warnings", "passed"),
+        (1, "1 failed, 37 passed", "FAILED"),
+        (2, "22 passed", "FAILED"),
+        # What molecule is content with.
+        (0, "", "NO TESTS"),
+        (0, "0 passed", "NO TESTS"),
+        (0, "3 skipped", "NO TESTS"),
+        (0, "22 passed, 1 skipped", "SKIPPED"),
+        (0, "22 passed, 1 xfailed", "SKIPPED"),
+    ],
+)
+def test_a_scenario_passes_only_with_tests_that_ran(returncode: int, counted: str, expected: str) -> None:
+    assert scenarios.verdict(returncode, counted) == expected
+
+
+def test_every_scenario_is_in_the_list_and_has_tests() -> None:
+    names = sorted(path.parent.name for path in ROOT.glob("molecule/*/molecule.yml"))
+    assert sorted(scenario.name for scenario in load()) == names
+    assert [name for name in names if not list(ROOT.glob(f"molecule/{name}/tests/test_*.py"))] == []
+    assert [path for scenario in load() for path in scenario.touches if not (ROOT / path).exists()] == []
+
+
+def test_the_page_is_in_step() -> None:
+    """Otherwise: make docs."""
+    page = PAGE.read_text(encoding="utf-8")
+    assert page == page_with_table(page)
+
+
+def test_a_build_server_asks_the_list() -> None:
+    assert "\tpython tests/scenarios.py --ci\n" in (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
+FIRST, A, B, C = (Scenario(name, "x", ALWAYS if name == "first" else IN_TURN, minutes=6) for name in ("first", "a", "b", "c"))
+
+
+@pytest.mark.parametrize(
+    ("touched", "day", "minutes", "expected"),
+    [
+        ((), 0, 1, ["first", "a"]),
+        ((), 1, 1, ["first", "b"]),
+        ((), 5, 1, ["first", "c"]),
+        (("c",), 0, 1, ["first", "c"]),
+        (("c", "b"), 2, 1, ["first", "c"]),
+        (("c", "b"), 0, 12, ["first", "b", "c"]),
+        (("b",), 2, 12, ["first", "b", "c"]),
+        ((), 0, 18, ["first", "a", "b", "c"]),
+    ],
+)
+def test_what_a_build_server_runs(touched: tuple[str, ...], day: int, minutes: float, expected: list[str]) -> None:
+    assert choose([FIRST, A, B, C], lambda scenario: scenario.name in touched, day, minutes) == expected
+
+
+def test_a_long_scenario_has_its_turn_too() -> None:
+    long = dataclasses.replace(B, minutes=40)
+    assert choose([FIRST, A, long], lambda _scenario: False, 1, 15) == ["first", "b"]
+    assert choose([FIRST, A, long], lambda _scenario: False, 0, 15) == ["first", "a"]
+
+
+def test_without_others_what_always_runs_runs() -> None:
+    assert choose([FIRST], lambda _scenario: True, 3) == ["first"]
+
+
+def test_an_unmeasured_scenario_counts_for_something() -> None:
+    unmeasured = [dataclasses.replace(one, minutes=None) for one in (A, B)]
+    assert choose(unmeasured, lambda _scenario: False, 0, UNMEASURED * 1.5) == ["a"]
+
+
+def test_scenarios_stay_within_the_time_of_a_build_server() -> None:
+    """Two at once: half of the sum, or the longest. Lint and unit tests take twenty of the fifty minutes."""
+    costs = [UNMEASURED / 2 if one.minutes is None else one.minutes for one in load() if one.ci == ALWAYS]
+    longest = max(one.minutes or UNMEASURED for one in load())
+    assert max(longest, (sum(costs) + MINUTES_IN_TURN) / 2) <= 25
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ({"proves": "x", "ci": "sometimes"}, "neither 'always' nor 'in turn'"),
+        ({"proves": "x", "ci": "in turn"}, "touches"),
+        ({"proves": "x", "ci": "always", "touches": ["roles"]}, "touches"),
+        ({"proves": "x", "ci": "always", "last": {"date": "2026-11-20"}}, "needs date, commit and result"),
+        ({"proves": "x", "ci": "always", "minuts": 3}, "unknown: minuts"),
+    ],
+)
+def test_a_wrong_entry_is_refused(entry: dict[str, object], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        parse(yaml.safe_dump({"one": entry}))
+
+
+def test_a_result_is_recorded_and_the_rest_stays() -> None:
+    text = FILE.read_text(encoding="utf-8")
+    written = recorded(text, {"mixed": ("passed", 7.46)}, "2026-11-27", "0123abc")
+    last = {"date": "2026-11-27", "commit": "0123abc", "result": "passed"}
+    assert parse(written) == [dataclasses.replace(one, minutes=7.5, last=last) if one.name == "mixed" else one for one in parse(text)]
+    assert written.splitlines()[0] == text.splitlines()[0]
+    assert recorded(written, {}, "", "") == written
