@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,5 +33,12 @@ def yaml_text(value: Any) -> str:
     class Dumper(yaml.SafeDumper):
         def increase_indent(self, flow: bool = False, indentless: bool = False) -> Any:
             return super().increase_indent(flow, False)
+
+        def represent_str(self, data: str) -> Any:
+            # Unquoted or in single quotes PyYAML writes these as they are, and reads some of them as blanks.
+            style = '"' if re.search("[\x85\u2028\u2029]", data) else None
+            return self.represent_scalar("tag:yaml.org,2002:str", data, style=style)
+
+    Dumper.add_representer(str, Dumper.represent_str)
 
     return str(yaml.dump(plain(value), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=10_000))

@@ -46,3 +46,11 @@ def test_types_stay_exact(value: object) -> None:
 
 def test_order_and_long_lines_are_kept() -> None:
     assert yaml_text({"z": "word " * 60 + "end", "a": 1}).splitlines() == ["z: " + "word " * 60 + "end", "a: 1"]
+
+
+@pytest.mark.parametrize(
+    "text", ["\x85", "\u2028", "\u2029", "\ufeff", "\x07", "\t", " ", "\n", "a: b", "# a", "'", '"', "~", "yes", "=", "<<", "!!x"]
+)
+def test_a_text_comes_back_as_it_was(text: str) -> None:
+    for written in (text, f"a{text}b", f"{text} "):
+        assert yaml.safe_load(yaml_text({"x": [written], written: {"y": written}})) == {"x": [written], written: {"y": written}}
