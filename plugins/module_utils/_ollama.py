@@ -19,6 +19,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils import _defau
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._gpu_access import gpu_arguments, gpu_environment
 
 CONTAINER_PORT = 11434
+STORE = "/root/.ollama"
 
 # Unset, Ollama chooses 4k, 32k or 256k by the memory it sees (docs/context-length.mdx). A board with unified memory may land
 # at 256k and run out of memory, so a length is always set.
@@ -316,7 +317,7 @@ def docker_arguments(instance: Instance, data_dir: str) -> list[str]:
     arguments += gpu_arguments(instance.device, instance.gpu_access, instance.gpus)
     arguments += ["--publish", f"127.0.0.1:{instance.port}:{CONTAINER_PORT}"]
     # One store per instance: at its start Ollama prunes blobs that no model of its own uses, half pulled ones included.
-    arguments += ["--volume", f"{data_dir}/ollama/{instance.name}:/root/.ollama"]
+    arguments += ["--volume", f"{data_dir}/ollama/{instance.name}:{STORE}"]
     for mount in instance.mounts:
         arguments += ["--volume", f"{mount.source}:{mount.target}" + (":ro" if mount.read_only else "")]
     arguments += instance.container_extra_arguments

@@ -77,7 +77,7 @@ def build_plan(inventory: Mapping[str, Any]) -> dict[str, Any]:
     gateway_part.check_clients(hosts, gateway, report)
     if clients and not gateways:
         report.add("gateways", [], f"the group is empty, but the clients {', '.join(clients[:3])} need a gateway; put a host into it")
-    elif gateways and not entries and not gateway.settings.get("model_list") and not report.findings:
+    elif gateways and not entries and not gateway.settings.get("model_list") and report.is_good:
         remedy = "enable a service, name an external endpoint, or take the gateways out of the group"
         report.add("gateways", gateways, f"the gateway would have no model to serve; {remedy}")
     elif entries and not gateways:
@@ -209,8 +209,10 @@ def _gateway(
     fallbacks: Mapping[str, Sequence[str]],
     report: Report,
 ) -> dict[str, Any]:
+    known = {name for host in hosts.values() for name in host.models}
     for position, fallback in enumerate(gateway.default_fallbacks):
-        if aliases.get(fallback, fallback) not in entries:
+        # A model that is served but for another mistake needs no second one.
+        if aliases.get(fallback, fallback) not in entries and (report.is_good or fallback not in known):
             report.add(
                 f"inference_gateway.default_fallbacks[{position}]", fallback, f"is no model that is served.{hint(fallback, entries)}"
             )
@@ -230,7 +232,7 @@ def _gateway(
         "local_url": gateway_url(gateway.bind, gateway.port),
         "image": image,
         "models": gateway_part.build(entries, aliases, fallbacks),
-        "passthrough": gateway_part.passthroughs(list(entries.values()), gateway, aliases, report),
+        "passthrough": gateway_part.passthroughs(list(entries.values()), gateway, aliases, known, report),
         "settings": dict(gateway.settings),
         "redis": dict(gateway.redis) if gateway.redis else None,
         "default_fallbacks": [aliases.get(name, name) for name in gateway.default_fallbacks],

@@ -76,6 +76,10 @@ class Report:
         known.extend(host for host in hosts if host not in known)
 
     @property
+    def is_good(self) -> bool:
+        return not self._findings
+
+    @property
     def findings(self) -> list[Finding]:
         return [
             Finding(variable + host_suffix(hosts), value, message) for (variable, _shown, message), (value, hosts) in self._findings.items()
@@ -126,6 +130,10 @@ def exact_number(value: str) -> float | None:
     """A number written as a string, if nothing but a plain decimal number stands there."""
     text = value.strip()
     return float(text) if re.fullmatch(r"-?[0-9]{1,15}(\.[0-9]{1,15})?", text) else None
+
+
+#: An address without user, password and query, in the characters that an address consists of (RFC 3986).
+ADDRESS = r"https?://[A-Za-z0-9._~:%\[\]-]+(/[A-Za-z0-9._~:/%!$&()*+,;=-]*)?"
 
 
 def is_http_address(text: str) -> bool:
@@ -191,7 +199,7 @@ class Fields:
 
     def address(self, key: str, *, required: bool = False, expected: str = "") -> str | None:
         """An http or https address without user, password and query, which may be a key."""
-        value = self.text(key, required=required, pattern=r"https?://[^\s/@?#]+(/[^\s@?#]*)?", expected=expected)
+        value = self.text(key, required=required, pattern=ADDRESS, expected=expected)
         if value and not is_http_address(value):
             self.add(key, value, f"must be {expected}")
             return None

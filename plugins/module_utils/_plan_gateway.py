@@ -8,12 +8,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._litellm import ENGINE_KEY, EXTERNAL_KEY, key_variable, server_url
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_findings import Report, hint
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_grammar import HOST_NAME, host_trouble
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_model import External, ExternalModel, Gateway, Host, Model
 
 #: Where seed clients send embeddings of images: LiteLLM's own route refuses requests without "input".
@@ -290,7 +291,9 @@ def check_fallbacks(
     return result
 
 
-def passthroughs(entries: Sequence[Entry], gateway: Gateway, aliases: Mapping[str, str], report: Report) -> list[dict[str, Any]]:
+def passthroughs(
+    entries: Sequence[Entry], gateway: Gateway, aliases: Mapping[str, str], known: Collection[str], report: Report
+) -> list[dict[str, Any]]:
     """Raw routes: the user's own, and one per model that embeds more than text."""
     found: list[dict[str, Any]] = []
     paths: dict[str, str] = {}
@@ -299,6 +302,8 @@ def passthroughs(entries: Sequence[Entry], gateway: Gateway, aliases: Mapping[st
         where = f"inference_gateway.passthrough[{position}]"
         model = item.get("model")
         if model is not None and aliases.get(str(model), str(model)) not in names:
+            if not report.is_good and model in known:
+                continue  # it would be served but for another mistake
             report.add(f"{where}.model", model, f"is no model that is served.{hint(str(model), names)}")
         elif item["path"] in paths:
             report.add(f"{where}.path", item["path"], f"is given twice ({paths[item['path']]})")
@@ -334,8 +339,14 @@ def gateway_hosts(hosts: Mapping[str, Host]) -> list[str]:
 def check_addresses(hosts: Mapping[str, Host], serving: Sequence[str], report: Report) -> None:
     """An engine's host must have an address that gateways elsewhere can use."""
     gateways = gateway_hosts(hosts)
+    for name in hosts:
+        if not re.fullmatch(HOST_NAME, name):
+            report.add("inventory_hostname", name, "must be letters, digits and . _ : @ - (it is part of what the gateway answers)")
     for name in serving:
         host = hosts[name]
+        trouble = host_trouble(host.address)
+        if trouble and gateways:
+            report.add("inference_address", host.address, f"{trouble}; without it, ansible_host and the name of the host count", [name])
         if any(gateway != name for gateway in gateways) and _LOOPBACK.fullmatch(host.address):
             others = ", ".join(gateway for gateway in gateways if gateway != name)
             report.add(

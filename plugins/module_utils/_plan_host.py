@@ -13,6 +13,7 @@ from typing import Any
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _plan_gateway as gateway_part
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._defaults import READY_TIMEOUT, SILENCE_TIMEOUT, STOP_TIMEOUT
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._ollama import STORE as OLLAMA_STORE
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._ollama import normalise_tag
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_bounds import Trouble, settle_bounds, shm_size_for
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_capability import capability_doubt, capability_troubles
@@ -26,6 +27,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_engine 
 )
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_engine_args import flag_troubles, slice_arguments
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_findings import Report, Size, hint
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_grammar import normal_path
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_images import (
     KNOWN_L4T,
     OLLAMA_IMAGE,
@@ -47,10 +49,12 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_memory 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_model import (
     DEFAULT_OLLAMA_PORT,
     INVALID_PORT,
+    INVALID_SOURCE,
     OLLAMA_CONTAINER_PORT,
     VLLM_CONTAINER_PORT,
     Host,
     Model,
+    Mount,
     Service,
     Variant,
 )
@@ -62,11 +66,17 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_platfor
 )
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_task import Task, argument_path
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._secrecy import has_credentials
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._vllm import cpu_utilization
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._vllm import COMPILE_CACHE, CONFIG_PATH, HUB_CACHE, cpu_utilization
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._vllm_flags import number, overlay
 
 #: Each multiplies the GPUs of an engine (vLLM 0.32, config/parallel.py: world_size, and data parallel ranks of that size).
 _MULTIPLIERS = ("pipeline-parallel-size", "prefill-context-parallel-size", "data-parallel-size")
+
+#: What the collection mounts itself, by the place in the container.
+_OWN_TARGETS: Mapping[str, Mapping[str, str]] = {
+    "vllm": {HUB_CACHE: "the hub's cache (vllm_huggingface_dir)", COMPILE_CACHE: "the cache of torch.compile", CONFIG_PATH: "its file"},
+    "ollama": {OLLAMA_STORE: "the models of the instance (below inference_data_dir)"},
+}
 
 
 class HostPlan:
@@ -161,6 +171,8 @@ class HostPlan:
         if variant.source is None:
             self._add(f"{model.path}.source", None, f"is required for the platform {self.platform}, which {where} uses")
             return None
+        if variant.source == INVALID_SOURCE:
+            return None
         trouble = source_trouble(model, variant, choice, self.platform)
         if trouble:
             field = "capability" if trouble.startswith("Ollama has no") else "source"
@@ -172,6 +184,7 @@ class HostPlan:
         if service.port is None and engine == "vllm":
             self._add(f"{where}.port", None, "is required: the port on 127.0.0.1 of the host where the engine answers")
             return None
+        self._mounts(service, engine)
         device = self._device(service)
         name, given, image_path = self._image(model, variant, service, engine, device)
         version = (variant.engine_version or version_in(name)) if engine == "vllm" else version_in(name)
@@ -198,6 +211,12 @@ class HostPlan:
             env=env,
             offloads=tuple(offloads(arguments, env, max(1, count), number_of_version)) if engine == "vllm" and device == "gpu" else (),
         )
+
+    def _mounts(self, service: Service, engine: str) -> None:
+        for mount in service.mounts:
+            ours = _OWN_TARGETS[engine].get(normal_path(mount.target))
+            if ours:
+                self._add(f"{service.path}.mounts", mount.target, f"is where the collection mounts {ours}; choose another target")
 
     def _device(self, service: Service) -> str:
         if self.platform == "cpu" and service.device == "gpu":
@@ -628,7 +647,7 @@ class HostPlan:
                 "models": list(models.values()),
                 "jetpack": jetpack,
                 "env": {**self._proxy_env(), **task.env},
-                "mounts": [vars(mount) for mount in dict.fromkeys(mount for service in services for mount in service.mounts)],
+                "mounts": self._shared_mounts(services),
                 "networks": list(dict.fromkeys(network for service in services for network in self._networks(service))),
                 "pull": task.service.pull,
                 "container_extra_arguments": list(task.service.container_extra_arguments),
@@ -639,6 +658,17 @@ class HostPlan:
                 "host_memory_mib": self.bounds.get(port),
             }
         )
+
+    def _shared_mounts(self, services: Sequence[Service]) -> list[dict[str, Any]]:
+        """The mounts of all services of an Ollama instance, each place in the container once."""
+        found: dict[str, Mount] = {}
+        for service in services:
+            for mount in service.mounts:
+                other = found.setdefault(normal_path(mount.target), mount)
+                if other != mount:
+                    message = f"another service on the same port mounts {other.source} there, and they share an Ollama instance"
+                    self._add(f"{service.path}.mounts", mount.target, f"{message}; choose another target, or another port")
+        return [vars(mount) for mount in found.values()]
 
     def _backend(self, task: Task) -> None:
         ollama = task.engine == "ollama"

@@ -23,8 +23,9 @@ PULL = ("missing", "always", "never")
 
 DEFAULT_GATEWAY_PORT = 8400
 DEFAULT_OLLAMA_PORT = 11434
-#: A port that was given but is none; the finding is already noted.
+#: A port and a source that were given but are none; the finding is already noted.
 INVALID_PORT = -1
+INVALID_SOURCE = "/invalid"
 VLLM_CONTAINER_PORT = 8000
 OLLAMA_CONTAINER_PORT = 11434
 

@@ -17,18 +17,43 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._litellm impo
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._networks import subnet_problem
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_engine_args import read_engine_args
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_findings import (
+    ADDRESS,
     SIZE_HINT,
     Fields,
     Report,
     Size,
     hint,
+    is_http_address,
     parse_size,
+)
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_grammar import (
+    DURATION,
+    IMAGE,
+    IMAGE_EXPECTED,
+    LABEL,
+    MODEL_NAME,
+    MODEL_NAME_EXPECTED,
+    NETWORK_EXPECTED,
+    NETWORK_NAME,
+    NO_CONTROL,
+    PATH,
+    REVISION,
+    UNIT_NAME,
+    UNIT_NAME_EXPECTED,
+    address_trouble,
+    docker_size,
+    host_trouble,
+    normal_path,
+    source_trouble,
+    target_trouble,
+    volume_trouble,
 )
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_model import (
     CAPABILITIES,
     ENGINES,
     FACTS,
     INVALID_PORT,
+    INVALID_SOURCE,
     MODALITIES,
     PLATFORMS,
     PULL,
@@ -44,18 +69,6 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_model i
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._secrecy import has_credentials, is_secret_variable, secrets_in
 
 Parsed = TypeVar("Parsed")
-
-#: Names at the gateway. Hub ids and Ollama tags are such names too.
-MODEL_NAME = r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}"
-MODEL_NAME_EXPECTED = "letters, digits and . _ : / @ + - (128 at most, beginning with a letter or digit)"
-#: Names on a node: part of a unit's, a container's and a folder's name.
-UNIT_NAME = r"[a-z0-9][a-z0-9._-]{0,62}"
-UNIT_NAME_EXPECTED = "lower-case letters, digits and . _ - (63 at most, beginning with a letter or digit)"
-NETWORK_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}"
-IMAGE = r"(?!\w+://)[A-Za-z0-9][A-Za-z0-9._:/-]*(@sha256:[0-9a-f]+)?"
-PATH = r"/[A-Za-z0-9._~/-]+"
-DURATION = "a number of seconds"
-NO_CONTROL = r"[^\x00-\x1f\x7f]+"
 
 _VARIANT_KEYS = (
     "source",
@@ -110,6 +123,8 @@ _SERVICE_KEYS = (
     "drop_page_cache",
 )
 LEAST_HOST_MEMORY_MIB = 1024
+#: Only a text, whatever is in it: what it may be is judged by more than a pattern.
+ANY = r"(?s).+"
 #: Environment variables that are ours, and why.
 RESERVED_ENV: Mapping[str, str] = {
     "VLLM_PORT": "vLLM uses it for internal ports and fails when it is set; the service's port is inference_services[].port",
@@ -122,6 +137,10 @@ RESERVED_ENV: Mapping[str, str] = {
     "OLLAMA_HOST": "the port is the service's: inference_services[].port",
     "OLLAMA_MODELS": "models are kept below inference_data_dir",
 }
+
+
+#: Docker reads its env files with a bufio.Scanner.
+_LONGEST_LINE = 65535
 
 
 class Shared(Generic[Parsed]):
@@ -217,10 +236,9 @@ def parse_settings(raw: Any, report: Report) -> Settings:
     expected = fields.choice("inference_platform_expected", (*PLATFORMS, "auto"), "auto")
     dns = fields.texts("inference_dns", expected="an IP address")
     for position, address in enumerate(dns):
-        try:
-            ipaddress.ip_address(address)
-        except ValueError:
-            fields.add(f"inference_dns[{position}]", address, "must be an IP address")
+        trouble = address_trouble(address)
+        if trouble:
+            fields.add(f"inference_dns[{position}]", address, trouble)
     network = _network(fields, "inference_network", defaults.network)
     engines_network = _network(fields, "inference_engines_network", defaults.engines_network)
     if network.name == engines_network.name:
@@ -235,35 +253,52 @@ def parse_settings(raw: Any, report: Report) -> Settings:
         engine=fields.choice("inference_engine", ENGINES, defaults.engine),
         platform=fields.choice("inference_platform", ("auto", *PLATFORMS), defaults.platform),
         platform_expected=None if expected == "auto" else expected,
-        address=fields.maybe_text(
-            "inference_address",
-            pattern=r"[A-Za-z0-9][A-Za-z0-9._:-]*|\[?[0-9A-Fa-f:]+\]?",
-            expected="an address or a host name, without a scheme",
-        ),
+        address=_address(fields),
         gpu_access=fields.choice("inference_gpu_access", ("runtime", "cdi"), defaults.gpu_access),
         gpu_reserve=_reserve(fields),
-        data_dir=fields.text(
-            "inference_data_dir", defaults.data_dir, pattern=r"/[^\x00-\x1f:/][^\x00-\x1f:]*", expected="an absolute path without a colon"
-        ),
+        data_dir=_data_dir(fields, defaults.data_dir),
         allow_floating_tags=fields.boolean("inference_allow_floating_tags", False),
         images=_images(fields),
         dns=dns,
-        registry_mirrors=fields.texts(
-            "inference_registry_mirrors",
-            pattern=r"https?://[^\s@?#]+",
-            expected="an address such as https://mirror.example, without a user or password: every user of the host can read daemon.json",
-        ),
+        registry_mirrors=_registry_mirrors(fields),
         proxy=_proxy(fields),
         network=network,
         engines_network=engines_network,
     )
 
 
+def _address(fields: Fields) -> str | None:
+    text = fields.text("inference_address", pattern=ANY, expected="an address or a host name, without a scheme or a port")
+    trouble = host_trouble(text) if text else None
+    if trouble:
+        fields.add("inference_address", text, trouble)
+    return None if trouble else text or None
+
+
+def _data_dir(fields: Fields, default: str) -> str:
+    path = fields.text("inference_data_dir", default, pattern=ANY, expected="an absolute path")
+    trouble = volume_trouble(path)
+    if not trouble and normal_path(path) == "/":
+        trouble = "must be an absolute path of a folder below the root"
+    if trouble:
+        fields.add("inference_data_dir", path, trouble)
+    return default if trouble else path
+
+
+def _registry_mirrors(fields: Fields) -> tuple[str, ...]:
+    expected = "an address such as https://mirror.example, without a user or password: every user of the host can read daemon.json"
+    found = fields.texts("inference_registry_mirrors", pattern=ADDRESS, expected=expected)
+    for position, address in enumerate(found):
+        if not is_http_address(address):
+            fields.add(f"inference_registry_mirrors[{position}]", address, f"must be {expected}")
+    return found
+
+
 def _network(fields: Fields, variable: str, default: Network) -> Network:
     if not fields.has(variable):
         return default
     inner = Fields(fields.data[variable], variable, fields.report, ("name", "subnet"))
-    name = inner.text("name", default.name, pattern=NETWORK_NAME, expected="a Docker network name")
+    name = inner.text("name", default.name, pattern=NETWORK_NAME, expected=NETWORK_EXPECTED)
     subnet = inner.text("subnet", default.subnet)
     problem = subnet_problem(subnet)
     if problem:
@@ -304,7 +339,7 @@ def _images(fields: Fields) -> dict[str, dict[str, str]]:
             if platform and platform not in PLATFORMS:
                 fields.add(inner, image, f"unknown platform; known are: {', '.join(PLATFORMS)}")
             elif not isinstance(image, str) or not re.fullmatch(IMAGE, image):
-                fields.add(inner, image, "must be an image such as vllm/vllm-openai:v0.32.0")
+                fields.add(inner, image, f"must be {IMAGE_EXPECTED}")
             else:
                 images.setdefault(engine, {})[str(platform)] = image
     return images
@@ -438,7 +473,10 @@ def _passthrough_path(fields: Fields) -> str | None:
 def _variant(fields: Fields, *, required: bool = False) -> Variant:
     packages: tuple[str, ...] | None = None
     if fields.data.get("image_packages") is not None:
-        packages = fields.texts("image_packages", pattern=NO_CONTROL, expected='a pinned requirement such as "vllm[audio]==0.32.0"')
+        # pip would take one with a dash for an option.
+        packages = fields.texts(
+            "image_packages", pattern=rf"(?!-){NO_CONTROL}", expected='a pinned requirement such as "vllm[audio]==0.32.0"'
+        )
         for position, package in enumerate(packages):
             if "==" not in package and "@" not in package:
                 fields.add(
@@ -449,19 +487,21 @@ def _variant(fields: Fields, *, required: bool = False) -> Variant:
             "source", None, "is an address with a user, a password or a query in it; use inference_huggingface_token, or mirror the model"
         )
     arguments, written = read_engine_args(fields)
+    source = fields.text("source", required=required, pattern=ANY, expected="a hub id, an absolute path on the node, or an Ollama tag")
+    trouble = source_trouble(source) if source else None
+    if trouble:
+        fields.add("source", source, trouble)
+        source = INVALID_SOURCE
     return Variant(
-        source=fields.text(
-            "source", required=required, pattern=r"[^\s\x00-\x1f'\"]+", expected="a hub id, an absolute path on the node, or an Ollama tag"
-        )
-        or None,
-        revision=fields.maybe_text("revision", pattern=r"[A-Za-z0-9._/-]+", expected="a branch, tag or commit"),
+        source=source or None,
+        revision=fields.maybe_text("revision", pattern=REVISION, expected="a branch, tag or commit"),
         digest=fields.maybe_text("digest", pattern=r"(sha256:)?[0-9a-f]{12,64}", expected="the digest of an Ollama model (hexadecimal)"),
         engine=fields.choice("engine", ENGINES, "") or None,
         max_model_len=read_max_model_len(fields),
         engine_args=arguments if fields.data.get("engine_args") is not None else None,
         written=written,
         env=_env(fields) if fields.data.get("env") is not None else None,
-        image=fields.maybe_text("image", pattern=IMAGE, expected="an image such as vllm/vllm-openai:v0.32.0"),
+        image=fields.maybe_text("image", pattern=IMAGE, expected=IMAGE_EXPECTED),
         engine_version=fields.maybe_text(
             "engine_version", pattern=r"v?[0-9]+(\.[0-9]+)+.*", expected='a version such as "0.32.0", in quotes'
         ),
@@ -486,6 +526,8 @@ def _env(fields: Fields) -> dict[str, Any]:
             found[name] = None
         elif isinstance(value, bool):
             found[name] = "1" if value else "0"
+        elif len(f"{name}={value}".encode()) > _LONGEST_LINE:
+            fields.add(where, None, "is longer than a line of Docker's env file may be (65535 bytes); mount a file instead")
         elif isinstance(value, (int, float)) or (isinstance(value, str) and re.fullmatch(r"[^\x00\r\n]*", value)):
             found[name] = str(value)
         else:
@@ -498,7 +540,8 @@ def _env(fields: Fields) -> dict[str, Any]:
 
 def unit_name(model: str) -> str:
     """The name of a service that has none: its model's, in the characters that a unit and a container allow."""
-    return re.sub(r"[^a-z0-9._-]+", "-", model.lower())[:63].strip("-._") or "model"
+    labels = re.sub(r"[^a-z0-9._-]+", "-", model.lower())[:63].strip("-._").split(".")
+    return ".".join(label[:LABEL] for label in labels if label) or "model"
 
 
 def parse_services(raw: Any, report: Report) -> tuple[Service, ...]:
@@ -544,7 +587,7 @@ def _service(raw: Any, path: str, report: Report) -> Service:
         gpus=gpus,
         device=device,
         tensor_parallel_size=fields.integer("tensor_parallel_size", 1, 64, what="a number of GPUs"),
-        shm_size=_shm_size(fields),
+        shm_size=read_shm_size(fields),
         host_memory=_host_memory(fields),
         host_memory_bounded=fields.data.get("host_memory") is not False,
         ready_timeout=fields.integer("ready_timeout", 1, 7 * 86400, what=DURATION),
@@ -552,7 +595,7 @@ def _service(raw: Any, path: str, report: Report) -> Service:
         stop_timeout=fields.integer("stop_timeout", 1, 3600, what=DURATION),
         order=fields.integer("order", 1, 1000),
         weight=fields.integer("weight", 1, 1_000_000),
-        networks=tuple(dict.fromkeys(fields.texts("networks", pattern=NETWORK_NAME, expected="the name of a Docker network"))),
+        networks=tuple(dict.fromkeys(fields.texts("networks", pattern=NETWORK_NAME, expected=NETWORK_EXPECTED))),
         container_extra_arguments=arguments,
         engine_args=engine_args,
         written=written,
@@ -581,17 +624,12 @@ def _gpus(fields: Fields) -> tuple[str, ...] | None:
     return tuple(found) or None
 
 
-def _shm_size(fields: Fields) -> str | None:
+def read_shm_size(fields: Fields) -> str | None:
     raw = fields.data.get("shm_size")
-    if raw is None:
-        return None
-    if isinstance(raw, str) and re.fullmatch(r"[0-9]+[bkmgBKMG]", raw.strip()):
-        return raw.strip().lower()
-    size = parse_size(raw)
-    if size is None or size.mib is None or size.mib < 1:
-        fields.add("shm_size", raw, "must be a size such as 16GiB, or in docker's form 16g")
-        return None
-    return f"{int(size.mib)}m"
+    size = docker_size(raw)
+    if raw is not None and size is None:
+        fields.add("shm_size", raw, "must be a size of 1 MiB at least, such as 16GiB, or in Docker's form 16g")
+    return size
 
 
 def _host_memory(fields: Fields) -> Size | None:
@@ -606,12 +644,18 @@ def _host_memory(fields: Fields) -> Size | None:
 
 
 def _mounts(fields: Fields) -> tuple[Mount, ...]:
-    found: list[Mount] = []
-    absolute = r"/[^\x00-\x1f:]*"
+    found: dict[str, Mount] = {}
     for position, item in enumerate(fields.items("mounts")):
         inner = Fields(item, fields.where(f"mounts[{position}]"), fields.report, ("source", "target", "read_only"))
-        source = inner.text("source", required=True, pattern=absolute, expected="an absolute path without a colon")
-        target = inner.text("target", source, pattern=absolute, expected="an absolute path without a colon")
-        if source and target:
-            found.append(Mount(source, target, inner.boolean("read_only", True)))
-    return tuple(found)
+        source = inner.text("source", required=True, pattern=ANY, expected="an absolute path on the host")
+        target = inner.text("target", source, pattern=ANY, expected="an absolute path in the container")
+        troubles = {"source": volume_trouble(source), "target": target_trouble(target)} if source and target else {}
+        for key, trouble in troubles.items():
+            if trouble and (key == "source" or inner.has(key) or not troubles["source"]):
+                inner.add(key, source if key == "source" else target, trouble)
+        if not troubles or any(troubles.values()):
+            continue
+        mount = Mount(source, target, inner.boolean("read_only", True))
+        if found.setdefault(normal_path(target), mount) is not mount:
+            inner.add("target", target, "is the target of another mount too")
+    return tuple(found.values())

@@ -19,6 +19,15 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._litellm impo
     REDIS_PASSWORD_VARIABLE,
 )
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_findings import Fields, Report, parse_size
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_grammar import (
+    DURATION,
+    MODEL_NAME,
+    MODEL_NAME_EXPECTED,
+    PATH,
+    SERVER_NAME,
+    SERVER_NAME_EXPECTED,
+    address_trouble,
+)
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_model import (
     CAPABILITIES,
     DEFAULT_GATEWAY_PORT,
@@ -27,12 +36,6 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_model i
     Gateway,
 )
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_schema import (
-    DURATION,
-    MODEL_NAME,
-    MODEL_NAME_EXPECTED,
-    PATH,
-    UNIT_NAME,
-    UNIT_NAME_EXPECTED,
     read_aliases,
     read_max_model_len,
     read_modalities,
@@ -85,7 +88,7 @@ def parse_externals(raw: Any, report: Report) -> tuple[External, ...]:
     for position, item in enumerate(raw):
         path = f"inference_external_endpoints[{position}]"
         fields = Fields(item, path, report, ("name", "base_url", "engine", "models", "api_key", "required"))
-        name = fields.text("name", required=True, pattern=UNIT_NAME, expected=UNIT_NAME_EXPECTED)
+        name = fields.text("name", required=True, pattern=SERVER_NAME, expected=SERVER_NAME_EXPECTED)
         base_url = fields.address("base_url", required=True, expected="an address such as http://host:8000/v1, without a user or password")
         if name in names:
             fields.add("name", name, "is given twice")
@@ -192,7 +195,7 @@ def parse_gateway(raw: Any, report: Report) -> Gateway:
     request_limit, work_limit = _limits(fields)
     return Gateway(
         port=fields.integer("port", 1, 65535, what="a port number") or DEFAULT_GATEWAY_PORT,
-        bind=fields.text("bind", "0.0.0.0", pattern=r"[0-9A-Fa-f.:]+|localhost", expected="an IP address of the gateway's host"),  # noqa: S104
+        bind=read_bind(fields, "0.0.0.0"),  # noqa: S104
         public_url=fields.address("public_url", expected="an address such as https://llm.example, without a user or password"),
         redis=_redis(fields),
         client_names=tuple(sorted(client_names)),
@@ -228,6 +231,16 @@ def _bytes(fields: Fields, key: str, least: int, most: int) -> int | None:
         fields.add(key, value, f"must be a size from {least // MIB}MiB to {most // MIB}MiB, such as 32MiB")
         return None
     return int(size.mib * MIB)
+
+
+def read_bind(fields: Fields, default: str) -> str:
+    """An address of this host. Docker's --publish takes no names, so localhost is written as its address."""
+    text = fields.text("bind", default, pattern=r"\S+", expected="an IP address of the gateway's host")
+    text = "127.0.0.1" if text == "localhost" else text
+    trouble = address_trouble(text)
+    if trouble:
+        fields.add("bind", text, f"{trouble}, one of this host")
+    return default if trouble else text
 
 
 def _settings(fields: Fields) -> dict[str, Any]:

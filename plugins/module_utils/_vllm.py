@@ -11,7 +11,9 @@ ignored and the default model served instead (vllm#43252). Keys go into the env 
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,6 +26,8 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._vllm_flags i
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._vllm_hub import asks_hub, download_command
 
 CONTAINER_PORT = 8000
+HUB_CACHE = "/root/.cache/huggingface"
+COMPILE_CACHE = "/root/.cache/vllm"
 CONFIG_PATH = "/etc/vllm/config.yaml"
 
 # Flags of `vllm serve` that the collection itself sets, with the first release that has them. A flag that the image's
@@ -195,6 +199,13 @@ def default_shm_size(tensor_parallel_size: int) -> str:
     return "16g" if tensor_parallel_size > 1 else "2g"
 
 
+def bind_mount(path: str) -> list[str]:
+    """A path of the host at the same place in the container. Docker reads the value as a line of CSV."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(["type=bind", f"source={path}", f"target={path}", "readonly"])
+    return ["--mount", text.getvalue()]
+
+
 def docker_arguments(instance: Mapping[str, Any], *, data_dir: str, huggingface_dir: str, instances_dir: str) -> list[str]:
     name = instance["name"]
     tensor_parallel_size = int(instance.get("tensor_parallel_size") or 1)
@@ -215,15 +226,15 @@ def docker_arguments(instance: Mapping[str, Any], *, data_dir: str, huggingface_
         "--publish",
         f"127.0.0.1:{instance['port']}:{CONTAINER_PORT}",
         *volume(f"{instances_dir}/vllm/{name}/config.yaml", CONFIG_PATH, read_only=True),
-        *volume(huggingface_dir, "/root/.cache/huggingface"),
+        *volume(huggingface_dir, HUB_CACHE),
         # torch.compile's cache: without it each new container compiles again.
-        *volume(f"{data_dir}/vllm/{name}", "/root/.cache/vllm"),
+        *volume(f"{data_dir}/vllm/{name}", COMPILE_CACHE),
     ]
     mounts = list(instance.get("mounts") or [])
     model = str(instance["model"])
     if model.startswith("/") and not any(model == m["target"] or model.startswith(m["target"].rstrip("/") + "/") for m in mounts):
         # Not --volume: for a path that does not exist Docker would make an empty folder, and the engine speak of a wrong repository.
-        arguments += ["--mount", f"type=bind,source={model},target={model},readonly"]
+        arguments += bind_mount(model)
     for mount in mounts:
         arguments += volume(mount["source"], mount["target"], read_only=bool(mount.get("read_only")))
     arguments += gpu_arguments(*gpu_access(instance))

@@ -26,6 +26,7 @@ from typing import Any
 
 import yaml
 
+from ansible_collections.llmops.gpu_inference.plugins.module_utils import _docker_flags as docker_flags
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._clients import (
     MARKER,
     ClientFileError,
@@ -36,8 +37,16 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._clients impo
 )
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plain import plain
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_findings import Fields, Report, is_http_address
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_grammar import (
+    IMAGE,
+    NETWORK_EXPECTED,
+    NETWORK_NAME,
+    NO_CONTROL,
+    path_trouble,
+)
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_model import PULL
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_schema import IMAGE
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_schema import read_shm_size
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_schema_gateway import read_bind
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._secrecy import has_credentials, shown
 
 CRAWL4AI_PORT = 11235
@@ -162,6 +171,27 @@ def _mode(fields: Fields, key: str) -> str | None:
     return fields.maybe_text(key, pattern="0?[0-7]{3}", expected='four octal digits in quotes, such as "0640"')
 
 
+def _owner(fields: Fields, key: str) -> str | None:
+    return fields.maybe_text(key, pattern=r"[A-Za-z0-9_][A-Za-z0-9_.-]*\$?", expected="the name of a user or group, in quotes")
+
+
+def _path(fields: Fields, key: str) -> str | None:
+    """A path, also one that is not absolute: on the controller there are such."""
+    text = fields.text(key)
+    trouble = path_trouble("/" + text) if text else None
+    if trouble or text.endswith("/"):
+        fields.add(key, None, trouble or "is the path of a folder; give that of the file to write")
+        return None
+    return text or None
+
+
+def _arguments(fields: Fields, key: str) -> tuple[str, ...]:
+    arguments = fields.texts(key, pattern=NO_CONTROL, expected="one argument of docker create")
+    for mistake in docker_flags.refused(arguments):
+        fields.add(f"{key}[{mistake.position}]", None, mistake.message)
+    return arguments
+
+
 def _token(fields: Fields, key: str) -> str | None:
     """A plan knows only whether there is one: true."""
     value = fields.data[key]
@@ -195,7 +225,9 @@ def _container(fields: Fields, key: str) -> bool | dict[str, Any]:
 
 
 COMMON_KEYS: Mapping[str, Reader] = {
-    **dict.fromkeys(("type", "path", "owner", "group", "location", "base_url", "key"), Fields.maybe_text),
+    **dict.fromkeys(("type", "location", "base_url", "key"), Fields.maybe_text),
+    **dict.fromkeys(("owner", "group"), _owner),
+    "path": _path,
     **dict.fromkeys(("mode", "directory_mode"), _mode),
     "network": _boolean,
 }
@@ -207,11 +239,13 @@ CONNECTION_KEYS: Mapping[str, Reader] = {
 }
 CRAWL4AI_CONTAINER_KEYS: Mapping[str, Reader] = {
     "image": lambda fields, key: fields.maybe_text(key, pattern=IMAGE, expected="an image such as unclecode/crawl4ai:0.9.5"),
-    **dict.fromkeys(("bind", "shm_size"), Fields.maybe_text),
+    "bind": lambda fields, _key: read_bind(fields, "127.0.0.1"),
+    "shm_size": lambda fields, _key: read_shm_size(fields),
     "pull": lambda fields, key: fields.choice(key, PULL, "missing"),
     "port": _integer(maximum=65535),
     "start_timeout": _integer(),
-    **dict.fromkeys(("networks", "arguments"), Fields.texts),
+    "networks": lambda fields, key: fields.texts(key, pattern=NETWORK_NAME, expected=NETWORK_EXPECTED),
+    "arguments": _arguments,
 }
 
 
@@ -424,6 +458,8 @@ def render_client_files(
         path = entry.get("path")
         if path and location == "controller" and controller_dir and not path.startswith(("/", "~")):
             path = f"{controller_dir.rstrip('/')}/{path}"
+        if not path and plain(raw).get("path") is not None:
+            continue  # told already
         if not path or not path.startswith(("/", "~")):
             findings.append(f"{label}.path: {_said(path, 'path')} is not an absolute path")
             continue

@@ -218,3 +218,13 @@ def everything() -> dict[str, Any]:
             ),
         )
     )
+
+
+def changed(path: tuple[Any, ...], value: Any) -> dict[str, Any]:
+    """That one with another value in one place."""
+    found = everything()
+    place = found["hosts"]["node1"]["vars"]
+    for key in path[:-1]:
+        place = place.setdefault(key, {}) if isinstance(place, dict) else place[key]
+    place[path[-1]] = value
+    return found
