@@ -19,6 +19,8 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_model i
 
 #: Where seed clients send embeddings of images: LiteLLM's own route refuses requests without "input".
 DEFAULT_PASSTHROUGH = "/embeddings/v1/embeddings"
+#: What a source may be to be a name at the gateway, which repeats it in headers.
+_OWN_NAME = r"[A-Za-z0-9/][A-Za-z0-9._:/@+-]{0,254}"
 _LOOPBACK = re.compile(r"localhost|127\.\d+\.\d+\.\d+|::1|\[::1\]")
 
 
@@ -200,7 +202,7 @@ def resolve_aliases(
     pairs.extend((alias, target, f"inference_model_aliases.{alias}") for alias, target in global_aliases.items())
     chains = {alias: target for alias, target, where in pairs if where.startswith("inference_model_aliases")}
     local = {alias: target for alias, target, where in pairs if not where.startswith("inference_model_aliases")}
-    own_names = _own_names(entries, names)
+    own_names, shared = _own_names(entries, names)
     for alias, target, where in pairs:
         final = _follow(alias, target, {**own_names, **local, **chains}, names, where, report)
         if final is None:
@@ -226,24 +228,31 @@ def resolve_aliases(
     for alias, target in own_names.items():
         if alias.lower() not in wanted and alias.lower() not in names:
             served[alias] = target
+    for name, models in shared.items():
+        if name.lower() not in wanted:
+            report.warn(
+                f"{name} is the source of the models {' and '.join(models)}, so at the gateway it is the name of neither; to keep it for "
+                f"one of them, write inference_model_aliases: {{{name}: {models[0]}}}"
+            )
     return dict(sorted(served.items()))
 
 
-def _own_names(entries: Mapping[str, Entry], names: Mapping[str, str]) -> dict[str, str]:
-    """The name that a model has at its source (hub id, tag, last part of a path), where it means one model only."""
+def _own_names(entries: Mapping[str, Entry], names: Mapping[str, str]) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """The name that a model has at its source (hub id, tag, last part of a path), where it means one model only; and where it does not.
+
+    Names that only differ in case mean nothing.
+    """
+    spelt: dict[str, set[str]] = {}
     found: dict[str, set[str]] = {}
     for entry in entries.values():
         for source in entry.sources:
             for name in {source, source.rstrip("/").rsplit("/", 1)[-1]} if source.startswith("/") else {source}:
-                found.setdefault(name, set()).add(entry.name)
-    folded: dict[str, int] = {}
-    for name in found:
-        folded[name.lower()] = folded.get(name.lower(), 0) + 1
-    return {
-        name: next(iter(models))
-        for name, models in sorted(found.items())
-        if len(models) == 1 and folded[name.lower()] == 1 and name.lower() not in names
-    }
+                if re.fullmatch(_OWN_NAME, name) and name.lower() not in names:
+                    spelt.setdefault(name.lower(), set()).add(name)
+                    found.setdefault(name.lower(), set()).add(entry.name)
+    own = {min(spelt[name]): min(models) for name, models in found.items() if len(models) == 1 and len(spelt[name]) == 1}
+    shared = {min(spelt[name]): sorted(models) for name, models in found.items() if len(models) > 1}
+    return dict(sorted(own.items())), dict(sorted(shared.items()))
 
 
 def _follow(alias: str, target: str, edges: Mapping[str, str], names: Mapping[str, str], where: str, report: Report) -> str | None:
