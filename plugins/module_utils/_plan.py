@@ -43,6 +43,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_schema_
     parse_externals,
     parse_gateway,
 )
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_values import fit_hosts
 
 __all__ = ["Finding", "PlanError", "build_plan"]
 
@@ -50,8 +51,8 @@ __all__ = ["Finding", "PlanError", "build_plan"]
 def build_plan(inventory: Mapping[str, Any]) -> dict[str, Any]:
     """The plan of an inventory; raises PlanError with every finding."""
     report = Report()
-    hosts = read_hosts(inventory, report)
-    raw_hosts = inventory.get("hosts") or {}
+    raw_hosts = fit_hosts(inventory.get("hosts") or {}, report)
+    hosts = read_hosts({**inventory, "hosts": raw_hosts}, report)
     hardware = _read_hardware(hosts, raw_hosts, report)
     platforms = {name: resolve_platform(host, hardware[name], report) for name, host in hosts.items()}
     externals, global_aliases, gateway = _read_shared(hosts, raw_hosts, report)
