@@ -108,3 +108,10 @@ PATHS: list[tuple[str, bool]] = [
     ("/models/a\udc80b", False),
     ("/models/a ", False),
 ]
+
+#: Values of variables. Docker's env files know neither quotes nor escapes, and end a line at a line feed alone.
+LINES = [
+    *("", " ", " a ", "\t", '"a"', "'", "a=b", "=", "#a", " # a", "$HOME", "${A}", "`id`", "%n", "%%", "a\\", "\\n", "größe", "yes", "~"),
+    *("\u2028", "x\u2028VLLM_API_KEY=z", "\x85A=b", "\u2029", "\ufeffx", "\x07", "\x0b", "\x0c", "\x1c", "\x7f", "\U0001f600"),
+    "x" * 60000,
+]
