@@ -1,0 +1,108 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Every promise of a page (a table with the columns promise and test) names tests that exist; and one of them: what containers may do."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.inventories import dgpu, one, service
+from support.repository import ROOT, tracked_files
+
+from ansible_collections.llmops.gpu_inference.plugins.filter.ollama_units import ollama_units
+from ansible_collections.llmops.gpu_inference.plugins.module_utils import _litellm, _vllm
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan import build_plan
+
+TESTS = {path.relative_to(ROOT): path.read_text(encoding="utf-8") for path in tracked_files("tests/**/test_*.py", "molecule/**/test_*.py")}
+
+
+def promises(page: str) -> list[tuple[str, str]]:
+    """The rows of the tables whose head is | promise | test |."""
+    tables = re.findall(r"^\| promise \| test \|\n\|[ -]+\|[ -]+\|\n((?:\|.*\|\n)+)", page, re.M)
+    return [(cells[0], cells[1]) for table in tables for cells in (row.strip("| ").split(" | ") for row in table.splitlines())]
+
+
+def missing(cell: str) -> list[str]:
+    """What a cell names as a test and nobody finds: a file, or a function, with a word of its parameter in the same file."""
+    named = re.findall(r"`((?:[\w./-]*/)?test_\w+(?:\.py)?)(?:\[([^\]]*)\])?`", cell)
+    wrong = [] if named else [f"no test is named in: {cell}"]
+    for name, parameter in named:
+        if name.endswith(".py"):
+            found = [text for path, text in TESTS.items() if str(path) == name or path.name == name]
+        else:
+            found = [text for text in TESTS.values() if re.search(rf"^(?:async )?def {re.escape(name)}\(", text, re.M)]
+        if not any(parameter in text for text in found):
+            wrong.append(name + (f"[{parameter}]" if parameter else ""))
+    return wrong
+
+
+PAGES = {path: promises(path.read_text(encoding="utf-8")) for path in tracked_files("docs/*.md")}
+ROWS = [(path.stem, *row) for path, rows in PAGES.items() for row in rows]
+
+
+@pytest.mark.parametrize(("page", "promise", "cell"), ROWS, ids=[f"{page}: {promise[:60]}" for page, promise, _cell in ROWS])
+def test_a_promise_names_tests_that_exist(page: str, promise: str, cell: str) -> None:
+    assert missing(cell) == []
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [
+        ("`test_promises.py`", []),
+        ("`tests/unit/repository/test_promises.py`, and more", []),
+        ("`test_a_promise_names_tests_that_exist[security]`", []),
+        ("`test_nobody_wrote_this`", ["test_nobody_wrote_this"]),
+        ("`test_nobody_wrote_this.py`", ["test_nobody_wrote_this.py"]),
+        ("`tests/elsewhere/test_promises.py`", ["tests/elsewhere/test_promises.py"]),
+        (f"`test_promises.py[{'qq' * 3}]`", [f"test_promises.py[{'qq' * 3}]"]),
+        ("somebody tried it once", ["no test is named in: somebody tried it once"]),
+    ],
+)
+def test_the_search_itself(cell: str, expected: list[str]) -> None:
+    assert missing(cell) == expected
+
+
+def units() -> dict[str, list[str]]:
+    """Docker's arguments of one container of each kind, as the plan asks for them."""
+    models = {"chat": {"source": "a/b"}, "small": {"source": "qwen3:4b"}}
+    plan = build_plan(one(service(memory="4GiB"), {"model": "small", "memory": "4GiB"}, hardware=dgpu(), inference_models=models))
+    node: dict[str, Any] = plan["hosts"]["node1"]
+    config, policy = _litellm.build_config(plan["gateway"], "node1"), _litellm.build_policy(plan["gateway"])
+    return {
+        "vllm": _vllm.container_unit(node["vllm"][0])["docker_arguments"],
+        "ollama": ollama_units(node["ollama"])[0]["docker_arguments"],
+        "litellm": _litellm.container_unit(config, policy, image="l:1", master_key="sk-0123456789abcdef0123456789")["docker_arguments"],
+    }
+
+
+def values(arguments: list[str], option: str) -> list[str]:
+    return [after for before, after in zip(arguments, arguments[1:]) if before == option]
+
+
+def test_containers_have_no_more_rights_than_told() -> None:
+    found = units()
+    for arguments in found.values():
+        assert values(arguments, "--security-opt") == ["no-new-privileges"]
+        text = " ".join(arguments)
+        assert not re.search(r"docker\.sock|--privileged|--pid|--ipc|--network[ =]host|--userns|--device-cgroup-rule", text)
+    assert (values(found["vllm"], "--cap-drop"), values(found["vllm"], "--cap-add")) == (["ALL"], ["DAC_OVERRIDE"])
+    assert (values(found["litellm"], "--cap-drop"), values(found["litellm"], "--cap-add")) == (["ALL"], [])
+    assert "--read-only" in found["litellm"]
+    assert values(found["ollama"], "--cap-add") == []
+
+
+def test_engines_are_published_on_loopback_alone() -> None:
+    found = units()
+    assert [published for kind in ("vllm", "ollama") for published in values(found[kind], "--publish")] == [
+        "127.0.0.1:8070:8000",
+        "127.0.0.1:11434:11434",
+    ]
+
+
+def test_the_page_leads_to_the_file() -> None:
+    assert Path(__file__).name in (ROOT / "docs/security.md").read_text(encoding="utf-8")
