@@ -18,7 +18,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help env env-dev programs demo test test-all check gates lint lint-python lint-ansible lint-docs lint-shell unit coverage sanity real load mutations compat docs build stop clean
+.PHONY: help env env-dev programs demo test test-all check gates lint lint-python lint-ansible lint-docs lint-shell unit coverage sanity real load mutations compat docs versions build stop clean
 
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -105,10 +105,14 @@ test-all: gates load mutations compat ## The same with every scenario, and with 
 compat: env-dev programs ## Syntax, unit tests and an offline plan with other versions of ansible-core
 	tests/compat.sh
 
-docs: env-dev ## The tables of variables on the roles' pages, from their argument specs, and those of docs/proven.md and docs/support.md
+docs: env-dev ## The tables of variables on the roles' pages, from their argument specs, and those of docs/proven.md, support.md and advisories.md
 	python tests/support/role_pages.py
 	python tests/support/scenario_list.py
+	PYTHONPATH=collections python tests/support/versions.py --page
 	python tests/mutations/features.py
+
+versions: env-dev ## The pinned versions beside the newest that can be had, and the known advisories of both
+	@PYTHONPATH=collections python tests/support/versions.py
 
 build: env ## The collection's archive in dist/
 	ansible-galaxy collection build --force --output-path dist
