@@ -1,7 +1,7 @@
 # Copyright (c) 2026, llmops.gpu_inference contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""On a build server (CI=true) no test is skipped: there a skip is a failure, and so is an expected failure.
+"""Rules for every test. On a build server (CI=true) no test is skipped: there a skip is a failure, and so is an expected failure.
 
 A developer's machine may lack a program, and the run names what was left out; a build server that goes on without it proves less than
 it says.
@@ -14,7 +14,12 @@ import os
 from collections.abc import Generator
 from typing import TypeVar
 
+import hypothesis
 import pytest
+
+# However slow the machine: what is tried counts, not the time that it took to think of it or to try it.
+hypothesis.settings.register_profile("any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("any machine")
 
 ReportT = TypeVar("ReportT", pytest.TestReport, pytest.CollectReport)
 
