@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -310,6 +311,13 @@ BROKEN = {
         service={"shm_size": "1m", "engine_args": {"distributed-executor-backend": "mp"}},
         permanent=True,
     ),
+    # Docker finds it when it starts the container, and its last line does not say so.
+    "mount": Broken(
+        "bad_flag",
+        "docker start failed: Error response from daemon: error while creating mount source path '/proc/nothing'",
+        service={"container_extra_arguments": ["--volume", "/proc/nothing:/nothing"]},
+        permanent=True,
+    ),
     "memory-kill": Broken("out_of_memory", "", service={"container_extra_arguments": ["--memory", "200m", "--memory-swap", "200m"]}),
 }
 
@@ -332,6 +340,7 @@ def test_a_service_that_cannot_start_fails_the_play_with_its_cause(name: str) ->
     assert "Remedy:" in done.output
     assert case.line in done.output
     assert after.get("cause") == case.cause, after
+    assert case.line in after["message"] or name != "mount", after
     assert done.ended - after["at"] < case.limit
 
     def shown() -> dict[str, str]:
@@ -340,6 +349,7 @@ def test_a_service_that_cannot_start_fails_the_play_with_its_cause(name: str) ->
 
     # systemd forgets the text for the moment in which it starts a unit again.
     until("systemctl status tells the cause", lambda: case.cause in shown()["StatusText"], 30)
+    assert node.run(f"journalctl --no-pager -t vllm-broken | grep -F {shlex.quote('launcher: ' + case.cause)}").rc == 0
     if case.permanent:
         until("given up", lambda: shown()["ActiveState"] == "failed", 30)
         assert shown()["NRestarts"] == "0"
@@ -397,6 +407,61 @@ def test_a_wrong_flag_is_refused_before_the_swap() -> None:
     assert "The old container still serves" in done.output
     assert before == (pid("vllm@chat-a.service"), container("vllm-chat-a"), sh(f"cat {INSTANCES}/vllm/chat-a/config.yaml"))
     measured("wrong-flag (bad_flag), refused before the swap", play=done.seconds)
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A change of what serves that Docker does not take."""
+
+    said: str  # by Docker
+    unit: str = "vllm@chat-a.service"
+    service: dict[str, Any] = field(default_factory=dict)
+    gateway: dict[str, Any] = field(default_factory=dict)
+    tag: str = "engines"
+    beside: bool = False  # whether another service of the GPU changes too
+
+    @property
+    def instance(self) -> str:
+        kind, _at, name = self.unit[: -len(".service")].partition("@")
+        return f"{kind}/{name}"
+
+
+REFUSED = {
+    # The kernel's word, by runc, when the container starts.
+    "limit": Refused("error setting rlimit", service={"container_extra_arguments": ["--ulimit", "memlock=-1:-1"]}, beside=True),
+    "mount": Refused("error while creating mount source path", service={"container_extra_arguments": ["-v/proc/nothing:/nothing"]}),
+    "device": Refused("no such file or directory", service={"container_extra_arguments": ["--device=/dev/nothing"]}),
+    "argument": Refused('invalid argument "much"', service={"container_extra_arguments": ["--memory", "much"]}),
+    # An address that is right and not this host's.
+    "address": Refused("cannot assign requested address", "litellm@gateway.service", gateway={"bind": "192.0.2.1"}, tag="litellm"),
+}
+
+
+@pytest.mark.parametrize("name", list(REFUSED))
+def test_what_docker_refuses_leaves_what_serves(name: str) -> None:
+    case = REFUSED[name]
+    # Of what is declared: a service that an earlier test has left goes with this run.
+    folders = " ".join(unit[: -len(".service")].replace("@", "/") for unit in UNITS)
+    files = f"cd {INSTANCES} && find {folders} -type f | sort | xargs sha256sum"
+    services = [{**SERVICES[0], **case.service}, {**SERVICES[1], **({"env": {"PLAYED": "1"}} if case.beside else {})}, *SERVICES[2:]]
+
+    def now_running() -> list[tuple[int, str]]:
+        return [(pid(unit), container(unit[: -len(".service")].replace("@", "-"))) for unit in UNITS]
+
+    before = (now_running(), sh(files))
+    done = site("--tags", case.tag, inference_services=services, inference_gateway={"port": 8400, **case.gateway})
+    assert done.rc != 0, done.output
+    assert f"{case.instance}: " in done.output
+    assert "Docker refuses the new configuration" in done.output, done.output
+    assert case.said in done.output, done.output
+    assert "The old container still serves with its old configuration" in done.output
+    if case.beside:
+        assert "vllm/chat-b (vllm/chat-a goes on serving with GPU GPU-played)" in done.output, done.output
+    assert (now_running(), sh(files)) == before
+    assert "-trial" not in sh("docker ps --all --format '{{.Names}}'")
+    assert are_ready(*UNITS)
+    assert chat(url(), key()).status_code == 200
+    measured(f"{name}, refused by Docker before the swap", play=done.seconds)
 
 
 def test_a_broken_gateway_configuration_leaves_the_old_gateway() -> None:
@@ -613,6 +678,57 @@ def test_an_engine_that_dies_is_back_by_itself(name: str) -> None:
     measured(name, ready_again_after=seconds)
 
 
+def test_what_has_served_is_tried_again_whatever_the_cause() -> None:
+    """Its model is gone when it comes back, which would be permanent for a configuration that is new here."""
+    old, began = container("vllm-embedding"), now()
+
+    def failure() -> dict[str, Any]:
+        found: dict[str, Any] = state("embedding").get("last_failure") or {}
+        return found if found.get("at", 0) > began and found["message"] else {}
+
+    sh("mount -t tmpfs tmpfs /srv/models/tiny-embed")
+    try:
+        sh("docker kill vllm-embedding")
+        until("it ends for want of its model", lambda: failure().get("cause") in ("bad_model", "bad_flag"))
+        until("systemctl status says so", lambda: "has served before, trying again in" in sh("systemctl status vllm@embedding || true"), 60)
+        assert state("embedding")["permanent"] is False
+        assert sh("systemctl show -P ActiveState vllm@embedding").strip() != "failed"
+        shown = run(playbook(name="status.yml", only_service="embedding"))
+        assert "has served before, trying again in" in shown.output, shown.output
+    finally:
+        sh("umount /srv/models/tiny-embed")
+    seconds = until(
+        "embedding is back by itself", lambda: has_another_container("vllm-embedding", old) and are_ready("vllm@embedding.service")
+    )
+    measured("model away at a restart, then there again", ready_again_after=seconds)
+
+
+def test_a_launcher_that_hangs_is_noticed_in_every_phase() -> None:
+    """One serves, one loads. Both are killed by systemd within two minutes, and adopted."""
+    began = now()
+    sh("systemctl restart --no-block vllm@chat-b.service")
+    until("chat-b loads", lambda: state("chat-b").get("loading") is True and state("chat-b").get("pid") == pid("vllm@chat-b.service") != 0)
+    freeze("vllm-chat-b")
+    units = ("vllm@chat-a.service", "vllm@chat-b.service")
+    before = {unit: (pid(unit), container(unit[: -len(".service")].replace("@", "-"))) for unit in units}
+    sh("kill -STOP " + " ".join(str(process) for process, _container in before.values()))
+    noticed = {
+        unit: until(f"{unit} has another process", lambda unit=unit, process=process: pid(unit) not in (0, process))  # type: ignore[misc]
+        for unit, (process, _container) in before.items()
+    }
+    sh("kill -CONT $(docker top vllm-chat-b -eo pid | tail -n +2)")
+    all_ready()
+    assert {unit: container(unit[: -len(".service")].replace("@", "-")) for unit in units} == {
+        unit: kept for unit, (_process, kept) in before.items()
+    }
+    assert max(noticed.values()) < 120, noticed
+    assert "_launcher.py" in sh(f"journalctl --no-pager --since=@{int(began)} -t vllm-chat-a -g 'in serve'"), (
+        "it does not say where it hung"
+    )
+    assert lock_is_free()
+    measured("launchers hung (SIGSTOP), one serves, one loads", serving=noticed[units[0]], loading=noticed[units[0]] + noticed[units[1]])
+
+
 def test_a_launcher_killed_while_serving_adopts_its_container() -> None:
     old, process = container("vllm-chat-b"), pid("vllm@chat-b.service")
     sh(f"kill -9 {process}")
@@ -677,12 +793,35 @@ def test_a_hung_engine_is_noticed_and_restarted() -> None:
 
 def test_a_restart_of_docker_costs_nothing() -> None:
     before = [(container(f"vllm-{name}"), pid(f"vllm@{name}.service")) for name in ENGINES]
+    asked, failed, done = [0], [], threading.Event()
+    address = url()
+
+    def ask() -> None:
+        while not done.is_set():
+            asked[0] += 1
+            try:
+                status = str(chat(address, key()).status_code)
+            except requests.RequestException as error:
+                status = type(error).__name__
+            if status != "200":
+                failed.append((time.monotonic(), status))
+
+    client = threading.Thread(target=ask)
+    client.start()
+    time.sleep(2)
     sh("systemctl restart docker")
     seconds = all_ready()
-    time.sleep(3)
+    time.sleep(5)
+    done.set()
+    client.join()
     assert [(container(f"vllm-{name}"), pid(f"vllm@{name}.service")) for name in ENGINES] == before
     assert chat(url(), key()).status_code == 200
-    measured("Docker daemon restarted", all_ready_after=seconds, restarts=0)
+    lasted = failed[-1][0] - failed[0][0] if failed else 0.0
+    assert lasted < 30, failed
+    kinds = ", ".join(sorted({status for _at, status in failed})) or "none"
+    measured(
+        "Docker daemon restarted", all_ready_after=seconds, restarts=0, requests=asked[0], failed=len(failed), of_kind=kinds, within=lasted
+    )
 
 
 def test_a_rebooted_node_comes_back_in_order() -> None:
