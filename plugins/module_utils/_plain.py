@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,8 +34,8 @@ def yaml_text(value: Any) -> str:
             return super().increase_indent(flow, False)
 
         def represent_str(self, data: str) -> Any:
-            # Unquoted or in single quotes PyYAML writes these as they are, and reads some of them as blanks.
-            style = '"' if re.search("[\x85\u2028\u2029]", data) else None
+            # In single quotes PyYAML writes NEL as it is, and reads a blank.
+            style = '"' if "\x85" in data else None
             return self.represent_scalar("tag:yaml.org,2002:str", data, style=style)
 
     Dumper.add_representer(str, Dumper.represent_str)
