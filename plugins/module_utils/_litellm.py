@@ -27,6 +27,9 @@ MASTER_KEY_VARIABLE = "LITELLM_MASTER_KEY"
 ENGINE_KEY = "ENGINE_KEY"
 EXTERNAL_KEY = "EXTERNAL_KEY"
 REDIS_PASSWORD_VARIABLE = "REDIS_PASSWORD"  # noqa: S105 -- a name, not a password
+CLIENT_KEYS_VARIABLE = "GATEWAY_CLIENT_KEYS"
+#: Secrets of the gateway itself, which no other server gets to see.
+OWN_VARIABLES = frozenset({MASTER_KEY_VARIABLE, REDIS_PASSWORD_VARIABLE, CLIENT_KEYS_VARIABLE})
 CUSTOM_AUTH = "gateway_auth.user_api_key_auth"
 #: LiteLLM runs this when it starts, before it reads its configuration, and does not start when it fails.
 STARTUP_HOOK = "gateway_hooks:install"
@@ -745,7 +748,7 @@ def container_unit(
         "secret_environment": {
             **{str(key): str(value) for key, value in (secret_environment or {}).items()},
             MASTER_KEY_VARIABLE: str(master_key),
-            "GATEWAY_CLIENT_KEYS": client_key_digests(client_keys),
+            CLIENT_KEYS_VARIABLE: client_key_digests(client_keys),
         },
         "locks": [],
         "probe": {

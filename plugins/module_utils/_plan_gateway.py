@@ -11,8 +11,15 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._litellm import ENGINE_KEY, EXTERNAL_KEY, key_variable, server_url
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._litellm import (
+    ENGINE_KEY,
+    EXTERNAL_KEY,
+    OWN_VARIABLES,
+    key_variable,
+    server_url,
+)
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_findings import Report, hint
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_grammar import HOST_NAME, host_trouble
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_model import External, ExternalModel, Gateway, Host, Model
@@ -317,6 +324,9 @@ def passthroughs(
         elif item["path"] in paths:
             report.add(f"{where}.path", item["path"], f"is given twice ({paths[item['path']]})")
         else:
+            trouble = _key_goes_astray(item, entries, aliases)
+            if trouble:
+                report.add(f"{where}.key_variable", item["key_variable"], trouble)
             paths[str(item["path"])] = where
             found.append(dict(item))
     for entry in entries:
@@ -339,6 +349,37 @@ def passthroughs(
         )
         found.append({"path": path, "model": entry.name, "target_path": target_path, "methods": ["POST"]})
     return found
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parsed = urlsplit(url)
+    return parsed.scheme, parsed.hostname, parsed.port or {"http": 80, "https": 443}.get(parsed.scheme)
+
+
+def _key_goes_astray(item: Mapping[str, Any], entries: Sequence[Entry], aliases: Mapping[str, str]) -> str | None:
+    """Why the key that a raw route sends is none of its target's, or None. A variable of the user's own goes wherever they say."""
+    variable = item.get("key_variable")
+    if not variable:
+        return None
+    if variable in OWN_VARIABLES:
+        return "is a secret of the gateway itself, and no other server's; leave it out, or name a variable of litellm_secret_environment"
+    if not variable.startswith((f"{ENGINE_KEY}_", f"{EXTERNAL_KEY}_")):
+        return None
+    owners: dict[str, set[tuple[str, str | None, int | None]]] = {}
+    for entry in entries:
+        for backend in entry.backends:
+            places = owners.setdefault(str(backend["key_variable"]), set())
+            places.add(_origin(backend["url"]))
+            if backend["container"]:
+                places.add(("http", backend["container"], backend["container_port"]))
+    if variable not in owners:
+        return f"is the key of no server that is served.{hint(variable, owners)}"
+    if item.get("target"):
+        goes_right = _origin(item["target"]) in owners[variable]
+    else:
+        name = aliases.get(str(item["model"]), str(item["model"]))
+        goes_right = any(backend["key_variable"] == variable for entry in entries if entry.name == name for backend in entry.backends)
+    return None if goes_right else "is the key of another server than the one that this route leads to; leave it out, or name that one's"
 
 
 def gateway_hosts(hosts: Mapping[str, Host]) -> list[str]:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any, Callable, Generic, TypeVar
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _docker_flags as docker_flags
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._litellm import ROUTING_KEYS
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._gateway_paths import why_not_free
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._networks import subnet_problem
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_engine_args import read_engine_args
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_findings import (
@@ -66,7 +66,8 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_model i
     Settings,
     Variant,
 )
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._secrecy import has_credentials, is_secret_variable, secrets_in
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_request_defaults import read_request_defaults
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._secrecy import has_credentials, is_secret_variable
 
 Parsed = TypeVar("Parsed")
 
@@ -436,38 +437,17 @@ def read_aliases(fields: Fields) -> tuple[str, ...]:
     return tuple(found)
 
 
-def read_request_defaults(fields: Fields) -> dict[str, Any]:
-    defaults = fields.mapping("request_defaults")
-    for key in list(defaults):
-        if key in ROUTING_KEYS:
-            fields.add(
-                f"request_defaults.{key}",
-                None,
-                "decides where a request goes and is set by the plan; timeout and stream_timeout are keys of the model",
-            )
-            del defaults[key]
-    for key in ("headers", "extra_headers", "default_headers"):
-        if key in defaults:
-            fields.add(f"request_defaults.{key}", None, "may hold secrets, and would end up in the gateway's config file; remove it")
-            del defaults[key]
-    for place, what in secrets_in(defaults, "request_defaults", tokens=False):
-        fields.add(
-            place, None, f"{what} and would end up in the gateway's config file; keys of servers are api_key of an external endpoint"
-        )
-    # The two that files of client programs take over; LiteLLM itself takes whatever the engine may know.
-    inner = Fields(defaults, fields.where("request_defaults"), fields.report, tuple(defaults), fields.hosts)
-    inner.number("temperature")
-    inner.integer("max_tokens", 1)
-    return defaults
-
-
 def _passthrough_path(fields: Fields) -> str | None:
     raw = fields.data.get("passthrough")
     if raw is None or raw is True:
         return None
     if raw is False:
         return ""
-    return fields.maybe_text("passthrough", pattern=PATH, expected="a path such as /embeddings/v1/embeddings, or false")
+    path = fields.maybe_text("passthrough", pattern=PATH, expected="a path such as /embeddings/v1/embeddings, or false")
+    trouble = why_not_free(path) if path else None
+    if trouble:
+        fields.add("passthrough", path, trouble)
+    return path
 
 
 def _variant(fields: Fields, *, required: bool = False) -> Variant:

@@ -12,10 +12,14 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._gateway_paths import why_not_free
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._litellm import (
     DEFAULT_REQUEST_LIMIT,
     DEFAULT_WORK_LIMIT,
+    ENGINE_KEY,
+    EXTERNAL_KEY,
     MIB,
+    OWN_VARIABLES,
     REDIS_PASSWORD_VARIABLE,
 )
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_findings import Fields, Report, parse_size
@@ -35,15 +39,39 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_model i
     ExternalModel,
     Gateway,
 )
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_request_defaults import read_request_defaults
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_schema import (
     read_aliases,
     read_max_model_len,
     read_modalities,
-    read_request_defaults,
 )
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._secrecy import looks_secret, secrets_in
 
 VARIABLE = r"[A-Z_][A-Z0-9_]*"
+
+#: Keys of ``general_settings`` on which the guard of the gateway stands -> where to say what is meant.
+_GENERAL_KEPT = {
+    "master_key": "it is made by the collection, or given as inference_master_key",
+    "custom_auth": "the keys of clients are inference_gateway.client_keys",
+    "litellm_key_header_name": "clients send their key as 'Authorization: Bearer', 'x-api-key' or 'api-key'",
+    "pass_through_endpoints": "raw routes are inference_gateway.passthrough, which looks at paths and keys",
+}
+_NO_DATABASE = (
+    "has no effect: LiteLLM counts and enforces it in a database, and the gateway has none. What one client may have in work is bounded by "
+    "request_limit and work_limit; a bound over time needs a proxy in front of the gateway, or general_settings.database_url"
+)
+_OWN_VARIABLES = frozenset({*OWN_VARIABLES, "LITELLM_WORKER_STARTUP_HOOKS", "PYTHONPATH"})
+#: Keys of ``litellm_settings`` that mean nothing without LiteLLM's database, beside all that say budget.
+_NEEDS_DATABASE = frozenset(
+    {
+        "default_internal_user_params",
+        "default_key_generate_params",
+        "default_team_params",
+        "default_team_settings",
+        "key_generation_settings",
+        "upperbound_key_generate_params",
+    }
+)
 
 _EXTERNAL_MODEL_KEYS = (
     "name",
@@ -244,7 +272,7 @@ def read_bind(fields: Fields, default: str) -> str:
 
 
 def _settings(fields: Fields) -> dict[str, Any]:
-    """LiteLLM's own keys. Only what we read ourselves is looked at, and what would let anybody in."""
+    """LiteLLM's own keys. Only what we read ourselves is looked at, what would let anybody in, and what LiteLLM would take in vain."""
     settings = fields.mapping("settings")
     for place, what in secrets_in(settings, "settings"):
         fields.add(
@@ -252,9 +280,20 @@ def _settings(fields: Fields) -> dict[str, Any]:
         )
     inner = Fields(settings, fields.where("settings"), fields.report, tuple(settings))
     sections = {name: inner.mapping(name) for name in ("litellm_settings", "router_settings", "general_settings")}
-    for key in ("master_key", "custom_auth"):
-        if key in sections["general_settings"] and not sections["general_settings"][key]:
+    for key, remedy in _GENERAL_KEPT.items():
+        if key not in sections["general_settings"]:
+            continue
+        if key in ("master_key", "custom_auth") and not sections["general_settings"][key]:
             inner.add(f"general_settings.{key}", None, "may not be empty: without it anybody could use the gateway; leave it out")
+        else:
+            inner.add(f"general_settings.{key}", None, f"is not for settings: {remedy}")
+    for name in inner.mapping("environment_variables"):
+        if name in _OWN_VARIABLES or name.startswith((f"{ENGINE_KEY}_", f"{EXTERNAL_KEY}_")):
+            inner.add(f"environment_variables.{name}", None, "is set by the collection; leave it out")
+    if not sections["general_settings"].get("database_url"):
+        for key in sections["litellm_settings"]:
+            if "budget" in key or key in _NEEDS_DATABASE:
+                fields.report.warn(f"inference_gateway.settings.litellm_settings.{key} {_NO_DATABASE}")
     for position, item in enumerate(inner.items("model_list")):
         model = Fields(item, inner.where(f"model_list[{position}]"), fields.report, tuple(item) if isinstance(item, Mapping) else ())
         model.text("model_name", required=True, pattern=r"\S+", expected="the name of a model at the gateway")
@@ -277,6 +316,9 @@ def _passthroughs(fields: Fields) -> tuple[Mapping[str, Any], ...]:
             ("path", "model", "target", "target_path", "key_variable", "timeout", "methods"),
         )
         path = inner.text("path", required=True, pattern=PATH, expected="a path such as /embeddings/v1/embeddings")
+        trouble = why_not_free(path) if path else None
+        if trouble:
+            inner.add("path", path, trouble)
         entry = {
             "path": path,
             "model": inner.maybe_text("model"),

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import typing as t
 from urllib.parse import urlsplit
@@ -80,9 +81,14 @@ def destinations() -> Destinations:
 
 
 def serves(path: str) -> bool:
-    """Whether LiteLLM has a route for this path, whatever the method."""
+    """Whether LiteLLM has a route for this path, whatever the method, or would load one."""
     from litellm.proxy.proxy_server import app
     from starlette.routing import Match
 
+    with contextlib.suppress(ImportError, AttributeError):
+        from litellm.proxy import _lazy_features
+
+        if any(feature.matches(path) for feature in _lazy_features.LAZY_FEATURES):
+            return True
     scope = {"type": "http", "path": path, "method": "GET", "root_path": "", "headers": []}
     return any(route.matches(scope)[0] != Match.NONE for route in app.router.routes)

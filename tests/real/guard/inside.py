@@ -28,7 +28,10 @@ from mutate import Mutator, Request
 
 HERE = Path(__file__).parent
 CLIENT = "client-key-0123456789"
+MASTER = "sk-master-0123456789abcdef"
 PORT = 9911
+ADMIN = ("/model/info", "/guardrails/list", "/nothing/here")
+"""A route of LiteLLM's, one that it loads only when it is asked for, and none."""
 RAW = "/embeddings/v1/embeddings"
 IMAGES = {"chat": 1, "LLM_DEFAULT": 1, "org/Model-1": 1, "embedding": 1}
 """``max_images`` of the configuration, by every name; a raw route is its model's, whatever its body names."""
@@ -173,6 +176,25 @@ async def parameters(gateway: Gateway) -> dict[str, Any]:
     return {"names": names, "signatures": signatures, "passed": passed}
 
 
+def routes(app: Any) -> list[str]:
+    """Every path that LiteLLM has, those included that it loads only when one asks for them."""
+    from litellm.proxy._lazy_features import register_all_features
+
+    register_all_features(app)
+    found: set[str] = set()
+
+    def walk(entries: Any) -> None:
+        for route in entries:
+            path = getattr(route, "path", None)
+            if path:
+                found.add(path)
+            for holder in (route, getattr(route, "original_router", None)):
+                walk(getattr(holder, "routes", None) or ())
+
+    walk(app.router.routes)
+    return sorted(found)
+
+
 async def mutations(gateway: Gateway, count: int, seed: int) -> dict[str, Any]:
     mutator = Mutator(json.loads((HERE / "corpus.json").read_text()), seed)
     statuses: collections.Counter[int] = collections.Counter()
@@ -250,6 +272,9 @@ async def main(report: str, count: int, seed: int) -> None:
         without_front()
         result["exit"] = await mutations(gateway, count // 4, seed + 1)
         result["looked_up"] = sorted(set(LOOKED_UP))
+        result["master"] = [(await gateway.send("GET", path, headers=[("authorization", f"Bearer {MASTER}")])).status for path in ADMIN]
+        result["client"] = [(await gateway.send("GET", path)).status for path in ADMIN]
+        result["routes"] = routes(gateway.app)
     Path(report).write_text(json.dumps(result, indent=1))
 
 

@@ -39,7 +39,7 @@ def findings(given: dict[str, Any]) -> list[str]:
 @pytest.mark.parametrize(
     "path",
     [
-        ("inference_models", "chat", "request_defaults", "x"),
+        ("inference_models", "chat", "request_defaults", "user"),
         ("inference_models", "chat", "engine_args", "hf-overrides"),
         ("inference_gateway", "settings", "litellm_settings", "x"),
         ("inference_clients_config", 1, "connections"),
@@ -61,7 +61,7 @@ def test_what_is_nested_too_deep(kind: type) -> None:
     deep: Any = 1
     for _ in range(DEEPEST - 3):
         deep = [deep] if kind is list else {"a": deep}
-    path = ("inference_models", "chat", "request_defaults", "x")
+    path = ("inference_models", "chat", "request_defaults", "user")
     assert findings(changed(path, deep)) == []
     for _ in range(400):
         deep = [deep] if kind is list else {"a": deep}
