@@ -92,3 +92,38 @@ def test_a_host_that_failed_before_is_a_line_of_the_report(tmp_path: Path) -> No
     assert report["units"] == [{"host": "fails", "unit": "(unknown)", "message": "the host was not asked"}]
     assert [view["name"] for view in report["views"] if view["rows"]] == ["fails (host)", "fails (clients network)"]
     assert report["failed"] == 2
+
+
+def node_proxy(folder: Path, **variables: Any) -> subprocess.CompletedProcess[str]:
+    service = {"name": "chat.1", "port": 8070, "key": "0123456789abcdef", "allowed_addresses": ["192.0.2.10"]}
+    services = [{**service, **variables.pop("service", {})}]
+    given = {"node_proxy_listen_address": "192.0.2.20", "node_proxy_services": services, **variables}
+    return run(folder, "localhost,", [{"tasks": [tasks_of("node_proxy", "preflight")]}], **given)
+
+
+def test_the_proxy_takes_what_nginx_reads_as_it_is_meant(tmp_path: Path) -> None:
+    files = {"node_proxy_tls_certificate": "/etc/ssl/proxy-1.pem", "node_proxy_tls_certificate_key": "/etc/ssl/private/proxy_1.key"}
+    done = node_proxy(tmp_path, node_proxy_request_size="64m", **files)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_proxy_refuses_what_nginx_would_read_as_something_else(tmp_path: Path) -> None:
+    """All of it at once: a value ends its directive, begins another, or is cut off at a blank."""
+    odd = {
+        "service": {"name": "chat\nuser root;"},
+        "node_proxy_request_size": "8m; autoindex on",
+        "node_proxy_tls_certificate": "/etc/ssl/my cert.pem",
+        "node_proxy_tls_certificate_key": "/etc/ssl/$key.pem",
+    }
+    done = node_proxy(tmp_path, **odd)
+    assert done.returncode != 0, done.stdout
+    said = " ".join(done.stdout.replace("\\\\", "\\").split())
+    for value in ("chat", "autoindex on", "my cert.pem", "$key.pem"):
+        assert value in said, done.stdout
+
+
+def test_a_key_of_the_proxy_ends_with_its_last_letter(tmp_path: Path) -> None:
+    done = node_proxy(tmp_path, service={"key": "0123456789abcdef\n"})
+    assert done.returncode != 0, done.stdout
+    assert "the key of chat.1 is shorter" in done.stdout
+    assert "0123456789abcdef" not in done.stdout
