@@ -33,6 +33,7 @@ OWN_VARIABLES = frozenset({MASTER_KEY_VARIABLE, REDIS_PASSWORD_VARIABLE, CLIENT_
 CUSTOM_AUTH = "gateway_auth.user_api_key_auth"
 #: LiteLLM runs this when it starts, before it reads its configuration, and does not start when it fails.
 STARTUP_HOOK = "gateway_hooks:install"
+STARTUP_HOOK_VARIABLE = "LITELLM_WORKER_STARTUP_HOOKS"
 
 #: Seconds. LiteLLM's own default is 6000, which is as good as none.
 DEFAULT_TIMEOUT = 600
@@ -743,10 +744,10 @@ def container_unit(
             "PYTHONPATH": CONFIG_DIR,
             "PYTHONDONTWRITEBYTECODE": "1",
             **{str(key): str(value) for key, value in (environment or {}).items()},
-            "LITELLM_WORKER_STARTUP_HOOKS": STARTUP_HOOK,
+            STARTUP_HOOK_VARIABLE: STARTUP_HOOK,
         },
         "secret_environment": {
-            **{str(key): str(value) for key, value in (secret_environment or {}).items()},
+            **{str(key): str(value) for key, value in (secret_environment or {}).items() if str(key) != STARTUP_HOOK_VARIABLE},
             MASTER_KEY_VARIABLE: str(master_key),
             CLIENT_KEYS_VARIABLE: client_key_digests(client_keys),
         },

@@ -305,6 +305,13 @@ def test_unit_holds_secrets_in_the_secret_environment_only() -> None:
         assert secret not in json.dumps(made)
 
 
+@pytest.mark.parametrize("given", ["environment", "secret_environment"])
+def test_no_variable_takes_the_guard_away(given: str) -> None:
+    made = unit(**{given: {"LITELLM_WORKER_STARTUP_HOOKS": "mine:start", "LITELLM_MASTER_KEY": "x"}})
+    both = {**made["environment"], **made["secret_environment"]}
+    assert (both["LITELLM_WORKER_STARTUP_HOOKS"], both["LITELLM_MASTER_KEY"]) == ("gateway_hooks:install", KEY)
+
+
 def test_unit_container() -> None:
     made = unit(memory_limit="2g", user="1000:1000", docker_arguments=["--dns", "192.0.2.53"])
     arguments = made["docker_arguments"]
