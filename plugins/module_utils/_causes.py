@@ -89,6 +89,9 @@ _NOTICE_PENALTY = 10
 #: An engine that was killed, stopped or died while it served: only words that name a cause count, not what else it complained about.
 _ENDED_BY_OTHERS = (0, 137, 143)
 _MOST_LINES = 600  # a few milliseconds each on a busy node
+#: An error says at its beginning what kind it is; the rest, a dump of settings as often as not, only costs time.
+_SAID_FIRST = 1000
+_SAID = 2000  # characters of a line in which a rule is looked for
 _CONTEXT_AFTER = 3
 _TAIL = 8
 
@@ -109,7 +112,7 @@ def classify_log(kind: str, lines: t.Sequence[str], exit_code: int | None = None
     """
     entries = read(lines)
     best = _best(kind, entries, exit_code)
-    shown = tuple(redact(line) for line in _excerpt(entries, best.number if best else None))
+    shown = tuple(redact(line)[:500] for line in _excerpt(entries, best.number if best else None))
     told = _message(entries, best.number) if best else ""
     certain = best is not None and best.rank < _NOTICE_PENALTY
     cause = best.rule.cause if best is not None else Cause.UNKNOWN
@@ -191,11 +194,20 @@ def _search(kind: str, entries: t.Sequence[Entry]) -> Found | None:
     known = set(troubled)
     calm = [number for number in said if not entries[number].notice and number not in known]
     best: Found | None = None
-    for number in _ends(troubled, _MOST_LINES) + _ends(calm, _MOST_LINES // 4):
+    for number in _ends(_once(entries, troubled), _MOST_LINES) + _ends(_once(entries, calm), _MOST_LINES // 4):
         best = _judge(kind, rules, entries[number], number, best)
         if best is not None and best.rank == Rank.CERTAIN:
             break
     return best
+
+
+def _once(entries: t.Sequence[Entry], numbers: t.Iterable[int]) -> list[int]:
+    """Without the lines that say what one before them has said: among equals the first one counts anyway."""
+    first: dict[tuple[object, ...], int] = {}
+    for number in numbers:
+        entry = entries[number]
+        first.setdefault((entry.text, entry.notice, entry.grave, entry.frames), number)
+    return list(first.values())
 
 
 def _ends(numbers: list[int], most: int) -> list[int]:
@@ -206,15 +218,17 @@ def _ends(numbers: list[int], most: int) -> list[int]:
 def _judge(kind: str, rules: t.Sequence[Rule], entry: Entry, number: int, best: Found | None) -> Found | None:
     penalty = _NOTICE_PENALTY if entry.notice else 0
     is_error = entry.is_error
+    points_back = entry.points_back
     for one in rules:
         if best is not None and one.rank + penalty >= best.rank:
             continue
-        if one.rank >= Rank.FAMILY and not one.anywhere and not is_error:
+        by_manner = one.rank >= Rank.FAMILY
+        if by_manner and ((not one.anywhere and not is_error) or (points_back and one.cause is not Cause.UNKNOWN)):
             continue
-        match = one.pattern.search(entry.text)
+        match = one.pattern.search(entry.text, 0, _SAID_FIRST if by_manner else _SAID)
         if match and (one.applies is None or one.applies(match)):
             best = Found(one.rank + penalty, number, one)
-    if entry.frames and entry.exception and kind == "vllm" and (best is None or best.rank > Rank.STAGE):
+    if entry.frames and entry.exception and not points_back and kind == "vllm" and (best is None or best.rank > Rank.STAGE):
         staged = python.by_stage(entry.frames)
         if staged is not None:
             best = Found(int(Rank.STAGE), number, staged)
@@ -230,6 +244,7 @@ def _joined(entries: t.Sequence[Entry], separator: str) -> list[Entry]:
             len(entry.text) >= 40
             and not entry.source
             and not following.source
+            and not following.notice
             and following.text
             and following.text == following.shown
             and not following.exception
@@ -245,7 +260,7 @@ def _joined(entries: t.Sequence[Entry], separator: str) -> list[Entry]:
 def _message(entries: t.Sequence[Entry], number: int) -> str:
     """The telling line, with what belongs to it below: validators and hub clients say the half of it in the next lines."""
     text = entries[number].text.strip()
-    if re.search(r"validation errors? for \w+$|(?:Error|Exception)$|:$|Client Error\.(?: \([^)]*\))?$", text):
+    if re.search(r"validation errors? for \w+$|(?:Error|Exception)$|:$|Error: P\d{4}$|Client Error\.(?: \([^)]*\))?$", text):
         below = (one for one in entries[number + 1 : number + 5] if one.text.strip())
         more = []
         for one in below:
@@ -263,4 +278,4 @@ def _excerpt(entries: t.Sequence[Entry], number: int | None) -> list[str]:
     chosen = set(present[-_TAIL:])
     if number is not None:
         chosen = set(present[-3:]) | {index for index in present if number - 1 <= index <= number + _CONTEXT_AFTER}
-    return [entries[index].shown[:500] for index in sorted(chosen)]
+    return [entries[index].shown for index in sorted(chosen)]

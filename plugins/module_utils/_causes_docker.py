@@ -125,6 +125,7 @@ RULES = (
         r"error during connect:",
         r"dial unix \S*(?:docker|containerd)\.sock",
         r"failed to connect to the docker API",
+        r"[Dd]ocker (?:API|daemon|Engine)\b.*(?:deadline exceeded|timed? ?out|not (?:running|responding))",
         r"daemon is shutting down",
         r"cannot stat /run/containerd|containerd: not running|connection error: desc = .*containerd\.sock",
     ),
@@ -310,10 +311,11 @@ RULES = (
         Cause.REGISTRY_DOWN,
         _CONTAINERD,
         r"(?:failed to do request|Error response from daemon|error pulling image|failed to resolve reference|failed to copy"
-        r"|pinging container registry|failed to fetch|httpReadSeeker|Head |Get |Post )\S* ?.*"
+        r"|pinging container registry|failed to fetch|httpReadSeeker|\b(?:Head|Get|Post) (?!\"?http://(?:127\.|localhost))).*"
         r"(?:connection refused|no such host|i/o timeout|TLS handshake timeout|Client\.Timeout exceeded|connection reset by peer"
         r"|context deadline exceeded|no route to host|network is unreachable|server misbehaving|proxyconnect|: EOF\b|unexpected EOF"
         r"|Temporary failure in name resolution|request canceled)",
+        r"\b(?:dial|read|write) (?:tcp|udp)\d? (?!\S*\b127\.)\S+:.*(?:timed out|timeout|refused|reset by peer|no route|unreachable)",
         r"received unexpected HTTP status: 5\d\d",
         r"unexpected status(?: code)?(?: from \S+ request to)? .*5\d\d",
         r"error from registry: (?:unknown|internal|temporar)|blob upload unknown",
@@ -327,7 +329,8 @@ RULES = (
         r"unexpected commit digest",
         r"short read: expected \d+ bytes",
         r"failed commit on ref",
-        r"failed to (?:register|extract) layer(?!.*no space left)",
+        r"failed to (?:register|extract) layer(?!.*(?:no space left|[Ii]nput/output error|[Ss]tructure needs cleaning|[Rr]ead-only file))",
+        r"^(?:unexpected )?EOF$",
         remedy=_BROKEN_PULL,
     ),
     # Arguments, addresses, mounts
@@ -345,7 +348,7 @@ RULES = (
         r"[Ss]tale (?:NFS )?file handle",
         r"[Tt]ransport endpoint is not connected",
         r"\[Errno (?:5|107|112|116|121)\]",
-        r"Input/output error",
+        r"[Ii]nput/output error|[Ss]tructure needs cleaning|layer.*[Rr]ead-only file system",
         r"[Hh]ost is down",
         r"Remote I/O error",
         remedy=_STORAGE_GONE,

@@ -25,6 +25,10 @@ _FABRIC = (
     "The GPUs of this host are connected by NVSwitch, and their fabric is not up. Install nvidia-fabricmanager in exactly the driver's "
     "version, start it ('systemctl status nvidia-fabricmanager'); it is tried again."
 )
+_NO_ACCOUNT = (
+    "The user the container runs as has no name in the image, and a library asks for it. Leave --user out of container_extra_arguments, or "
+    "set USER (any name) and HOME (a folder this user may write) in the model's env."
+)
 _GPU_ARCH = (
     "The image was not built for this GPU's compute capability. Choose an image that supports it (Jetson and "
     "Blackwell need their own builds), or a model and backend that run on this GPU."
@@ -75,7 +79,7 @@ RULES = (
         Cause.RUNTIME_MISSING,
         _CUDA,
         r"Error 80[34]\b",
-        r"unsupported display driver / cuda driver combination",
+        r"unsupported display driver ?/ ?cuda driver combination",
         r"forward compatibility was attempted on non supported HW",
         r"cudaErrorCompatNotSupportedOnDevice|cudaErrorSystemDriverMismatch|CUDA_ERROR_COMPAT_NOT_SUPPORTED_ON_DEVICE",
         r"CUDA_ERROR_SYSTEM_DRIVER_MISMATCH",
@@ -93,8 +97,8 @@ RULES = (
     rule(
         Cause.RUNTIME_MISSING,
         "CUDA toolchain: ptxas, nvcc, nvrtc; triton and flashinfer",
-        r"no kernel image is available",
-        r"named symbol not found",
+        r"no kernel image is available|kernel image is invalid|cudaErrorInvalidKernelImage|CUDA_ERROR_INVALID_IMAGE",
+        r"named symbol not found|NVMLError_NotSupported",
         r"invalid device function",
         r"cudaErrorNoKernelImageForDevice|CUDA_ERROR_NO_BINARY_FOR_GPU|cudaErrorInvalidDeviceFunction",
         r"ptxas (?:fatal|error)|ptxas.*(?:is not defined for option|exit code|failed)",
@@ -119,6 +123,22 @@ RULES = (
     ),
     rule(
         Cause.RUNTIME_MISSING,
+        "flashinfer, compilation_context.py and jit",
+        r"\bSM ?\d+(?:\.\w+)? requires CUDA|requires CUDA (?:>=|version|Toolkit|\d)",
+        r"CUDA \d[\d.]* (?:or (?:newer|later|above) )?is required",
+        remedy=_GPU_ARCH,
+        kinds=ENGINES,
+        rank=Rank.WRAPPER,
+    ),
+    rule(
+        Cause.BAD_FLAG,
+        "CPython, pwdmodule.c",
+        r"getpwuid\(\)|getpwnam\(\)|uid not found: \d",
+        remedy=_NO_ACCOUNT,
+        kinds=ENGINES,
+    ),
+    rule(
+        Cause.RUNTIME_MISSING,
         "Linux, SIGILL; vllm/platforms/cpu.py",
         r"[Ii]llegal instruction|SIGILL|signal: illegal|[Ss]ignal 4\b|exit(?:ed with)? ?code:? -4\b",
         r"(?:AVX2|AVX-?512|AMX|avx\w*|NEON|sve)\b.*(?:not supported|required|unsupported|is needed|not available)",
@@ -130,7 +150,7 @@ RULES = (
     rule(
         Cause.BAD_FLAG,
         _CUDA,
-        r"invalid device ordinal",
+        r"invalid device ordinal|NVMLError_InvalidArgument",
         r"cudaErrorInvalidDevice\b",
         r"exceeds available (?:GPUs|devices)",
         r"is larger than the number of available GPUs",
@@ -186,7 +206,7 @@ RULES = (
         Cause.GPU_LOST,
         f"{_CUDA}; {_TORCH}; NVML",
         r"NVML: Unknown Error",
-        r"NVMLError_(?:Unknown|GpuIsLost|NotFound|DriverNotLoaded|LibRmVersionMismatch|Uninitialized|LibraryNotFound|NoPermission)",
+        r"NVMLError_(?!InvalidArgument|NotSupported)\w+|NVML/RM version mismatch",
         r"NVML Shared Library Not Found|Failed to initialize NVML|Can't initialize NVML",
         r"GPU is lost|fallen off the bus|\bXid\b",
         r"no CUDA-capable device|No CUDA GPUs are available|Found no NVIDIA driver",

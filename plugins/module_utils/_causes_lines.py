@@ -30,12 +30,16 @@ _WHO = (
 )
 _WHEN = (
     r"\[?\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?\]?:? ?(?:std(?:out|err) [FP] |\| )?"
-    r"|(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ \d]\d \d\d:\d\d:\d\d \S+ [\w./@-]+(?:\[\d+\])?: ?"
+    r"|(?:[^\W\d_]{3,4}\.?|\d{1,2}月) [ \d]\d \d\d:\d\d:\d\d \S+ [\w./@-]+(?:\[\d+\])?: ?"  # the month in any language
     r"|\d\d:\d\d:\d\d(?:\.\d+)? (?=[A-Z(\[])|- (?=[A-Z])"
     r"|\d\d:\d\d:\d\d - (?=[A-Z])|\d{4}-\d\d-\d\d \| "
     r"|(?:ERROR|CRITICAL|WARNING|INFO|DEBUG) \d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)? ?"
 )
-_WHERE = r"\[?[\w./-]+\.(?:py|cpp|go):\d+\] ?|launcher: |docker: |[\w-]+-\d+ +\| "
+_WHERE = (
+    r"\[?[\w./-]+\.(?:py|cpp|go):\d+\] ?|launcher: |docker: "
+    r"|(?:[\w-]+-\d+|[a-z][\w.-]*) +\| "  # docker compose
+    r"|(?:- )?[a-z_][\w.]* - (?=(?:ERROR|CRITICAL|FATAL|WARNING|WARN|INFO|DEBUG) - )"  # Python's own format: a logger's name
+)
 _PREFIX = re.compile(rf"(?:{_WHO}|{_WHEN}|{_WHERE})")
 #: A level counts as a prefix only where a logger's own marks follow it: "ERROR: ", "[ERROR] ", "ERROR - ", "LiteLLM:ERROR: x.py:1 - ".
 _LEVEL_WORD = re.compile(
@@ -50,6 +54,13 @@ _GRAVE = frozenset({"ERROR", "CRITICAL", "FATAL", "SEVERE", "ERR", "error", "fat
 # A client that tries again says so at whatever level.
 _RETRIED = re.compile(
     r"thrown while requesting|[Rr]etrying in|will retry|[Rr]etry(?:ing)? \d+/|attempt \d+ of \d+ failed|Exception ignored in"
+)
+
+#: Python's warnings, and what programs print in their manner.
+_WARNED = re.compile(r"(?:\S+:\d+: )?(?:(?:[A-Z]\w*)?Warning|warning): ")
+#: The last word of a program that has told the cause in another process, above.
+_POINTS_BACK = re.compile(
+    r"[Ss]ee (?:the )?(?:root cause|stack ?trace)|Engine core initialization failed|Engine process failed to start|Failed core proc"
 )
 
 _TRACEBACK = re.compile(r"\s*(?:[+|] +)?Traceback \(most recent call last\)|^\s*[╭┌].*Traceback")
@@ -99,6 +110,11 @@ class Entry:
         match = _EXCEPTION.match(self.text)
         name = match.group("type").rsplit(".", 1)[-1] if match else ""
         return name if _EXCEPTION_NAME.search(name) else ""
+
+    @property
+    def points_back(self) -> bool:
+        """Whether the line only says that the cause stands elsewhere: neither its words nor its place are about it."""
+        return bool(_POINTS_BACK.search(self.text))
 
     @property
     def is_trouble(self) -> bool:
@@ -156,7 +172,7 @@ def _entry(shown: str) -> Entry:
     elif level not in _MERE_NOTICE | _GRAVE:
         first = _FIRST_WORD.match(text)
         level = first.group(1) if first else ""
-    notice = level in _MERE_NOTICE or bool(_RETRIED.search(text))
+    notice = level in _MERE_NOTICE or bool(_RETRIED.search(text) or _WARNED.match(text))
     repeated = _REPEATED.match(text)
     if repeated:
         text, level = repeated.group("text"), level or "ERROR"

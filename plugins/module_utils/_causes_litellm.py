@@ -46,6 +46,22 @@ _PACKAGE = (
 _FILE = "A file that the gateway's settings name does not exist in its container. Mount it, or correct the path."
 _LICENSE = "This is a feature of LiteLLM's paid edition. Leave the setting out of inference_gateway.settings."
 _COST_MAP = "LiteLLM could not fetch its list of prices and did not start. Set LITELLM_LOCAL_MODEL_COST_MAP=True, or use a newer image."
+_BUSY_DATABASE = (
+    "The gateway's database is there and takes no connection now: it has too many, or is just starting. Lower "
+    "database_connection_pool_limit in inference_gateway.settings, or raise the database's own limit; it is tried again."
+)
+_DATABASE_PROXY = (
+    "A proxy answers in place of LiteLLM's own database engine, which listens on 127.0.0.1. Put localhost and 127.0.0.1 into NO_PROXY of "
+    "the gateway's environment."
+)
+_RIGHTS = (
+    "The user of the gateway's container may not read or write this file. Leave out --user, use LiteLLM's image for other users "
+    "(litellm-non_root), or correct owner and mode of what is mounted."
+)
+_ENGINE = (
+    "LiteLLM's image lacks the database engine (Prisma), or this user cannot reach it. Use LiteLLM's image with a database "
+    "(litellm-database) unchanged, or leave database_url out of inference_gateway.settings."
+)
 _MIGRATION = (
     "LiteLLM's database could not be brought to this version. Read the line, check the user's rights on the database, and that only one "
     "gateway migrates at a time."
@@ -98,12 +114,39 @@ RULES = (
         kinds=_LITELLM,
     ),
     rule(
+        Cause.BAD_FLAG,
+        "prisma, engine/_http.py",
+        r"EngineRequestError: \d{3}: ?<",
+        remedy=_DATABASE_PROXY,
+        kinds=_LITELLM,
+    ),
+    rule(
+        Cause.BAD_FLAG,
+        "prisma, cli and generator",
+        r"Unable to find Prisma binaries|prisma generate|No such file or directory: '\S*(?:prisma|query-engine)\S*'",
+        r"Target `bin` directory does not exist|query engine .*(?:not (?:be )?found|binary)|BinaryNotFoundError|ClientNotGenerated",
+        remedy=_ENGINE,
+        kinds=_LITELLM,
+    ),
+    rule(
+        Cause.REFUSED,
+        "PostgreSQL, errcodes of class 53 and 57; prisma, P2024 and P2037",
+        r"too many (?:clients|connections|database connections)|remaining connection slots|\bP20(?:24|37)\b",
+        r"database system is (?:starting up|shutting down|in recovery)|terminating connection due to",
+        r"[Tt]imed out fetching a new connection from the (?:connection )?pool|QueuePool limit",
+        remedy=_BUSY_DATABASE,
+        permanent=False,
+        kinds=_LITELLM,
+    ),
+    rule(
         Cause.REFUSED,
         "prisma, error codes P1xxx",
         r"Can't reach database server|\bP100[128]\b",
         r"[Dd]atabase.*(?:connection (?:refused|failed|closed)|unreachable|not reachable|timed out)",
-        r"could not connect to (?:server|the database)|ConnectError: All connection attempts failed|NotConnectedError",
+        r"could not connect to (?:server|the database)|ConnectError: All connection attempts failed",
+        r"[Nn]ot ?[Cc]onnected(?:Error| to the query engine)",
         r"Connection refused.*5432",
+        r"Error (?:in connector|querying the database)|\b(?:EngineConnectionError|EngineRequestError|ClientNotConnectedError)\b",
         remedy=_DATABASE,
         permanent=False,
         kinds=_LITELLM,
@@ -171,6 +214,14 @@ RULES = (
     ),
     rule(
         Cause.BAD_FLAG,
+        "Linux, errno EACCES and EROFS",
+        r"PermissionError|\[Errno (?:13|30)\]|[Pp]ermission denied|Read-only file system",
+        remedy=_RIGHTS,
+        kinds=_LITELLM,
+        rank=Rank.WRAPPER,
+    ),
+    rule(
+        Cause.BAD_FLAG,
         "click, exceptions.py",
         r"Error: (?:No such (?:option|command)|Invalid value for|Got unexpected extra|Missing|Option)",
         kinds=_LITELLM,
@@ -179,7 +230,7 @@ RULES = (
         Cause.BAD_FLAG,
         _PROXY,
         r"yaml\.(?:scanner|parser|reader|constructor|composer)\.\w*Error",
-        r"\w*Error: (?:while (?:parsing|scanning|constructing)|mapping values|found character|could not find expected|expected <)",
+        r"Error: (?:while (?:parsing|scanning|constructing)|mapping values|found character|could not find expected|expected <)",
         r"while (?:parsing|scanning) a ",
         r"validation errors? for \w+|Field required|Input should be|Invalid (?:routing|router|strategy|config|value|model|cache)",
         r"Error (?:loading|reading|parsing|validating) config|Unable to load config|Failed to load config|Config file",
@@ -192,6 +243,7 @@ RULES = (
         "httpx, sqlalchemy, psycopg",
         r"(?i:connection (?:refused|reset|closed|timed out)|could not connect|cannot connect|connection attempts failed)",
         r"\b(?:OperationalError|InterfaceError|ConnectError|ConnectTimeout|ConnectionRefusedError)\b",
+        r"^(?:httpx2?|httpcore2?|aiohttp|asyncpg|psycopg2?|sqlalchemy)\.[\w.]*(?:Error|Timeout|Disconnected|Exception)\b",
         remedy=_SERVICE,
         permanent=False,
         kinds=_LITELLM,

@@ -30,6 +30,10 @@ _DAMAGED = (
 _NO_BACKEND = (
     "This build of llama.cpp has no backend for the machine. Use the image for this processor and GPU (a tag with cuda for NVIDIA GPUs)."
 )
+_ASSERTION = (
+    "This version of the engine cannot compute this model as it is set: one of its own checks failed. Use a newer image or another "
+    "quantisation of the model, and leave out of its settings what is not the default (flash attention, type of the KV cache, batch size)."
+)
 _PROJECTOR = "The multimodal projector does not fit the model. Give the mmproj file that belongs to it."
 
 RULES = (
@@ -122,13 +126,21 @@ RULES = (
         rank=Rank.WRAPPER,
     ),
     rule(
+        Cause.BAD_MODEL,
+        "ggml-org/llama.cpp, ggml/src/ggml.c",
+        r"GGML_ASSERT\(|GGML_ABORT|(?:fatal error|not implemented|unsupported op)\b.*ggml|ggml\S*: .*unsupported op",
+        remedy=_ASSERTION,
+        kinds=_ANY,
+        rank=Rank.WRAPPER,
+    ),
+    rule(
         Cause.KV_CACHE_TOO_SMALL,
         "llama.cpp, src/llama-kv-cache.cpp",
         r"failed to (?:allocate|create) .*(?:kv|KV) ?cache|llama_kv_cache\w*: failed",
-        r"llama_init_from_model: failed to initialize the context",
+        r"llama_init_from_model: failed to initialize the context|failed to create context with model",
         rank=Rank.WRAPPER,
         permanent=False,
-        kinds=_SERVER,
+        kinds=_ANY,
     ),
     rule(
         Cause.BAD_MODEL,

@@ -31,6 +31,18 @@ _DAMAGED = (
     "The downloaded model is damaged or incomplete. Delete it ('docker exec UNIT-CONTAINER ollama rm MODEL'), look at the disk, and "
     "start the unit again."
 )
+_LOAD_TIMEOUT = (
+    "The model took longer to load than Ollama waits. Set OLLAMA_LOAD_TIMEOUT (for example 30m) in the model's env, look at the disk it is "
+    "read from, or choose a smaller model."
+)
+_RIGHTS = (
+    "Ollama may not write where it keeps its models. Look at owner and mode of inference_data_dir on the host and of every folder above, "
+    "and at --user in container_extra_arguments."
+)
+_LACKS_LIBRARY = (
+    "A program of Ollama could not be run: a shared library or the file itself is missing in the image, or is for another architecture. "
+    "Use an unchanged released image for this platform."
+)
 _ON_CPU = (
     "Ollama found no GPU it can use and would compute on the CPU. Check 'nvidia-smi' on the host and in the container, the driver (550 "
     "or newer), then restart the unit."
@@ -91,6 +103,30 @@ RULES = (
         kinds=_OLLAMA,
     ),
     rule(
+        Cause.DOWNLOAD_FAILED,
+        "Go, errors of package os",
+        r"(?:mkdir|open|create|chmod|rename|write|stat) \S+: (?:permission denied|operation not permitted)",
+        remedy=_RIGHTS,
+        kinds=_OLLAMA,
+    ),
+    rule(
+        Cause.TIMEOUT,
+        _LLM,
+        r"timed out waiting for (?:llama|the|model|runner)\S* (?:runner|server)?|(?:runner|llama-server) .*timed? ?out",
+        remedy=_LOAD_TIMEOUT,
+        permanent=False,
+        kinds=_OLLAMA,
+        rank=Rank.WRAPPER,
+    ),
+    rule(
+        Cause.RUNTIME_MISSING,
+        _LLM,
+        r"(?:runner|llama-server) .*(?:terminated|exited|running).*exit (?:status|code) 12[67]\b",
+        remedy=_LACKS_LIBRARY,
+        kinds=_OLLAMA,
+        rank=Rank.WRAPPER,
+    ),
+    rule(
         Cause.BAD_MODEL,
         _LLM,
         r"tensor .* (?:not within the file bounds|has wrong shape|data is not within)|is not within the file bounds",
@@ -113,9 +149,11 @@ RULES = (
     rule(
         Cause.GPU_LOST,
         "ollama/ollama, discover/gpu.go",
-        r"msg=\"?(?:no compatible GPUs were discovered|unable to refresh free memory)",
+        r"msg=\"?(?:no (?:compatible )?GPUs? (?:were|was)? ?(?:discovered|detected)|unable to refresh free memory)",
         r"inference compute\" id=cpu",
-        r"no nvidia devices detected|unable to load (?:cudart|nvcuda|CUDA)|failed to (?:initialize|init) (?:CUDA|nvml)",
+        r"no nvidia devices detected|[Uu]nable to load (?:cudart|nvcuda|CUDA)|failed to (?:initialize|init) (?:CUDA|nvml)",
+        r"cuda driver library (?:init failure|failed)|(?:nvml|cudart|cuda)\b[\w ]* init failure|failed to get device context",
+        r"failure during GPU discovery|failed to finish (?:GPU )?discovery|error looking up nvidia GPU",
         remedy=_ON_CPU,
         kinds=_OLLAMA,
         rank=Rank.VAGUE,

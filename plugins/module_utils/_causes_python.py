@@ -40,6 +40,10 @@ _NO_KERNEL = (
     "This image has no kernel for what the model needs on this GPU. Use an image built for this GPU, another quantisation or backend, "
     "or another model."
 )
+_CRASHED = (
+    "The program crashed in its machine code. Look into 'journalctl -k' for Xid errors of the GPU, then use another release of the image; "
+    "in engine_args, enforce-eager: true leaves out what it compiles itself."
+)
 _UNSUPPORTED_MODEL = (
     "This engine cannot use the model as it is. Compare the model's page with the version of the image: use a newer image, another "
     "revision or quantisation, or another model."
@@ -196,7 +200,7 @@ RULES = (
         _FAMILY,
         r"\b(?:weights?|checkpoints?|safetensors|state_dict|tensors?|params?|parameters?|layers?|modules?|architectures?|config\w*"
         r"|tokenizers?|tokens?|processors?|rope|RoPE|vocab\w*|embeddings?|experts?|heads?|hidden\w*|activations?|quant\w*|model\w*"
-        r"|shapes?|dim\w*|modalit\w+|image|audio|video|vision|MoE|Mamba|MLA|template)\b",
+        r"|shapes?|dim\w*|\w+_edge|pixels?|patch(?:es|_size)?|keys|modalit\w+|image|audio|video|vision|MoE|Mamba|MLA|template)\b",
         remedy=_UNSUPPORTED_MODEL,
         kinds=_ENGINES,
         rank=Rank.FAMILY,
@@ -259,6 +263,14 @@ RULES = (
         r" above|.*[Ss]ee (?:the )?stack trace)\S",
         r"(?:panic|fatal error|EngineDeadError): ?\S",
         rank=Rank.VAGUE,
+        anywhere=True,
+    ),
+    rule(
+        Cause.UNKNOWN,
+        "Linux, SIGSEGV and SIGABRT",
+        r"[Ss]egmentation fault|SIGSEGV|SIGABRT|[Cc]aught signal \d+|core dumped|Fatal Python error|terminate called after",
+        remedy=_CRASHED,
+        rank=Rank.TYPE,
         anywhere=True,
     ),
     rule(Cause.UNKNOWN, "any program", r"\S", rank=Rank.VAGUE),

@@ -26,7 +26,17 @@ _SECRET_PATTERNS: tuple[tuple[t.Pattern[str], str], ...] = (
         ),
         r"\1\2" + _HIDDEN,
     ),
-    (re.compile(r"(\w+://[^\s/:@]+:)[^\s/@]+@"), r"\1" + _HIDDEN + "@"),
+    (re.compile(r"\b(\w{1,30}://[^\s/:@]*:)[^\s/]+@"), r"\1" + _HIDDEN + "@"),
+    # An address that is signed opens what it names to anyone.
+    (
+        re.compile(
+            r"(?i)([?&](?:X-(?:Amz|Goog)-(?:Signature|Credential|Security-Token)|Signature|sig|Policy|Key-Pair-Id|token|access_token|key"
+            r"|api_?key|auth)=)[^\s&\"'\\<>]+"
+        ),
+        r"\1" + _HIDDEN,
+    ),
+    (re.compile(r"\b(eyJ)[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?"), r"\1" + _HIDDEN),
+    (re.compile(r"\b(gh[opsur]_|github_pat_|glpat-|nvapi-|AKIA|AIza|xox[abp]-)[\w-]{8,}"), r"\1" + _HIDDEN),
 )
 _ASSIGNMENT = 3
 # Words that follow "api key" in an ordinary sentence and are no secrets ("password incorrect", "api key is missing").

@@ -206,6 +206,7 @@ RULES = (
         r"invalid (?:tool call|reasoning) parser",
         r"(?:[Tt]ool|[Rr]easoning)\S* [Pp]arser '?\S+'? (?:not found|has not been registered|is not registered)",
         r"(?:[Uu]nknown|[Ii]nvalid|[Uu]nsupported) (?:tool|reasoning)\S* ?(?:call)?\S* ?parser",
+        r"(?:[Tt]ool|[Rr]easoning)\S* [Pp]arser (?:could not|cannot|can't|requires|expects|must|failed)",
         r"enable-auto-tool-choice requires|requires --tool-call-parser|Tool parser .* not found|reasoning_parser .* (?:not|is)",
         remedy=_PARSER,
         kinds=_VLLM,
