@@ -94,6 +94,27 @@ def test_the_memory_budget_reaches_vllm(host: Any, name: str) -> None:
             assert 0.05 < fraction < 0.9
 
 
+def test_main_memory_is_bounded_and_the_bound_changes_while_the_engine_runs(host: Any, name: str) -> None:
+    for container in GPUS[name]:
+        path = f"/etc/gpu-inference/instances/vllm/{container.partition('-')[2]}/service.json"
+        text = host.file(path).content_string
+        bound = json.loads(text)["memory_limit_mib"]
+        before = containers(host)[container]
+        assert before["HostConfig"]["Memory"] == bound * 1024 * 1024
+        if not name.endswith("-rtx5090"):
+            continue
+        for wanted in (bound - 1024, bound):
+            host.check_output(f'sed -i \'s/"memory_limit_mib": [0-9]*/"memory_limit_mib": {wanted}/\' {path}')
+            host.check_output("systemctl reload vllm@chat")
+            deadline = time.monotonic() + 120
+            while containers(host)[container]["HostConfig"]["Memory"] != wanted * 1024 * 1024 and time.monotonic() < deadline:
+                time.sleep(1)
+            after = containers(host)[container]
+            assert (after["Id"], after["HostConfig"]["Memory"]) == (before["Id"], wanted * 1024 * 1024)
+        assert host.file(path).content_string == text
+        assert "GPU " in host.check_output(f"docker exec {container} nvidia-smi -L")
+
+
 def test_a_jetson_uses_the_runtime_and_its_jetpack(host: Any, name: str) -> None:
     if not name.endswith("-orin"):
         return
