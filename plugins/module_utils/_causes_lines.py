@@ -209,7 +209,8 @@ class _Tracebacks:
         exception = _EXCEPTION.match(text)
         is_end = bool(bare) and not indented and exception is not None and (exception.group("colon") != "" or bool(entry.exception))
         # The line below a frame is its source, also where a report has lost the indentation.
-        if indented or not bare or (who in self._after_frame and not (is_end and (entry.exception or exception.group("colon").strip()))):  # type: ignore[union-attr]
+        named = exception is not None and bool(exception.group("colon").strip())
+        if indented or not bare or (who in self._after_frame and not (is_end and (bool(entry.exception) or named))):
             self._after_frame.discard(who)
             return replace(entry, source=True)
         frames = tuple(self._open.pop(who))

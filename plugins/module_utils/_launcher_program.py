@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 # Not used here: Ansible sends a module with what it imports, and the program's files have to be among it.
-from ansible_collections.llmops.gpu_inference.plugins.module_utils import _launcher  # noqa: F401
+from ansible_collections.llmops.gpu_inference.plugins.module_utils import _launcher  # noqa: F401 # pylint: disable=unused-import
 
 _PACKAGE = __name__.rsplit(".", 1)[0]
 _FIRST = "_launcher"

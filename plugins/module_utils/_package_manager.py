@@ -119,7 +119,8 @@ class Dnf:
 
     def changes(self, wanted: Wanted | None, name: str, texts: Mapping[str, str]) -> dict[str, str]:
         architecture = os.uname().machine
-        variables = {"basearch": architecture, "arch": architecture, "releasever": parse_os(_text("/etc/os-release")).version.split(".")[0]}
+        release = parse_os(_text("/etc/os-release")).version.partition(".")[0]
+        variables = {"basearch": architecture, "arch": architecture, "releasever": release}
         return _package_sources.dnf_changes(wanted, name, self.path(name), texts, Host(architecture, variables))
 
     def complaint(self) -> str:

@@ -56,7 +56,8 @@ _QUERY = re.compile(r"://[^\s]*[?#]")
 _ASSIGNED = re.compile(r"([A-Za-z][\w.-]*)['\"]?\s*[=:]")
 _SCHEME = re.compile(r"\b(?:bearer|basic)\s+\S", re.IGNORECASE)
 _TOKEN = re.compile(
-    r"\b(?:sk|pk|rk)-[A-Za-z0-9]|\bhf_(?=[A-Za-z0-9]*[A-Z0-9])[A-Za-z0-9]{3}|\bgh[opsur]_|\bgithub_pat_|\bglpat-|\bxox[abprs]-|\bAKIA[A-Z0-9]|\beyJ|\bnvapi-|-----BEGIN|\$ANSIBLE_VAULT"
+    r"\b(?:sk|pk|rk)-[A-Za-z0-9]|\bhf_(?=[A-Za-z0-9]*[A-Z0-9])[A-Za-z0-9]{3}|\bgh[opsur]_|\bgithub_pat_|\bglpat-"
+    r"|\bxox[abprs]-|\bAKIA[A-Z0-9]|\beyJ|\bnvapi-|-----BEGIN|\$ANSIBLE_VAULT"
 )
 _RANDOM = re.compile(r"(?<![A-Za-z0-9])(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[A-Za-z0-9]{24,}(?![A-Za-z0-9])")
 _NAME = re.compile(r"[A-Za-z0-9_-]*(?:\[\d+\])*")

@@ -112,7 +112,7 @@ _PULLERS = ("dockerd", "containerd")
 def _stat(folder: Path) -> tuple[str, int, float] | None:
     """Name, parent and seconds of processor time of a process."""
     try:
-        name, _, rest = (folder / "stat").read_text(encoding="utf-8", errors="replace").partition("(")[2].rpartition(")")
+        name, _bracket, rest = (folder / "stat").read_text(encoding="utf-8", errors="replace").partition("(")[2].rpartition(")")
         fields = rest.split()
         return name, int(fields[1]), (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
     except (OSError, ValueError, IndexError):

@@ -189,7 +189,7 @@ class Pace:
         now = loop.time()
         self.quota = max(1.0, self.quota / 2) if now - self.began > ROUND else min(256.0, self.quota + 1)
         self.began = now
-        for _ in range(int(self.quota)):
+        for _turn in range(int(self.quota)):
             place = self.line.pop()
             if place is None:
                 break

@@ -167,7 +167,7 @@ def skip_idle_hooks(serves_responses: t.Callable[[], bool]) -> None:
     asked = ProxyLogging.needs_iterator_wrap
 
     def needs_iterator_wrap(self: t.Any) -> bool:
-        others = [hook for hook, _kind in self.callback_capabilities().iterator_overrides if type(hook) is not ResponsesIDSecurity]
+        others = [hook for hook, _kind in self.callback_capabilities().iterator_overrides if hook.__class__ is not ResponsesIDSecurity]
         return bool(asked(self)) if others or serves_responses() else False
 
     ProxyLogging.needs_iterator_wrap = needs_iterator_wrap
