@@ -91,7 +91,6 @@ _SPAWN = (
     "CUDA was used before the engine's processes were split off. Set VLLM_WORKER_MULTIPROC_METHOD: spawn in the model's env, and leave "
     "out plugins that touch the GPU early."
 )
-_CAPTURE = "A kernel of this model cannot be captured into a CUDA graph. Set enforce-eager: true in engine_args, or use a newer image."
 _CLOCK_OF_KV = (
     "Too little memory remains for the KV cache, maybe because another engine was loading on the same GPU. Raise 'memory' of the "
     "service, or lower max_model_len or max-num-seqs."

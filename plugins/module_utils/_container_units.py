@@ -1052,6 +1052,20 @@ class Reconciler:
             if item.instance in names:
                 names.remove(item.instance)
 
+    def _refuse_for(
+        self,
+        found: Diagnosis,
+        what: str,
+        item: Wanted,
+        actions: dict[str, str],
+        containers: Mapping[str, Container],
+        report: Report,
+    ) -> None:
+        """Leaves an instance as it is, and tells the cause, what still serves, the remedy and the log."""
+        self._refuse(item, actions, report, f"{found.cause}: {found.message}")
+        kept = _kept(containers.get(item.container))
+        report.failures.append(with_remedy(f"{item.instance}: {found.cause}: {what}: {found.message}. {kept}", found))
+
     def _check(
         self,
         wanted: Sequence[Wanted],
@@ -1079,10 +1093,7 @@ class Reconciler:
             found = classify_log(item.kind, lines, exit_code=ran.rc)
             if found.cause is Cause.UNKNOWN:
                 found = diagnosis(Cause.BAD_FLAG, found.message, found.log_lines)
-            self._refuse(item, actions, report, f"{found.cause}: {found.message}")
-            subject = f"{item.instance}: {found.cause}: {item.image} refuses the new configuration: {found.message}."
-            subject += f" {_kept(containers.get(item.container))}"
-            report.failures.append(with_remedy(subject, found))
+            self._refuse_for(found, f"{item.image} refuses the new configuration", item, actions, containers, report)
 
     def _fetch(
         self,
@@ -1105,9 +1116,7 @@ class Reconciler:
                 other_image = item.image != old.get("image")
                 found = pull_into(self._server(str(url).removesuffix("/v1")), new["pull_models"] or (), other_image)
             if found is not None:
-                self._refuse(item, actions, report, f"{found.cause}: {found.message}")
-                subject = f"{item.instance}: {found.cause}: its model cannot be fetched: {found.message}. {_kept(container)}"
-                report.failures.append(with_remedy(subject, found))
+                self._refuse_for(found, "its model cannot be fetched", item, actions, containers, report)
 
     def _wants_check(self, item: Wanted, folder: Folder, actions: Mapping[str, str], containers: Mapping[str, Container]) -> bool:
         if item.check is None or actions[item.instance] not in (START, RESTART):
