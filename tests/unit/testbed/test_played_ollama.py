@@ -17,6 +17,9 @@ from support.ollama import played_ollama
 
 ollama = pytest.importorskip("ollama")
 
+# It waits for servers and clocks that are real.
+pytestmark = pytest.mark.slow
+
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(8)
 
 

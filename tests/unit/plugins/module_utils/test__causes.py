@@ -525,6 +525,7 @@ LONG_LOGS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(LONG_LOGS))
 def test_a_log_of_a_mebibyte_is_read_within_seconds(name: str) -> None:
     assert sum(map(len, LONG_LOGS[name])) > (MIB if "KiB" not in name else MIB // 17)
@@ -533,6 +534,7 @@ def test_a_log_of_a_mebibyte_is_read_within_seconds(name: str) -> None:
     assert time.process_time() - began < 30
 
 
+@pytest.mark.slow
 def test_no_rule_takes_long_for_a_line_made_to_mislead_it() -> None:
     slow = {}
     for one in RULES:

@@ -23,6 +23,9 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._endpoint_rea
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._endpoint_ready_run import RunError, program_text, run, would_poll
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._endpoint_progress import Progress, in_slices
 
+# It waits for servers and clocks that are real.
+pytestmark = pytest.mark.slow
+
 #: Seconds that tell "at once" from "after its timeout", also on a machine that is busy with other tests. How fast it is exactly is
 #: asserted with a clock of its own in test__endpoint_ready.py, and measured in tests/benchmarks/endpoint_ready.py.
 PROMPT = 30.0

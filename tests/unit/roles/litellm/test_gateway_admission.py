@@ -185,6 +185,7 @@ def test_a_body_without_a_length_is_whole_before_it_is_handed_on() -> None:
     run(story())
 
 
+@pytest.mark.slow
 def test_bodies_without_a_length_do_not_lock_each_other_out() -> None:
     async def story() -> None:
         app = App()
