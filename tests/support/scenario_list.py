@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import datetime
+import json
 import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -87,13 +87,19 @@ def for_build_server() -> list[str]:
 
 
 def recorded(text: str, results: Mapping[str, tuple[str, float]], date: str, commit: str) -> str:
-    """Return the list's text with these results (result, minutes) entered; its comments stay at the top."""
-    entries: dict[str, dict[str, Any]] = yaml.safe_load(text)
+    """Return the list's text with these results (result, minutes) entered; everything else in it stays, letter by letter."""
     for name, (result, minutes) in results.items():
-        entries[name]["minutes"] = round(minutes, 1)
-        entries[name]["last"] = {"date": date, "commit": commit, "result": result}
-    head = "".join(line + "\n" for line in text.split("\n") if line.startswith("#"))
-    return head + yaml.safe_dump(entries, sort_keys=False, width=130, allow_unicode=True)
+        last = ", ".join(f"{key}: {json.dumps(value)}" for key, value in (("date", date), ("commit", commit), ("result", result)))
+        entry = re.compile(rf"^{re.escape(name)}:\n(?:[ ].*\n)*", re.MULTILINE)
+        if found := entry.search(text):
+            entered = f"{_without_result(found[0])}  minutes: {round(minutes, 1)}\n  last: {{{last}}}\n"
+            text = text[: found.start()] + entered + text[found.end() :]
+    return text
+
+
+def _without_result(entry: str) -> str:
+    """The entry without its `minutes` and `last`, each with the lines that go on with it."""
+    return re.sub(r"(?m)^  (?:minutes|last):.*\n(?:   .*\n)*", "", entry)
 
 
 def record(results: Mapping[str, tuple[str, float]]) -> None:

@@ -171,5 +171,15 @@ def test_a_result_is_recorded_and_the_rest_stays() -> None:
     written = recorded(text, {"mixed": ("passed", 7.46)}, "2026-11-27", "0123abc")
     last = {"date": "2026-11-27", "commit": "0123abc", "result": "passed"}
     assert parse(written) == [dataclasses.replace(one, minutes=7.5, last=last) if one.name == "mixed" else one for one in parse(text)]
-    assert written.splitlines()[0] == text.splitlines()[0]
     assert recorded(written, {}, "", "") == written
+    assert recorded(written, {"mixed": ("passed", 7.46)}, "2026-11-27", "0123abc") == written
+    assert [line for line in text.splitlines() if line not in written.splitlines() and not line.startswith(("  minutes:", "  last:"))] == []
+
+
+def test_a_commit_of_digits_stays_a_text() -> None:
+    text = "one:\n  proves: x\n  ci: always\n  last:\n    date: '2026-11-26'\n    commit: 1e5\n    result: passed\ntwo:\n  ci: always\n"
+    written = recorded(text, {"one": ("NO TESTS", 3.0)}, "2026-11-27", "1234567")
+    assert written == (
+        "one:\n  proves: x\n  ci: always\n  minutes: 3.0\n"
+        '  last: {date: "2026-11-27", commit: "1234567", result: "NO TESTS"}\ntwo:\n  ci: always\n'
+    )
