@@ -56,6 +56,14 @@ _NO_RAW_TABLE = (
     "The host's kernel lacks the iptables table 'raw', as JetPack 6 does. Set DOCKER_INSECURE_NO_IPTABLES_RAW=1 for docker.service "
     "in a drop-in and restart Docker, or update JetPack."
 )
+_NO_FIREWALL = (
+    "Docker finds no firewall on this host: its kernel lacks the modules (after an update of the kernel reboot the host, or install the "
+    "modules of the running one), or the package iptables is missing."
+)
+_DAEMON = (
+    "Docker's daemon does not start; the line says why. Correct /etc/docker/daemon.json or what it names, then 'systemctl reset-failed "
+    "docker docker.socket' and 'systemctl start docker' on the host."
+)
 _CERTIFICATE_TIME = (
     "The registry's certificate has expired or is not valid yet. Look at the clock of the host ('timedatectl') and at the certificate."
 )
@@ -145,6 +153,22 @@ RULES = (
         r"(?:Message recipient disconnected from message bus|dbus: connection closed|unit docker-\S+\.scope was already loaded)",
         r"unable to apply cgroup configuration",
         remedy=_RESTART_DOCKER,
+    ),
+    rule(
+        Cause.DOCKER_DOWN,
+        _MOBY,
+        r"can't initialize iptables table|[Ii]ptables not found",
+        r"modprobe: FATAL: Module \S+ not found in directory",
+        remedy=_NO_FIREWALL,
+    ),
+    rule(
+        Cause.DOCKER_DOWN,
+        "moby/moby, daemon/command",
+        r"(?:[Ff]ailed to start|[Ee]rror starting) daemon: ",
+        r"failed to load listeners: ",
+        r"unable to configure the Docker daemon",
+        remedy=_DAEMON,
+        rank=Rank.WRAPPER,
     ),
     # The NVIDIA runtime
     rule(
@@ -363,7 +387,7 @@ RULES = (
         r"[Aa]re you trying to mount a directory onto a file",
         r"failed to mount local volume",
         r"mkdir \S+: (?:read-only file system|not a directory|file exists)",
-        r"invalid mount (?:config|path)",
+        r"invalid mount (?:config|path|\{)|mount (?:destination|path) .*absolute",
         r"invalid volume specification",
         r"includes invalid characters for a local volume name",
         r"[Dd]uplicate mount point",

@@ -34,6 +34,7 @@ _WHEN = (
     r"|\d\d:\d\d:\d\d(?:\.\d+)? (?=[A-Z(\[])|- (?=[A-Z])"
     r"|\d\d:\d\d:\d\d - (?=[A-Z])|\d{4}-\d\d-\d\d \| "
     r"|(?:ERROR|CRITICAL|WARNING|INFO|DEBUG) \d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)? ?"
+    r"|\d+\.\d\d\.\d{3}\.\d{3} [EWIDT] (?:[a-z]+ +(?=\w+: ))?"  # llama.cpp
 )
 _WHERE = (
     r"\[?[\w./-]+\.(?:py|cpp|go):\d+\] ?|launcher: |docker: "
@@ -41,6 +42,8 @@ _WHERE = (
     r"|(?:- )?[a-z_][\w.]* - (?=(?:ERROR|CRITICAL|FATAL|WARNING|WARN|INFO|DEBUG) - )"  # Python's own format: a logger's name
 )
 _PREFIX = re.compile(rf"(?:{_WHO}|{_WHEN}|{_WHERE})")
+_ONLY_PREFIXES = re.compile(rf"(?:{_WHO}|{_WHEN}|{_WHERE})*")
+_RECORD = re.compile(r"\([A-Z][\w-]*(?: [a-z]+=[^\s)]+)* pid=\d+[^)]{0,40}\) (?:ERROR|CRITICAL|WARNING|INFO|DEBUG) \d\d-\d\d \d\d:")
 #: A level counts as a prefix only where a logger's own marks follow it: "ERROR: ", "[ERROR] ", "ERROR - ", "LiteLLM:ERROR: x.py:1 - ".
 _LEVEL_WORD = re.compile(
     r"(?:[A-Z][\w ]{0,20}:)?\[?(ERROR|CRITICAL|FATAL|SEVERE|WARNING|WARN|INFO|DEBUG|TRACE|ERR|NOTICE)\b"
@@ -48,19 +51,30 @@ _LEVEL_WORD = re.compile(
 )
 _FIRST_WORD = re.compile(r"(ERROR|CRITICAL|FATAL|WARNING|WARN|INFO|DEBUG|TRACE)\b\s+\S")
 _LEVEL_IN = re.compile(r"(ERROR|CRITICAL|WARNING|INFO|DEBUG) .*")
+_LETTER = re.compile(r"\[([EWI])\d{3,4} |\d{3}\.\d{3} ([EWIDT]) ")
+_LETTERS = {"E": "ERROR", "W": "WARNING", "I": "INFO", "D": "DEBUG", "T": "TRACE"}
 _LEVEL = re.compile(r"\blevel=(ERROR|WARN|INFO|DEBUG|error|warning|info|debug|fatal)\b|^\[GIN\]")
 _MERE_NOTICE = frozenset({"WARNING", "WARN", "INFO", "DEBUG", "TRACE", "NOTICE", "warning", "info", "debug"})
 _GRAVE = frozenset({"ERROR", "CRITICAL", "FATAL", "SEVERE", "ERR", "error", "fatal"})
 # A client that tries again says so at whatever level.
 _RETRIED = re.compile(
     r"thrown while requesting|[Rr]etrying in|will retry|[Rr]etry(?:ing)? \d+/|attempt \d+ of \d+ failed|Exception ignored in"
+    r"|pip's dependency resolver"
 )
 
-#: Python's warnings, and what programs print in their manner.
-_WARNED = re.compile(r"(?:\S+:\d+: )?(?:(?:[A-Z]\w*)?Warning|warning): ")
+#: Python's warnings, and what programs print in their manner; lines of glog (PyTorch) and of onnxruntime below an error.
+_WARNED = re.compile(r"(?:(?:<[^>]*>|\S+):\d+: )?(?:(?:[A-Z]\w*)?Warning|warning): |\[[WI](?:\d{3,4} |:)")
+#: What libraries print without any level, and go on.
+_IN_PASSING = re.compile(
+    r"\b(?:is|are|be) (?:deprecated|ignored)\b|[Ii]gnor(?:ed|e|ing) (?:the )?error|\b[Ff]all(?:ing|s)? ?back to\b|has no effect"
+    r"|can yield errors|(?:may|will) (?:result in|lead to) (?:unexpected|incorrect)|will result in indexing errors"
+    r"|Unrecognized keys in `rope|Unable to register cu\w+ factory|No module named 'vllm\._version'|were not used when"
+    r"|which is incompatible\.$"
+)
 #: The last word of a program that has told the cause in another process, above.
 _POINTS_BACK = re.compile(
     r"[Ss]ee (?:the )?(?:root cause|stack ?trace)|Engine core initialization failed|Engine process failed to start|Failed core proc"
+    r"|\b(?:proc|process|[Ww]orker)\b.* died\b"
 )
 
 _TRACEBACK = re.compile(r"\s*(?:[+|] +)?Traceback \(most recent call last\)|^\s*[╭┌].*Traceback")
@@ -87,7 +101,7 @@ _TROUBLE = re.compile(
 )
 _COMPLAINT = re.compile(
     r"(?i)error|fail|cannot|can't|unable|denied|refused|retry|timed out|timeout|not found|no such|unknown|unsupported|out of|insufficient"
-    r"|no space|unreachable|reset by|exceed|no compatible|inference compute|x509|lost|offline|too "
+    r"|no space|unreachable|reset by|exceed|no compatible|inference compute|offloaded|x509|lost|offline|too "
 )
 _CHAIN = ("During handling of the above exception", "The above exception was the direct cause")
 
@@ -140,7 +154,7 @@ def read(lines: t.Sequence[str]) -> list[Entry]:
         cleaned = clean_line(line)
         unpacked = _unpack(cleaned)
         if unpacked is None:
-            found.append(tracebacks.place(_entry(cleaned[:_LINE_LIMIT])))
+            found += [tracebacks.place(_entry(one)) for one in _parted(cleaned[:_LINE_LIMIT])]
             continue
         texts, level = unpacked
         for text in texts:
@@ -149,6 +163,13 @@ def read(lines: t.Sequence[str]) -> list[Entry]:
                 one = replace(one, notice=one.notice or level in _MERE_NOTICE, grave=one.grave or level in _GRAVE)
             found.append(tracebacks.place(one))
     return found
+
+
+def _parted(line: str) -> list[str]:
+    """What several processes have written into one line, each by itself."""
+    starts = [match.start() for match in _RECORD.finditer(line)]
+    starts = [start for start in starts if line[:start].strip() and not _ONLY_PREFIXES.fullmatch(line[:start])]
+    return [line[start:end] for start, end in zip([0, *starts], [*starts, len(line)])]
 
 
 def _entry(shown: str) -> Entry:
@@ -160,6 +181,8 @@ def _entry(shown: str) -> Entry:
             if taken.startswith(("(", "[rank")):
                 who.append(taken.strip())
             level = level or _LEVEL_IN.sub(r"\1", taken) if _LEVEL_IN.match(taken) else level
+            letter = _LETTER.search(taken)
+            level = level or (_LETTERS[letter.group(1) or letter.group(2)] if letter else "")
         else:
             match = _LEVEL_WORD.match(text)
             if not match:
@@ -178,7 +201,8 @@ def _entry(shown: str) -> Entry:
         text, level = repeated.group("text"), level or "ERROR"
         if not _EXCEPTION_NAME.search(text.partition(":")[0]):
             text = f"RuntimeError: {text}"
-    return Entry(text.rstrip(), shown, "".join(who), notice, level in _GRAVE and not notice)
+    found = Entry(text.rstrip(), shown, "".join(who), notice, level in _GRAVE and not notice)
+    return replace(found, notice=True) if not found.is_error and _IN_PASSING.search(text) else found
 
 
 class _Tracebacks:
@@ -205,7 +229,8 @@ class _Tracebacks:
         if who not in self._open:
             return replace(entry, source=text.lstrip(" |").startswith(_CHAIN))
         bare = text.strip()
-        indented = text != text.lstrip()
+        # Source stands four blanks and more to the right; a report may have moved all by one.
+        indented = len(text) - len(text.lstrip()) >= (4 if entry.exception else 1)
         exception = _EXCEPTION.match(text)
         is_end = bool(bare) and not indented and exception is not None and (exception.group("colon") != "" or bool(entry.exception))
         # The line below a frame is its source, also where a report has lost the indentation.

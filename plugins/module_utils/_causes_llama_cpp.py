@@ -128,7 +128,8 @@ RULES = (
     rule(
         Cause.BAD_MODEL,
         "ggml-org/llama.cpp, ggml/src/ggml.c",
-        r"GGML_ASSERT\(|GGML_ABORT|(?:fatal error|not implemented|unsupported op)\b.*ggml|ggml\S*: .*unsupported op",
+        r"GGML_ASSERT\(|GGML_ABORT|(?:fatal error|not implemented|unsupported op)\b.*ggml",
+        r"ggml\S*: .*unsupported op|ggml\S*:\d+: fatal error",
         remedy=_ASSERTION,
         kinds=_ANY,
         rank=Rank.WRAPPER,

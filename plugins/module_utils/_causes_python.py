@@ -91,7 +91,7 @@ RULES = (
         r"|No supported device detected",
         kinds=_ENGINES,
         rank=Rank.FAMILY,
-        applies=lambda match: "stream is capturing" not in match.string,
+        applies=lambda match: "stream is capturing" not in match.string and "cudaErrorStreamCapture" not in match.string,
     ),
     rule(
         Cause.RUNTIME_MISSING,
@@ -115,7 +115,7 @@ RULES = (
         Cause.RUNTIME_MISSING,
         "flashinfer and tvm; deep_gemm; optional parts of vLLM",
         r"Check failed: |Assertion error \(",
-        r"operation not permitted when stream is capturing",
+        r"operation not permitted when stream is capturing|cudaErrorStreamCapture\w+",
         kinds=_ENGINES,
         remedy=_UNSUPPORTED_MODEL,
         rank=Rank.FAMILY,

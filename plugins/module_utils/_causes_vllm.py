@@ -417,7 +417,7 @@ RULES = (
     rule(
         Cause.BAD_MODEL,
         "transformers, dynamic_module_utils.py",
-        r"trust[_-]remote[_-]code",
+        r"trust_remote_code=True|--trust-remote-code\b",
         r"contains custom code which must be executed|custom code .*(?:trust|execut)",
         remedy=_REMOTE_CODE,
         kinds=_VLLM,

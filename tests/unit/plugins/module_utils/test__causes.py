@@ -67,7 +67,7 @@ def _corpus() -> list[Seen]:
 
 CORPUS = _corpus()
 #: How many there are of each kind. They only ever become more.
-AT_LEAST = {"docker": 110, "litellm": 65, "llama_cpp": 60, "ollama": 87, "vllm": 595}
+AT_LEAST = {"docker": 125, "litellm": 69, "llama_cpp": 64, "ollama": 98, "vllm": 632}
 RIGHT = 0.98
 
 
@@ -353,6 +353,29 @@ def test_where_an_unknown_error_was_raised_tells_what_it_is_about(file: str, exc
     assert str(classify_log("vllm", lines, 1).cause) == cause
 
 
+def test_a_report_that_is_moved_by_one_blank_is_read() -> None:
+    lines = [
+        ' File "/x/transformers/models/auto/configuration_auto.py", line 691, in __getitem__',
+        "     raise KeyError(key)",
+        " KeyError: 'mllama'",
+    ]
+    assert classify_log("vllm", lines, 1).message == "KeyError: 'mllama'"
+
+
+def test_what_several_processes_wrote_into_one_line_is_read_one_by_one() -> None:
+    line = f"{CORE}raise RuntimeError(f'NCCL error: {{text}}') {WORKER}RuntimeError: NCCL error: unhandled system error"
+    assert classify_log("vllm", [line], 1).message == "RuntimeError: NCCL error: unhandled system error"
+    worker = "(EngineCore_0 pid=532339) (RayWorkerWrapper pid=533564) ERROR 08-07 04:48:56 [worker_base.py:619] "
+    assert classify_log("vllm", [worker + "RuntimeError: odd"], 1).log_lines == (worker + "RuntimeError: odd",)
+
+
+def test_the_death_of_a_process_is_not_judged_by_its_words() -> None:
+    told = classify_log(
+        "vllm", ["ERROR [multiproc_executor.py:140] Worker proc VllmWorker-2 died unexpectedly, shutting down executor."], 1
+    )
+    assert (told.cause, told.permanent) == (Cause.UNKNOWN, False)
+
+
 @pytest.mark.parametrize("at", [52, 60, 75])
 @pytest.mark.parametrize("between", ["", "   "])
 def test_a_line_that_a_terminal_has_broken_is_read_as_one(at: int, between: str) -> None:
@@ -388,6 +411,28 @@ def test_a_warning_that_always_comes_is_no_cause() -> None:
 def test_a_warning_of_a_library_does_not_hide_the_error_below(line: str) -> None:
     told = classify_log("vllm", [line, "RuntimeError: something new"], 1)
     assert (told.message, told.permanent) == ("RuntimeError: something new", False)
+
+
+HARMLESS = yaml.load((Path(__file__).parent / "causes" / "harmless" / "lines.yml").read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+
+
+@pytest.mark.parametrize("kind", sorted(HARMLESS))
+def test_what_a_healthy_program_says_is_no_cause(kind: str) -> None:
+    for line in HARMLESS[kind]:
+        told = classify_log(kind, [line, "RuntimeError: something new"], 1)
+        assert (told.message, told.permanent) == ("RuntimeError: something new", False), line
+    for exit_code in (0, 137, 143):
+        assert classify_log(kind, HARMLESS[kind], exit_code).cause is Cause.UNKNOWN
+    assert not classify_log(kind, HARMLESS[kind], 1).permanent
+
+
+@pytest.mark.parametrize(
+    ("level", "message"), [("E", "failed to create context with model '/models/x.gguf'"), ("W", "RuntimeError: something new")]
+)
+def test_the_letter_of_llama_cpp_is_a_level(level: str, message: str) -> None:
+    lines = [f"0.01.701.915 {level} srv    load_model: failed to create context with model '/models/x.gguf'", "RuntimeError: something new"]
+    told = classify_log("llama_cpp", lines, 1)
+    assert (told.cause is Cause.KV_CACHE_TOO_SMALL, told.message.endswith(message)) == (level == "E", True)
 
 
 def test_a_line_that_only_points_to_another_one_is_not_judged_by_its_place() -> None:
