@@ -53,6 +53,7 @@ try:
         Rank,
         Rule,
         diagnosis,
+        or_else,
     )
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes_lines import Entry, clean_line, read
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes_redact import redact
@@ -66,11 +67,11 @@ except ImportError:  # on the node the files lie side by side
     import _causes_python as python  # type: ignore[import-not-found,no-redef]
     import _causes_system as system  # type: ignore[import-not-found,no-redef]
     import _causes_vllm as vllm  # type: ignore[import-not-found,no-redef]
-    from _causes_base import PERMANENT, REMEDIES, Cause, Diagnosis, Rank, Rule, diagnosis  # type: ignore[import-not-found,no-redef]
+    from _causes_base import PERMANENT, REMEDIES, Cause, Diagnosis, Rank, Rule, diagnosis, or_else  # type: ignore[import-not-found,no-redef]
     from _causes_lines import Entry, clean_line, read  # type: ignore[import-not-found,no-redef]
     from _causes_redact import redact  # type: ignore[import-not-found,no-redef]
 
-__all__ = ["PERMANENT", "REMEDIES", "RULES", "Cause", "Diagnosis", "classify_log", "clean_line", "diagnosis", "redact"]
+__all__ = ["PERMANENT", "REMEDIES", "RULES", "Cause", "Diagnosis", "classify_log", "clean_line", "diagnosis", "or_else", "redact"]
 
 #: In the order in which they are asked: where two match the same line, the first one counts.
 RULES: tuple[Rule, ...] = (

@@ -133,6 +133,11 @@ def diagnosis(
     return Diagnosis(cause, message, tuple(log_lines), remedy or REMEDIES[cause], cause in PERMANENT if permanent is None else permanent)
 
 
+def or_else(found: Diagnosis, cause: Cause) -> Diagnosis:
+    """The same diagnosis; where no rule names a cause, with the one that what was tried suggests."""
+    return found if found.cause is not Cause.UNKNOWN else diagnosis(cause, found.message, found.log_lines)
+
+
 class Rank(IntEnum):
     """How much a rule's words say. A lower one wins wherever its line stands; among equals the first line of the log."""
 

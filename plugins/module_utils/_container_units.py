@@ -26,12 +26,12 @@ import time
 import typing as t
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _docker_flags as docker_flags
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _docker_trial as docker_trial
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import Cause, Diagnosis, classify_log, diagnosis, redact
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import Cause, Diagnosis, classify_log, or_else, redact
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import reason
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._files import keep_attributes
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Ran, Run, run_command
@@ -72,6 +72,10 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_fetch i
 
 HIDDEN = "<hidden>"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
+_DOCKERS_WORDS = (
+    "Docker's words say what it does not take. Correct that where the service says it (container_extra_arguments, networks, mounts, "
+    "devices), or on the host."
+)
 _FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _STAGED = re.compile(r"^\..*\.new$")
@@ -976,9 +980,13 @@ class Reconciler:
         for item, told in zip(asked, reasons):
             if not told:
                 continue
-            found = classify_log(item.kind, [redact(told, item.secrets)])
-            self._refuse(item, actions, report, redact(told, item.secrets))
-            subject = f"{item.instance}: {found.cause}: Docker refuses the new configuration: {redact(told, item.secrets)}"
+            said = redact(told, item.secrets)
+            found = classify_log(item.kind, [said])
+            self._refuse(item, actions, report, said)
+            # Where no rule knows Docker's words, they are all there is.
+            known = found.cause is not Cause.UNKNOWN
+            subject = f"{item.instance}: {f'{found.cause}: ' if known else ''}Docker refuses the new configuration: {said}"
+            found = found if known else replace(found, remedy=_DOCKERS_WORDS)
             report.failures.append(with_remedy(f"{subject}. {_kept(containers.get(item.container))}", found))
 
     def _hold_back(
@@ -1090,9 +1098,7 @@ class Reconciler:
                     + redact(reason(ran.err or ran.out), item.secrets)
                 )
                 continue
-            found = classify_log(item.kind, lines, exit_code=ran.rc)
-            if found.cause is Cause.UNKNOWN:
-                found = diagnosis(Cause.BAD_FLAG, found.message, found.log_lines)
+            found = or_else(classify_log(item.kind, lines, exit_code=ran.rc), Cause.BAD_FLAG)
             self._refuse_for(found, f"{item.image} refuses the new configuration", item, actions, containers, report)
 
     def _fetch(

@@ -39,7 +39,14 @@ try:
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _progress as progress
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _served as served
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _silence as silence
-    from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import REMEDIES, Cause, Diagnosis, classify_log, redact
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import (
+        REMEDIES,
+        Cause,
+        Diagnosis,
+        classify_log,
+        or_else,
+        redact,
+    )
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._instance_spec import Spec, parse_env, parse_spec
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import (
         ENV_FILE,
@@ -59,7 +66,7 @@ except ImportError:  # on the node the files lie side by side
     import _progress as progress  # type: ignore[import-not-found,no-redef]
     import _served as served  # type: ignore[import-not-found,no-redef]
     import _silence as silence  # type: ignore[import-not-found,no-redef]
-    from _causes import REMEDIES, Cause, Diagnosis, classify_log, redact  # type: ignore[import-not-found,no-redef]
+    from _causes import REMEDIES, Cause, Diagnosis, classify_log, or_else, redact  # type: ignore[import-not-found,no-redef]
     from _instance_spec import Spec, parse_env, parse_spec  # type: ignore[import-not-found,no-redef]
     from _node import ENV_FILE, SERVICE_FILE, FileLock, Paths, program_hash, read_json, write_atomically  # type: ignore[import-not-found,no-redef]
     from _probe import Endpoint, Observation, probe  # type: ignore[import-not-found,no-redef]
@@ -507,10 +514,7 @@ class Launcher:
             self.docker.call("rm", "--force", name)  # the command was killed, and its container goes on
             raise
         if result.rc != 0:
-            found = self.classify(result.lines, "the download failed", result.rc)
-            if found.cause is Cause.UNKNOWN:
-                found = replace(found, cause=Cause.DOWNLOAD_FAILED, remedy=REMEDIES[Cause.DOWNLOAD_FAILED])
-            raise Failure(found)
+            raise Failure(or_else(self.classify(result.lines, "the download failed", result.rc), Cause.DOWNLOAD_FAILED))
 
     def take_gpu(self) -> None:
         """Takes the locks in a fixed order, then makes sure that nobody loads on these GPUs without a lock."""
@@ -848,11 +852,8 @@ class Launcher:
             except queue.Empty:
                 continue
             if report.error is not None:
-                text = f"ollama cannot pull {model}: {report.error}"
-                found = classify_log("ollama", [report.error])
-                if found.cause is Cause.UNKNOWN:
-                    found = self.diagnose(Cause.DOWNLOAD_FAILED, text, lines=[report.error])
-                raise Failure(replace(found, message=text))
+                found = or_else(classify_log("ollama", [report.error]), Cause.DOWNLOAD_FAILED)
+                raise Failure(replace(found, message=f"ollama cannot pull {model}: {report.error}"))
             if report.done:
                 return
             self.update(progress.DOWNLOADING, report.percent, model)

@@ -13,10 +13,11 @@ import re
 import tempfile
 import typing as t
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _docker_flags as docker_flags
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _progress as progress
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import Cause, Diagnosis, classify_log, diagnosis, redact
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import Cause, Diagnosis, classify_log, diagnosis, or_else, redact
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Run
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import ENV_FILE, LABEL, OWNER
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._ollama import Installed, OllamaError, same_model
@@ -95,8 +96,7 @@ def download(item: Item, docker: str, run: Run) -> tuple[Diagnosis | None, bool]
         ran = run([docker, *arguments], TIMEOUT)
     lines = [redact(line, item.secrets) for line in (ran.out + "\n" + ran.err).split("\n") if line.strip()]
     if ran.rc != 0:
-        found = classify_log(item.kind, lines, exit_code=ran.rc)
-        return found if found.cause is not Cause.UNKNOWN else diagnosis(Cause.DOWNLOAD_FAILED, found.message, found.log_lines), False
+        return or_else(classify_log(item.kind, lines, exit_code=ran.rc), Cause.DOWNLOAD_FAILED), False
     seen = (progress.parse_line(item.kind, line) for line in lines)
     return None, any(one is not None and one.phase == progress.DOWNLOADING for one in seen)
 
@@ -117,7 +117,6 @@ def pull_into(server: ModelServer, tags: Sequence[str], other_image: bool) -> Di
         except OllamaError as error:
             if other_image and _WANTS_NEWER.search(str(error)):
                 continue
-            found = classify_log("ollama", [f"Error: {error}"])
-            cause = found.cause if found.cause is not Cause.UNKNOWN else Cause.DOWNLOAD_FAILED
-            return diagnosis(cause, f"Ollama cannot pull {tag}: {error}")
+            found = or_else(classify_log("ollama", [f"Error: {error}"]), Cause.DOWNLOAD_FAILED)
+            return replace(found, message=f"Ollama cannot pull {tag}: {error}")
     return None

@@ -588,6 +588,17 @@ def test_what_docker_refuses_leaves_everything_as_it_was(tmp_path: Path, host: H
     assert reconcile(tmp_path, host, [instance(networks=["a", "b"])]).restarted == ["vllm/chat"]  # the next run tries again
 
 
+def test_what_docker_refuses_in_words_that_nobody_knows(tmp_path: Path, host: Host) -> None:
+    serving(tmp_path, host, "chat")
+    host.trials["create", "vllm-chat"] = Ran(1, "", "Error response from daemon: the zork is bent\n")
+    (told,) = reconcile(tmp_path, host, [instance(networks=["a", "b"])]).failures
+    assert told.startswith(
+        f"vllm/chat: Docker refuses the new configuration: Error response from daemon: the zork is bent. {STILL_SERVES}\n"
+        "  Remedy: Docker's words say"
+    )
+    assert "unknown" not in told
+
+
 def test_a_change_is_tried_before_its_files_are_in_place_and_before_anything_stops(tmp_path: Path, host: Host) -> None:
     serving(tmp_path, host, "chat", "two")
     folder = tmp_path / "instances/vllm/chat"
