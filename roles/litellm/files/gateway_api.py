@@ -159,38 +159,21 @@ API: t.Final[t.Mapping[str, t.Mapping[str, str]]] = {
         "timestamp_granularities": TEXT_OR_LIST,
     },
 }
-#: Parameters that engines know and LiteLLM, for its own purposes, too. Where LiteLLM doesn't, no name has to be known here.
+#: Parameters that engines know, LiteLLM for its own purposes too, and no API. Where LiteLLM doesn't, no name has to be known here.
 ENGINE: t.Final = frozenset(
     {
-        *(
-            "add_generation_prompt",
-            "add_special_tokens",
-            "allowed_token_ids",
-            "bad_words",
-            "best_of",
-            "chat_template",
-            "chat_template_kwargs",
-        ),
-        *("continue_final_message", "documents", "dimensions", "echo", "guided_choice", "guided_decoding_backend", "guided_grammar"),
-        *("guided_json", "guided_regex", "hotwords", "ignore_eos", "include_reasoning", "include_stop_str_in_output", "keep_alive"),
-        *("length_penalty", "media_io_kwargs", "min_p", "min_tokens", "mm_processor_kwargs", "num_ctx", "priority", "prompt_logprobs"),
-        *(
-            "repetition_penalty",
-            "session_id",
-            "skip_special_tokens",
-            "spaces_between_special_tokens",
-            "stop_token_ids",
-            "structured_outputs",
-        ),
-        *("thinking_token_budget", "top_k", "truncate_prompt_tokens", "truncation", "truncation_side", "use_beam_search", "vllm_xargs"),
-        *("request_id", "cache_salt", "suffix", "instruction", "priority", "think", "verbosity", "reasoning_effort"),
+        *("add_generation_prompt", "add_special_tokens", "allowed_token_ids", "bad_words", "cache_salt", "chat_template"),
+        *("chat_template_kwargs", "continue_final_message", "guided_choice", "guided_decoding_backend", "guided_grammar"),
+        *("guided_json", "guided_regex", "hotwords", "ignore_eos", "include_reasoning", "include_stop_str_in_output"),
+        *("instruction", "keep_alive", "length_penalty", "media_io_kwargs", "min_p", "min_tokens", "mm_processor_kwargs"),
+        *("num_ctx", "priority", "prompt_logprobs", "repetition_penalty", "request_id", "session_id", "skip_special_tokens"),
+        *("spaces_between_special_tokens", "stop_token_ids", "structured_outputs", "think", "thinking_token_budget"),
+        *("truncate_prompt_tokens", "truncation_side", "use_beam_search", "vllm_xargs"),
     }
 )
 #: Where LiteLLM doesn't hand on an ``extra_body``: nothing but these goes on.
 CLOSED: t.Final[t.Mapping[str, frozenset[str]]] = {
-    "count_tokens": frozenset(
-        {"system", "cache_control", "output_config", "context_management", "metadata", "top_k", "top_p", "temperature"}
-    ),
+    "count_tokens": frozenset({"cache_control", "output_config", "context_management", "metadata", "top_k", "top_p", "temperature"}),
     "rerank": frozenset({"mm_processor_kwargs", "truncate_prompt_tokens", "truncation_side", "use_activation", "user"}),
     "transcription": frozenset(
         {
@@ -221,13 +204,12 @@ LEGACY: t.Final = frozenset({"function_call", "functions"})
 #: What LiteLLM reads and has in none of its own lists (1.110.2: ``kwargs.get`` and ``data.get`` in its proxy, router and main module).
 UNLISTED: t.Final = frozenset(
     {
-        *("aws_bedrock_client", "candidate_deployment_id", "config", "dataSources", "disable_fallbacks"),
-        *("failure_callback", "fake_stream", "functions_unsupported_model", "guardrail_config", "guardrail_to_apply", "input_callback"),
-        *("include_fallback_errors", "include_guardrail_response", "json_mode", "litellm_params", "mcp_servers"),
-        *("model_id", "optional_params", "original_function", "original_generic_function", "policies"),
-        *("prompt_integration", "router_settings_override", "specific_deployment", "standard_callback_dynamic_params"),
-        *("success_callback", "target_model_names", "token", "use_clientside_credentials", "user_api_key_auth", "user_api_key_dict"),
-        *("vector_store_ids", "vertex_ai_location", "vertex_ai_project", "watsonx_credentials", "wx_credentials"),
+        *("candidate_deployment_id", "config", "dataSources", "disable_fallbacks", "failure_callback", "fake_stream"),
+        *("functions_unsupported_model", "guardrail_config", "guardrail_to_apply", "include_fallback_errors"),
+        *("include_guardrail_response", "input_callback", "json_mode", "mcp_servers", "model_id", "optional_params"),
+        *("original_function", "original_generic_function", "policies", "prompt_integration", "router_settings_override"),
+        *("specific_deployment", "standard_callback_dynamic_params", "success_callback", "target_model_names", "token"),
+        *("use_clientside_credentials", "vector_store_ids", "watsonx_credentials", "wx_credentials"),
     }
 )
 #: The same by what they begin with.
