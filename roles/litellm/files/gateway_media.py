@@ -126,6 +126,12 @@ def _check_data(text: str, policy: Policy) -> None:
         raise MediaRefusedError("media inside the request is switched off at this gateway")
 
 
+def _is_of(node: t.Mapping[str, t.Any], types: t.Collection[str]) -> bool:
+    """Whether an object is of one of these types. A client may send anything for a type, an object too."""
+    kind = node.get("type")
+    return isinstance(kind, str) and kind in types
+
+
 def _walk_media(value: t.Any, policy: Policy, *, address: bool) -> None:
     """A value under a name of media: every text in it is judged."""
     if isinstance(value, str):
@@ -161,7 +167,7 @@ def _walk_mapping(node: t.Mapping[str, t.Any], path: Path, policy: Policy) -> No
         root = path[0] if path else key
         if key in OPAQUE_KEYS or (not path and key in OPAQUE_ROOTS) or (path and root in SCHEMA_ROOTS and key in SCHEMA_KEYS):
             continue
-        if (key == "input" and node.get("type") in TOOL_CALL_TYPES) or (key == "arguments" and path):
+        if (key == "input" and _is_of(node, TOOL_CALL_TYPES)) or (key == "arguments" and path):
             continue
         if root == "documents" and isinstance(value, str) and key in ("file", "source", "uri", "url"):
             continue  # Where a document that the model is to read comes from is a text like any other.
@@ -204,10 +210,9 @@ class _Image:
 def _is_image(part: t.Any) -> bool:
     if not isinstance(part, dict):
         return False
-    kind = part.get("type")
-    if (isinstance(kind, str) and kind in IMAGE_TYPES) or any(part.get(key) is not None for key in IMAGE_KEYS):
+    if _is_of(part, IMAGE_TYPES) or any(part.get(key) is not None for key in IMAGE_KEYS):
         return True
-    return isinstance(kind, str) and kind in FILE_TYPES and _holds_image(part)
+    return _is_of(part, FILE_TYPES) and _holds_image(part)
 
 
 def _holds_image(node: t.Any) -> bool:

@@ -190,6 +190,9 @@ def raw_route(path: str, raw: bytes, form: Form | None, headers: Headers, query:
         judge_raw(path, query, {}, rules)
         return Judged(passed_headers(headers, caller, None, 0), b"")
     parsed = read_json(raw, headers)
+    if not isinstance(parsed.get("metadata"), (dict, type(None))):
+        # The one name besides the model's that LiteLLM itself reads here.
+        raise RequestError(400, "metadata must be an object", param="metadata", code="invalid_type")
     limit = judge_raw(path, query, parsed, rules)
     body = written(parsed)
     return Judged(passed_headers(headers, caller, b"application/json", len(body)), body, limit)

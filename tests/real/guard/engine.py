@@ -65,11 +65,12 @@ def strings(node: Any, under: str = "") -> Iterator[tuple[str, str]]:
 
 
 def fetched(body: Any) -> list[str]:
-    """The hostile addresses that an engine would fetch."""
+    """The hostile addresses that an engine would fetch. What stands in a ``data:`` URL is decoded, whatever it looks like."""
     if not isinstance(body, dict):
         return []
-    found = [address for part in parts(body) for address in addresses(part) if ORACLE in address]
-    return found + [text for key, text in strings(body) if key in MEDIA_KEYS and ORACLE in text]
+    found = [address for part in parts(body) for address in addresses(part)]
+    found += [text for key, text in strings(body) if key in MEDIA_KEYS]
+    return [text for text in found if ORACLE in text and not text.startswith("data:")]
 
 
 def count_images(body: Any) -> int:

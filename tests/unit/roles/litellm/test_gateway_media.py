@@ -192,6 +192,16 @@ def test_addresses_that_nobody_fetches_are_words(body: dict[str, Any]) -> None:
     check_media(body, Policy())
 
 
+@pytest.mark.parametrize("kind", [{"effort": "low"}, [], None, 5, True])
+def test_a_type_may_be_anything(kind: Any) -> None:
+    """Looked for in tables of types, as it is: an object is not hashable."""
+    part = {"type": kind, "input": [{"type": kind, "text": URL}]}
+    check_media({"type": kind, "input": [part], "messages": [{"content": [part]}]}, Policy())
+    assert count_images({"messages": [{"content": [part]}]}) == 0
+    with pytest.raises(MediaRefusedError):
+        check_media({"type": kind, "input": [{"type": kind, "image_url": URL}]}, Policy())
+
+
 def test_media_without_an_address_are_media_too() -> None:
     inside: list[dict[str, Any]] = [
         {"messages": [{"content": [{"type": "image", "source": {"type": "base64", "data": "A" * 100}}]}]},

@@ -146,6 +146,7 @@ def test_raw_routes_are_judged_too() -> None:
     for body, query in (
         ({"messages": [{"content": [hostile]}]}, b""),
         ({"api_base": "x"}, b""),
+        ({"metadata": "{}"}, b""),
         ({}, b"url=http%3A%2F%2Fevil.test"),
         ({}, b"num_retries=1"),
     ):
