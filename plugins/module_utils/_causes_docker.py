@@ -60,6 +60,10 @@ _NO_FIREWALL = (
     "Docker finds no firewall on this host: its kernel lacks the modules (after an update of the kernel reboot the host, or install the "
     "modules of the running one), or the package iptables is missing."
 )
+_DOCKER_PROGRAM = (
+    "A program of Docker itself is missing on the host, or another one stands in its place. Install docker-ce and containerd.io again "
+    "(role docker does), and look for a second Docker ('which -a dockerd docker-proxy runc')."
+)
 _DAEMON = (
     "Docker's daemon does not start; the line says why. Correct /etc/docker/daemon.json or what it names, then 'systemctl reset-failed "
     "docker docker.socket' and 'systemctl start docker' on the host."
@@ -136,6 +140,7 @@ RULES = (
         r"[Dd]ocker (?:API|daemon|Engine)\b.*(?:deadline exceeded|timed? ?out|not (?:running|responding))",
         r"daemon is shutting down",
         r"cannot stat /run/containerd|containerd: not running|connection error: desc = .*containerd\.sock",
+        r"Bad response from Docker engine|request returned .* for API route",
     ),
     rule(
         Cause.RUNTIME_MISSING,
@@ -169,6 +174,13 @@ RULES = (
         r"unable to configure the Docker daemon",
         remedy=_DAEMON,
         rank=Rank.WRAPPER,
+    ),
+    rule(
+        Cause.DOCKER_DOWN,
+        _MOBY,
+        r"\b(?:docker-proxy|docker-init|containerd-shim[\w-]*|runc)\"?'?: (?:executable file not found|no such file|file does not exist"
+        r"|permission denied|exec format)",
+        remedy=_DOCKER_PROGRAM,
     ),
     # The NVIDIA runtime
     rule(
@@ -310,7 +322,7 @@ RULES = (
         r"requested access to the resource is denied",
         r"pull access denied",
         r"no basic auth credentials",
-        r"(?:unexpected status|received unexpected HTTP status)\b.*: 40[13]\b",
+        r"(?:unexpected status|received unexpected HTTP status|failed with status code)\b.*: 40[13]\b",
         r"denied: (?:permission|Permission|installation|.*not have permission)",
         r"(?:Head|Get|HEAD) \"?https?://\S+/v2/\S*:? .*(?:denied|unauthorized)",
         r"error getting credentials",
@@ -340,7 +352,7 @@ RULES = (
         r"|context deadline exceeded|no route to host|network is unreachable|server misbehaving|proxyconnect|: EOF\b|unexpected EOF"
         r"|Temporary failure in name resolution|request canceled)",
         r"\b(?:dial|read|write) (?:tcp|udp)\d? (?!\S*\b127\.)\S+:.*(?:timed out|timeout|refused|reset by peer|no route|unreachable)",
-        r"received unexpected HTTP status: 5\d\d",
+        r"(?:received unexpected HTTP status|failed with status code \[[^\]]*\]): (?:5\d\d|429)",
         r"unexpected status(?: code)?(?: from \S+ request to)? .*5\d\d",
         r"error from registry: (?:unknown|internal|temporar)|blob upload unknown",
     ),
@@ -385,7 +397,7 @@ RULES = (
         r"error while (?:creating|mounting) (?:mount source path|volume)",
         r"error mounting \"",
         r"[Aa]re you trying to mount a directory onto a file",
-        r"failed to mount local volume",
+        r"failed to mount local volume|[Mm]ounts denied|is not shared from the host",
         r"mkdir \S+: (?:read-only file system|not a directory|file exists)",
         r"invalid mount (?:config|path|\{)|mount (?:destination|path) .*absolute",
         r"invalid volume specification",

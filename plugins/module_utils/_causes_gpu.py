@@ -114,7 +114,7 @@ RULES = (
         r"(?:sm|SM)_?\d+\w?(?: \([^)]*\))? (?:is|are) not supported|[Nn]ot supported on (?:sm|SM)_?\d",
         r"[Uu]nsupported (?:compute capability|SM|sm)\b",
         r"[Cc]ompute [Cc]apability.*(?:not supported|unsupported|no longer supported|too (?:low|old))",
-        r"(?:only|requires?|needs?|supported on|at least|minimum)\b.*\b(?:Hopper|Ampere|Ada|Blackwell|Turing|SM ?\d+\w?"
+        r"(?:[Oo]nly|[Rr]equires?|[Nn]eeds?|[Ss]upported on|[Aa]t least|[Mm]inimum)\b.*\b(?:Hopper|Ampere|Ada|Blackwell|Turing|SM ?\d+\w?"
         r"|sm_?\d+\w?)\b(?:.*\b(?:GPU|device|architecture|or (?:newer|later|above)|\+)|\b)",
         r"No supported CUDA architectures found|TORCH_CUDA_ARCH_LIST",
         r"(?:\.hpp|\.cuh?|csrc)\b.*(?:[Uu]nsupported arch|exit_code == 0|compil)",

@@ -116,6 +116,7 @@ class Entry:
     notice: bool = False  # a warning or less
     grave: bool = False  # called an error by its logger
     source: bool = False  # of a traceback, but not its message
+    repeated: bool = False  # the words of another process: the files of this one's traceback tell nothing about them
     frames: tuple[str, ...] = field(default=(), repr=False)  # files of the traceback that ends here, outermost first
 
     @property
@@ -201,7 +202,7 @@ def _entry(shown: str) -> Entry:
         text, level = repeated.group("text"), level or "ERROR"
         if not _EXCEPTION_NAME.search(text.partition(":")[0]):
             text = f"RuntimeError: {text}"
-    found = Entry(text.rstrip(), shown, "".join(who), notice, level in _GRAVE and not notice)
+    found = Entry(text.rstrip(), shown, "".join(who), notice, level in _GRAVE and not notice, repeated=bool(repeated))
     return replace(found, notice=True) if not found.is_error and _IN_PASSING.search(text) else found
 
 
@@ -240,7 +241,7 @@ class _Tracebacks:
             return replace(entry, source=True)
         frames = tuple(self._open.pop(who))
         self._after_frame.discard(who)
-        return replace(entry, frames=frames)
+        return entry if entry.repeated else replace(entry, frames=frames)
 
 
 # --- JSON ------------------------------------------------------------------------------------------------------------

@@ -122,6 +122,7 @@ RULES = (
         Cause.RUNTIME_MISSING,
         _LLM,
         r"(?:runner|llama-server) .*(?:terminated|exited|running).*exit (?:status|code) 12[67]\b",
+        r"(?:runner|llama-server)\b(?: binary)?\"?:? (?:not found|executable file not found|no such file|permission denied|exec format)",
         remedy=_LACKS_LIBRARY,
         kinds=_OLLAMA,
         rank=Rank.WRAPPER,

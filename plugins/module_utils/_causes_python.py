@@ -211,6 +211,7 @@ RULES = (
         _FAMILY,
         r"^(?:[\w.]*\.)?(?:AssertionError|NotImplementedError|KeyError|AttributeError|IndexError|UnicodeDecodeError|JSONDecodeError"
         r"|TypeError|NameError|SyntaxError|ZeroDivisionError|UnboundLocalError|OverflowError|LookupError|EOFError|StopIteration|RecursionError)\b",
+        r"^RuntimeError: '\w+' object has no attribute ",  # as a parent repeats it
         remedy=_UNSUPPORTED_MODEL,
         kinds=_ENGINES,
         rank=Rank.TYPE,
