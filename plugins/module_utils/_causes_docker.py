@@ -162,7 +162,7 @@ RULES = (
     rule(
         Cause.DOCKER_DOWN,
         _MOBY,
-        r"can't initialize iptables table|[Ii]ptables not found",
+        r"can't initialize iptables table|[Ii]ptables not found|failed to find iptables",
         r"modprobe: FATAL: Module \S+ not found in directory",
         remedy=_NO_FIREWALL,
     ),
@@ -174,6 +174,14 @@ RULES = (
         r"unable to configure the Docker daemon",
         remedy=_DAEMON,
         rank=Rank.WRAPPER,
+    ),
+    rule(
+        Cause.DOCKER_DOWN,
+        "systemd, core/job.c and core/unit.c",
+        r"Failed to start Docker Application Container Engine|Job for docker\.service failed",
+        r"docker\.service: (?:Failed with|Start request)",
+        rank=Rank.FAMILY,
+        anywhere=True,
     ),
     rule(
         Cause.DOCKER_DOWN,
@@ -323,6 +331,7 @@ RULES = (
         r"pull access denied",
         r"no basic auth credentials",
         r"(?:unexpected status|received unexpected HTTP status|failed with status code)\b.*: 40[13]\b",
+        r"/v2/\S*: .*(?:[Bb]ad [Cc]redentials|[Ww]rong (?:username|password))",
         r"denied: (?:permission|Permission|installation|.*not have permission)",
         r"(?:Head|Get|HEAD) \"?https?://\S+/v2/\S*:? .*(?:denied|unauthorized)",
         r"error getting credentials",

@@ -213,7 +213,7 @@ RULES = (
         r"[Nn]o (?:usable |compatible |available )?(?:GPU|CUDA device|accelerator)s? (?:is |are |was |were )?(?:available|found"
         r"|detected)",
         r"has no GPU available|no NVIDIA GPU|[Nn]o (?:CUDA|HIP|XPU) (?:GPUs|devices)|(?:accelerator|device) when none is available",
-        r"no pinned memory allocator",
+        r"no pinned memory allocator|CUDA is not available",
         r"Failed to infer device type|CUDA driver initialization failed|CUDA (?:unknown error|initialization error|initialization: )",
         r"libcuda\.so(?:\.1)?: cannot open|lib(?:cuda|nvidia-ml)\.so\.1.*(?:not found|cannot open)",
         r"couldn't communicate with the NVIDIA driver",

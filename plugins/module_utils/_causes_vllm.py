@@ -170,6 +170,15 @@ RULES = (
     ),
     rule(
         Cause.TIMEOUT,
+        "pytorch, NCCLUtils.cpp: what NCCL says of it stands in the lines below",
+        r"NCCL error in: .*internal error|ncclInternalError",
+        remedy=_RANKS,
+        permanent=False,
+        kinds=_VLLM,
+        rank=Rank.WRAPPER,
+    ),
+    rule(
+        Cause.TIMEOUT,
         "vllm/v1/engine/utils.py",
         r"[Tt]imed out waiting for (?:engine|worker|DP|all|core)",
         r"Did not receive response from front-end",

@@ -67,7 +67,7 @@ def _corpus() -> list[Seen]:
 
 CORPUS = _corpus()
 #: How many there are of each kind. They only ever become more.
-AT_LEAST = {"docker": 144, "litellm": 73, "llama_cpp": 74, "ollama": 110, "vllm": 666}
+AT_LEAST = {"docker": 165, "litellm": 77, "llama_cpp": 74, "ollama": 122, "vllm": 687}
 RIGHT = 0.98
 
 
