@@ -43,6 +43,9 @@ try:
         _causes_system as system,
     )
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import (
+        _causes_toolkit as toolkit,
+    )
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils import (
         _causes_vllm as vllm,
     )
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes_base import (
@@ -66,6 +69,7 @@ except ImportError:  # on the node the files lie side by side
     import _causes_ollama as ollama  # type: ignore[import-not-found,no-redef]
     import _causes_python as python  # type: ignore[import-not-found,no-redef]
     import _causes_system as system  # type: ignore[import-not-found,no-redef]
+    import _causes_toolkit as toolkit  # type: ignore[import-not-found,no-redef]
     import _causes_vllm as vllm  # type: ignore[import-not-found,no-redef]
     from _causes_base import PERMANENT, REMEDIES, Cause, Diagnosis, Rank, Rule, diagnosis, or_else  # type: ignore[import-not-found,no-redef]
     from _causes_lines import Entry, clean_line, read  # type: ignore[import-not-found,no-redef]
@@ -79,6 +83,7 @@ RULES: tuple[Rule, ...] = (
     *litellm.RULES,
     *ollama.RULES,
     *llama_cpp.RULES,
+    *toolkit.RULES,
     *docker.RULES,
     *hub.RULES,
     *gpu.RULES,
