@@ -36,6 +36,10 @@ _HOOK = (
     "A program of the NVIDIA Container Toolkit is missing on the host. Install all four packages in one version "
     "(role nvidia_container_toolkit does), then start the unit again."
 )
+_HOOK_FAILED = (
+    "A hook that prepares the container's GPU failed; the end of the line says why. Bring all packages of the NVIDIA Container Toolkit to "
+    "one version (role nvidia_container_toolkit does), and write the CDI specification again ('systemctl restart nvidia-cdi-refresh')."
+)
 _NO_GPUS_OPTION = (
     "This host takes GPUs by --runtime=nvidia and NVIDIA_VISIBLE_DEVICES, never by --gpus (Jetson, mode csv). Remove --gpus from "
     "container_extra_arguments."
@@ -68,6 +72,7 @@ RULES = (
         r"unsatisfied condition: \w+",
         r"requirement error: ",
         r"requirements not met",
+        r"nvml error: function not found",
         remedy=DRIVER_TOO_OLD,
     ),
     rule(Cause.RUNTIME_MISSING, _TOOLKIT, r"invoking the NVIDIA Container Runtime Hook directly", remedy=_NO_GPUS_OPTION),
@@ -155,6 +160,13 @@ RULES = (
         r"nvidia-container-cli\.real: ",
         r"error gathering device information while adding custom device \"/dev/(?:nvidia|nvhost|nvmap|dxg)",
     ),
-    # Whatever else is said of NVIDIA
+    # Whatever else is said of NVIDIA, and of the hooks by which a runtime like it makes a container
+    rule(
+        Cause.RUNTIME_MISSING,
+        _RUNC,
+        r"error running (?:\w+ )?hook|Running hook #\d",
+        remedy=_HOOK_FAILED,
+        rank=Rank.WRAPPER,
+    ),
     rule(Cause.RUNTIME_MISSING, _RUNC, r"OCI runtime create failed: .*nvidia", r"nvidia-container-runtime", rank=Rank.WRAPPER),
 )
