@@ -59,7 +59,7 @@ options:
     elements: str
     default: []
   key:
-    description: File with the signing key.
+    description: File with the signing key. It goes with the repository, also with one that is refused, unless another source names it.
     type: path
     default: ""
   description:
@@ -239,6 +239,8 @@ def _change(
         module.warn(message)
         result.update(changed=False, files=[])
         module.exit_json(**result)
+    if wanted and not left and _key_goes(wanted.key, manager.texts()):
+        os.unlink(wanted.key)  # it was put there for this repository alone
     if refused:
         url = wanted.url if wanted else ""
         module.fail_json(

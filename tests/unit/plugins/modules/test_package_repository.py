@@ -108,12 +108,22 @@ def test_a_file_that_a_link_leads_to_is_emptied_and_stays(etc: Path, tmp_path: P
 def test_a_repository_that_cannot_be_fetched_is_taken_out_again(etc: Path, folder: Path, run: Run) -> None:
     old = f"deb [trusted=yes] file:{folder}/none /\n"
     (etc / "sources.list.d/nvidia.list").write_text(old)
+    (etc / "toolkit.asc").write_text("key")
     done = run(url=f"file:{folder}/none")
     assert done["failed"]
     assert "apt cannot fetch the repository toolkit" in done["msg"]
     assert "All files are as they were." in done["msg"]
     assert names(etc) == ["nvidia.list"]
     assert (etc / "sources.list.d/nvidia.list").read_text() == old
+    assert not (etc / "toolkit.asc").exists(), "the key that was put there for it"
+
+
+def test_the_key_of_what_stays_stays(etc: Path, folder: Path, run: Run) -> None:
+    (etc / "toolkit.asc").write_text("key")
+    run()
+    assert run(url=f"file:{folder}/none")["failed"]
+    assert names(etc) == ["toolkit.sources"]
+    assert (etc / "toolkit.asc").exists()
 
 
 def test_an_apt_that_was_broken_before_is_not_our_doing(etc: Path, run: Run) -> None:
