@@ -328,7 +328,7 @@ def _passthroughs(fields: Fields) -> tuple[Mapping[str, Any], ...]:
             "timeout": inner.integer("timeout", 1, 86400, what=DURATION),
             "methods": list(inner.texts("methods", choices=("GET", "POST", "PUT", "PATCH", "DELETE"), expected="a method of HTTP")),
         }
-        if inner.valid and not inner.has("model") and not inner.has("target"):
+        if inner.valid and not entry["model"] and not entry["target"]:
             inner.add("", item, "needs model (one of ours) or target (an address)")
         elif path:
             found.append({key: value for key, value in entry.items() if value})

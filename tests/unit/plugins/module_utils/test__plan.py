@@ -670,6 +670,11 @@ MISTAKES: list[Any] = [
     (one(service(), inference_gateway={"redis": "redis://:pw@r:6379"}), "inference_gateway.redis", "redis://host:6379/0"),
     (one(service(), inference_gateway={"default_fallbacks": ["caht"]}), "inference_gateway.default_fallbacks[0]", "Did you mean 'chat'?"),
     (
+        one(service(), inference_gateway={"passthrough": [{"path": "/x", "model": ""}]}),
+        "inference_gateway.passthrough[0]",
+        "needs model",
+    ),
+    (
         one(service(), inference_gateway={"passthrough": [{"path": "/x", "model": "caht"}]}),
         "inference_gateway.passthrough[0].model",
         "Did you mean 'chat'?",
