@@ -12,16 +12,12 @@ import typing as t
 
 Headers = list[tuple[bytes, bytes]]
 
+#: Any other below 500 is an ``invalid_request_error``.
 _TYPES: t.Final[t.Mapping[int, str]] = {
-    400: "invalid_request_error",
     401: "authentication_error",
     403: "permission_error",
     404: "not_found_error",
-    405: "invalid_request_error",
     408: "timeout_error",
-    413: "invalid_request_error",
-    415: "invalid_request_error",
-    422: "invalid_request_error",
     429: "rate_limit_error",
 }
 #: Headers of LiteLLM's answers that clients and tests use. The others tell of prices, budgets, versions and inner addresses.
