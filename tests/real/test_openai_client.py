@@ -24,6 +24,10 @@ from testbed import settings
 
 CLIENT, ENGINE = "client-key-0123456789", "engine-key-0123456789"
 SAMPLE = Path(__file__).parents[2] / "playbooks" / "files" / "samples" / "speech.wav"
+GUARD = Path(__file__).parent / "guard"
+#: Fewer than test_guard.py has, since real engines answer: 60, with GATEWAY_MUTATIONS=10000 300.
+MUTATIONS = int(os.environ.get("GATEWAY_MUTATIONS") or 2000) * 3 // 100
+SEED = int(os.environ.get("GATEWAY_SEED") or 20261120)
 ENGINES = {"chat": "tiny-vision", "asr": "tiny-asr"}
 
 LISTENER = """
@@ -40,7 +44,10 @@ class Listener(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
     def log_message(self, *arguments):
         pass
-http.server.ThreadingHTTPServer(("0.0.0.0", 9911), Listener).serve_forever()
+servers = [http.server.ThreadingHTTPServer(("0.0.0.0", port), Listener) for port in (80, 8000, 6379, 9911)]
+for server in servers[1:]:
+    threading.Thread(target=server.serve_forever).start()
+servers[0].serve_forever()
 """
 
 #: Runs in a container on the gateway's network; prints what became of each step.
@@ -101,6 +108,35 @@ for name, step in steps.items():
                        "headers": dict(error.response.headers)}
 print(json.dumps(found))
 """
+#: Requests of real clients, mutated as in test_guard.py, whose addresses are those of the listener; prints how many had which status.
+MUTATED = """
+import collections, json, sys, urllib.error, urllib.request as u
+sys.path.insert(0, "/guard")
+import mutate
+mutate.ORACLE = "listener"
+corpus = [entry for entry in json.load(open("/guard/corpus.json")) if entry["body"].get("model") in ("chat", "LLM_DEFAULT", "org/Model-1")]
+for entry in corpus:
+    entry["body"]["model"] = "chat"
+    for name in {"max_tokens", "max_completion_tokens", "max_output_tokens"} & set(entry["body"]):
+        entry["body"][name] = 4
+mutator = mutate.Mutator(corpus, int(sys.argv[3]))
+statuses, broken = collections.Counter(), []
+for number in range(int(sys.argv[2])):
+    made = mutator.make()
+    address = "http://litellm-gateway:4000" + made.path + ("?" + made.query.decode() if made.query else "")
+    headers = {**dict(made.headers), "Authorization": "Bearer " + sys.argv[1]}
+    try:
+        with u.urlopen(u.Request(address, made.bytes(), headers), timeout=120) as answer:
+            answer.read()
+            statuses[answer.status] += 1
+    except u.HTTPError as error:
+        statuses[error.code] += 1
+        if error.code >= 500:
+            broken.append([number, made.done, error.code, error.read().decode("utf-8", "replace")[:300]])
+    except ValueError:
+        statuses["not sent"] += 1  # a header that this client itself refuses
+print(json.dumps({"statuses": statuses, "broken": broken}))
+"""
 PIXEL = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAABwAAAAcCAIAAAD9b0jDAAAAIklEQVR42mNooAFgGDV01NBRQ0cNHTV01NBRQ0cN"
     "HRmGAgDZoZg95hjqugAAAABJRU5ErkJggg=="
@@ -142,11 +178,12 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
         secrets = {"ENGINE_KEY_N": ENGINE}
         stack.enter_context(gateway(folder, f"{on}-gateway", on, free_port(), described, {"crawler": CLIENT}, secret_environment=secrets))
         caller = f"{on}-caller"
-        mount = ("--volume", f"{SAMPLE}:/speech.wav:ro")
+        mount = ("--volume", f"{SAMPLE}:/speech.wav:ro", "--volume", f"{GUARD}:/guard:ro")
         stack.enter_context(container(caller, on, LITELLM, "infinity", options=("--entrypoint", "sleep", *mount)))
         for name in ENGINES:
             wait_for(caller, f"http://{on}-{name}:8000/health")
         told: dict[str, Any] = json.loads(inside(caller, PROGRAM, CLIENT, PIXEL).splitlines()[-1])
+        told["mutated"] = json.loads(inside(caller, MUTATED, CLIENT, str(MUTATIONS), str(SEED)).splitlines()[-1])
         told["hits by the gateway"] = int(inside(caller, GET, "http://listener:9911/hits"))
         # The engine would have fetched: it does so when it is asked directly.
         inside(caller, DIRECT, f"http://{on}-chat:8000", ENGINE)
@@ -230,6 +267,15 @@ def test_speech_to_text_in_every_format(found: dict[str, Any]) -> None:
     events = found["stream of words"]["answer"]
     assert [event["type"] for event in events] == ["transcript.text.delta", "transcript.text.done"]
     assert events[-1]["text"] == words
+
+
+def test_no_mutated_request_breaks_the_gateway(found: dict[str, Any]) -> None:
+    """That none of them has anything fetched is seen by the listener, below."""
+    assert found["mutated"]["broken"] == []
+    statuses = found["mutated"]["statuses"]
+    assert sum(statuses.values()) == MUTATIONS
+    assert statuses["200"] > 0.05 * MUTATIONS
+    assert statuses.get("not sent", 0) < 0.1 * MUTATIONS
 
 
 def test_nothing_is_fetched_and_nothing_told(found: dict[str, Any]) -> None:
