@@ -17,6 +17,7 @@ from ansible import context
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._system_log import unlogged
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._unit_actions import lines
 
 display = Display()
@@ -51,7 +52,9 @@ class ActionModule(ActionBase):
         def call(**run: t.Any) -> dict[str, t.Any]:
             arguments = {**self._task.args, "_run": {"by": by, **run}}
             done = dict(
-                self._execute_module(module_name=_MODULE, module_args=arguments, task_vars=task_vars, wrap_async=bool(self._task.async_val))
+                self._execute_module(
+                    module_name=_MODULE, module_args=arguments, task_vars=unlogged(task_vars), wrap_async=bool(self._task.async_val)
+                )
             )
             done.get("invocation", {}).get("module_args", {}).pop("_run", None)
             return done

@@ -14,6 +14,7 @@ from ansible.utils.display import Display
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._endpoint_ready import argument_spec
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._endpoint_progress import Progress, in_slices
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._system_log import unlogged
 
 display = Display()
 
@@ -35,7 +36,7 @@ class ActionModule(ActionBase):
         _validation, arguments = self.validate_argument_spec(argument_spec=argument_spec())
 
         def call(module_args: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-            return dict(self._execute_module(module_name=_MODULE, module_args=dict(module_args), task_vars=task_vars))
+            return dict(self._execute_module(module_name=_MODULE, module_args=dict(module_args), task_vars=unlogged(task_vars)))
 
         if not (_ON_TERMINAL and arguments["progress"]) or self._task.check_mode or self._task.async_val or self._task.no_log:
             result.update(call(arguments))
