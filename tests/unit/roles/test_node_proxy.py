@@ -28,6 +28,7 @@ from support.render import render
 GOLDEN = Path(__file__).resolve().parent / "golden"
 NGINX = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin")
 KEY = "Sk-0123456789abcdef.+=/~"
+OLD_KEY = "Sk-fedcba9876543210.+=/~"
 ADDRESS = "127.0.0.16"
 
 
@@ -142,9 +143,20 @@ def urls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     ports = {name: free_port(ADDRESS) for name in ("vllm", "ollama", "down", "closed")}
     with played_ollama(tmp_path_factory.mktemp("models")) as ollama:
         services = [
-            service(name="chat", port=ports["vllm"], upstream_port=engine.server_port, allowed_addresses=["127.0.0.0/8"]),
             service(
-                name="small", port=ports["ollama"], upstream_port=urlsplit(ollama).port, engine="ollama", allowed_addresses=["127.0.0.1"]
+                name="chat",
+                port=ports["vllm"],
+                upstream_port=engine.server_port,
+                allowed_addresses=["127.0.0.0/8"],
+                previous_key=OLD_KEY,
+            ),
+            service(
+                name="small",
+                port=ports["ollama"],
+                upstream_port=urlsplit(ollama).port,
+                engine="ollama",
+                allowed_addresses=["127.0.0.1"],
+                previous_key="",
             ),
             service(name="down", port=ports["down"], upstream_port=free_port(), allowed_addresses=["127.0.0.1"]),
             service(name="closed", port=ports["closed"], upstream_port=engine.server_port, allowed_addresses=["192.0.2.10"]),
@@ -187,6 +199,8 @@ def ask(address: str, path: str, method: str = "GET", key: str | None = f"Bearer
     [
         (f"Bearer {KEY}", 200),
         (f"bearer  {KEY}", 200),
+        (f"Bearer {OLD_KEY}", 200),
+        (f"Bearer {OLD_KEY}x", 401),
         (None, 401),
         ("", 401),
         (f"Bearer {KEY.lower()}", 401),

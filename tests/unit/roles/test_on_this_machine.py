@@ -122,8 +122,9 @@ def test_the_proxy_refuses_what_nginx_would_read_as_something_else(tmp_path: Pat
         assert value in said, done.stdout
 
 
-def test_a_key_of_the_proxy_ends_with_its_last_letter(tmp_path: Path) -> None:
-    done = node_proxy(tmp_path, service={"key": "0123456789abcdef\n"})
+@pytest.mark.parametrize("which", ["key", "previous_key"])
+def test_a_key_of_the_proxy_ends_with_its_last_letter(tmp_path: Path, which: str) -> None:
+    done = node_proxy(tmp_path, service={which: "0123456789abcdef\n"})
     assert done.returncode != 0, done.stdout
     assert "the key of chat.1 is shorter" in done.stdout
     assert "0123456789abcdef" not in done.stdout
