@@ -18,22 +18,28 @@ import re
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._gateway_live import KEYS_FILE, LIVE_DIR, live_keys
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._keys import shared_keys, weakness
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._live_files import LIVE_FOLDER
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._plain import plain, yaml_text
 
 CONFIG_DIR = "/etc/litellm"
 CONTAINER_PORT = 4000
+#: Of an endpoint that is asked with the master key; what LiteLLM calls so is a key of its own that nobody has.
 MASTER_KEY_VARIABLE = "LITELLM_MASTER_KEY"
 ENGINE_KEY = "ENGINE_KEY"
 EXTERNAL_KEY = "EXTERNAL_KEY"
 REDIS_PASSWORD_VARIABLE = "REDIS_PASSWORD"  # noqa: S105 -- a name, not a password
-CLIENT_KEYS_VARIABLE = "GATEWAY_CLIENT_KEYS"
+#: Where the guard looks for the keys; only its tests say another folder.
+LIVE_FOLDER_VARIABLE = "GATEWAY_LIVE_FOLDER"
 #: Secrets of the gateway itself, which no other server gets to see.
-OWN_VARIABLES = frozenset({MASTER_KEY_VARIABLE, REDIS_PASSWORD_VARIABLE, CLIENT_KEYS_VARIABLE})
+OWN_VARIABLES = frozenset({MASTER_KEY_VARIABLE, REDIS_PASSWORD_VARIABLE})
 CUSTOM_AUTH = "gateway_auth.user_api_key_auth"
 #: LiteLLM runs this when it starts, before it reads its configuration, and does not start when it fails.
 STARTUP_HOOK = "gateway_hooks:install"
 STARTUP_HOOK_VARIABLE = "LITELLM_WORKER_STARTUP_HOOKS"
+#: On these the guard stands: no variable of the user's own, secret or not, takes their place.
+GUARD_VARIABLES = frozenset({STARTUP_HOOK_VARIABLE, MASTER_KEY_VARIABLE, LIVE_FOLDER_VARIABLE})
 
 #: Seconds. LiteLLM's own default is 6000, which is as good as none.
 DEFAULT_TIMEOUT = 600
@@ -484,7 +490,6 @@ def build_config(gateway: t.Mapping[str, t.Any], host: str) -> dict[str, t.Any]:
         }
 
     general: dict[str, t.Any] = {
-        "master_key": f"os.environ/{MASTER_KEY_VARIABLE}",
         "custom_auth": CUSTOM_AUTH,
         # No proxy in front is trusted for the caller's address.
         "trusted_proxy_ranges": [],
@@ -659,12 +664,6 @@ def config_text(config: t.Mapping[str, t.Any]) -> str:
     return "---\n# Managed by llmops.gpu_inference: changes made here are lost.\n" + yaml_text(config)
 
 
-def client_key_digests(client_keys: t.Mapping[str, str] | None) -> str:
-    """The clients' keys as the gateway gets them: SHA-256 only, JSON on one line."""
-    digests = {str(name): hashlib.sha256(str(key).encode()).hexdigest() for name, key in (client_keys or {}).items()}
-    return json.dumps(digests, sort_keys=True, separators=(",", ":"))
-
-
 def memory_of(policy: t.Mapping[str, t.Any]) -> str:
     """The memory limit that goes with these limits of requests, in Docker's spelling."""
     work = int((policy.get("limits") or {}).get("work") or DEFAULT_WORK_LIMIT)
@@ -680,6 +679,10 @@ def gateway_files(
     return dict(sorted(files.items()))
 
 
+def _variables_of_the_user(given: t.Mapping[str, t.Any] | None) -> dict[str, str]:
+    return {str(name): str(value) for name, value in (given or {}).items() if str(name) not in GUARD_VARIABLES}
+
+
 def container_unit(
     config: t.Mapping[str, t.Any],
     policy: t.Mapping[str, t.Any],
@@ -690,6 +693,7 @@ def container_unit(
     client_keys: t.Mapping[str, str] | None = None,
     environment: t.Mapping[str, t.Any] | None = None,
     secret_environment: t.Mapping[str, t.Any] | None = None,
+    previous_keys: t.Mapping[str, t.Any] | None = None,
     pull: str = "missing",
     bind: str = "0.0.0.0",  # noqa: S104 -- the gateway is what clients talk to
     port: int = 8400,
@@ -705,6 +709,13 @@ def container_unit(
 ) -> dict[str, t.Any]:
     """The gateway as one unit of ``container_units``."""
     files = gateway_files(config, policy, plugins)
+    live = live_keys(
+        config,
+        master_key=str(master_key),
+        client_keys={str(name): str(key) for name, key in (client_keys or {}).items()},
+        environment=_variables_of_the_user(secret_environment),
+        previous=plain(previous_keys or {}),
+    )
     publish = f"[{bind}]" if ":" in bind and not bind.startswith("[") else bind
     docker = [
         "--init",
@@ -727,7 +738,8 @@ def container_unit(
         docker += ["--user", str(user)]
     for name in files:
         docker += ["--mount", f"type=bind,source={instances_dir}/litellm/gateway/{name},target={CONFIG_DIR}/{name},readonly"]
-    names = expected_models(config)["names"]
+    # As a whole: of a file that is mounted alone the container would see the one that was replaced.
+    docker += ["--mount", f"type=bind,source={instances_dir}/litellm/gateway/{LIVE_FOLDER},target={LIVE_DIR},readonly"]
     return {
         "kind": "litellm",
         "name": "gateway",
@@ -743,24 +755,23 @@ def container_unit(
             "HOME": "/tmp",  # noqa: S108 -- the only place that can be written
             "PYTHONPATH": CONFIG_DIR,
             "PYTHONDONTWRITEBYTECODE": "1",
-            **{str(key): str(value) for key, value in (environment or {}).items()},
+            **live.placeholders,
+            **_variables_of_the_user(environment),
             STARTUP_HOOK_VARIABLE: STARTUP_HOOK,
         },
-        "secret_environment": {
-            **{str(key): str(value) for key, value in (secret_environment or {}).items() if str(key) != STARTUP_HOOK_VARIABLE},
-            MASTER_KEY_VARIABLE: str(master_key),
-            CLIENT_KEYS_VARIABLE: client_key_digests(client_keys),
-        },
+        "secret_environment": dict(live.environment),
+        "secret_live_files": {KEYS_FILE: live.text},
+        "live_owner": str(user or "0"),
         "locks": [],
         "probe": {
             "base_url": f"{gateway_url(bind, port)}/v1",
             "health_path": "/health/readiness",
-            # Ready means that LiteLLM lists its models; whether an engine behind it answers is the engine's own unit's business.
-            "level": "model" if names else "health",
+            # LiteLLM takes requests when it has loaded its models. Whether it lists them is for whoever has a key: the launcher has none.
+            "level": "health",
             "capability": "chat",
             "modalities": ["text"],
-            "model": names[0] if names else None,
-            "api_key_variable": MASTER_KEY_VARIABLE,
+            "model": None,
+            "api_key_variable": None,
         },
         "start_timeout": int(start_timeout),
         "stop_timeout": int(stop_timeout),

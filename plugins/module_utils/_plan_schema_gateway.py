@@ -18,6 +18,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._litellm impo
     DEFAULT_WORK_LIMIT,
     ENGINE_KEY,
     EXTERNAL_KEY,
+    GUARD_VARIABLES,
     MIB,
     OWN_VARIABLES,
     REDIS_PASSWORD_VARIABLE,
@@ -60,7 +61,7 @@ _NO_DATABASE = (
     "has no effect: LiteLLM counts and enforces it in a database, and the gateway has none. What one client may have in work is bounded by "
     "request_limit and work_limit; a bound over time needs a proxy in front of the gateway, or general_settings.database_url"
 )
-_OWN_VARIABLES = frozenset({*OWN_VARIABLES, "LITELLM_WORKER_STARTUP_HOOKS", "PYTHONPATH"})
+_OWN_VARIABLES = frozenset({*OWN_VARIABLES, *GUARD_VARIABLES, "PYTHONPATH"})
 #: Keys of ``litellm_settings`` that mean nothing without LiteLLM's database, beside all that say budget.
 _NEEDS_DATABASE = frozenset(
     {
@@ -274,19 +275,23 @@ def read_bind(fields: Fields, default: str) -> str:
 def _settings(fields: Fields) -> dict[str, Any]:
     """LiteLLM's own keys. Only what we read ourselves is looked at, what would let anybody in, and what LiteLLM would take in vain."""
     settings = fields.mapping("settings")
+    general = settings.get("general_settings")
+    if isinstance(general, Mapping):
+        for key, remedy in _GENERAL_KEPT.items():
+            if key == "custom_auth" and key in general and not general[key]:
+                fields.add(
+                    f"settings.general_settings.{key}", None, "may not be empty: without it anybody could use the gateway; leave it out"
+                )
+            elif key in general:
+                fields.add(f"settings.general_settings.{key}", None, f"is not for settings: {remedy}")
+        # What is refused anyway need not be said to be a secret, too.
+        settings = {**settings, "general_settings": {key: value for key, value in general.items() if key not in _GENERAL_KEPT}}
     for place, what in secrets_in(settings, "settings"):
         fields.add(
             place, None, f"{what} and would end up in the gateway's config file; write os.environ/NAME, or use the variable made for it"
         )
     inner = Fields(settings, fields.where("settings"), fields.report, tuple(settings))
     sections = {name: inner.mapping(name) for name in ("litellm_settings", "router_settings", "general_settings")}
-    for key, remedy in _GENERAL_KEPT.items():
-        if key not in sections["general_settings"]:
-            continue
-        if key in ("master_key", "custom_auth") and not sections["general_settings"][key]:
-            inner.add(f"general_settings.{key}", None, "may not be empty: without it anybody could use the gateway; leave it out")
-        else:
-            inner.add(f"general_settings.{key}", None, f"is not for settings: {remedy}")
     for name in inner.mapping("environment_variables"):
         if name in _OWN_VARIABLES or name.startswith((f"{ENGINE_KEY}_", f"{EXTERNAL_KEY}_")):
             inner.add(f"environment_variables.{name}", None, "is set by the collection; leave it out")

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import http.server
 import json
-import shutil
 import socket
 import subprocess
 import threading
@@ -19,16 +18,13 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 from support.containers import LITELLM, docker_run
+from support.gateway_folder import write_gateway
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils import _litellm
-
-FILES = Path(__file__).parents[2] / "roles/litellm/files"
 MASTER, CLIENT, ENGINE = "sk-master-0123456789abcdef", "client-key-0123456789", "engine-key-0123456789"
 NO_CHAT = "a-reranker"
 """A model for which an engine has no such route, as vLLM for one that it serves with another task."""
@@ -153,20 +149,8 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
             {"name": "asr", "capability": "transcription", "backends": [one.backend("asr-n")]},
         ],
     }
-    config = _litellm.build_config(plan, "gw")
-    for path in FILES.glob("*.py"):
-        shutil.copy(path, folder)
-    (folder / "config.yaml").write_text(_litellm.config_text(config))
-    (folder / "policy.json").write_text(json.dumps(_litellm.build_policy(plan)))
+    environment = write_gateway(folder, plan, master_key=MASTER, client_keys={"metis": CLIENT}, secret_environment={"ENGINE_KEY_N": ENGINE})
     port = free_port()
-    environment = {
-        **_litellm.BASE_ENVIRONMENT,
-        "LITELLM_WORKER_STARTUP_HOOKS": _litellm.STARTUP_HOOK,
-        "PYTHONPATH": str(folder),
-        "LITELLM_MASTER_KEY": MASTER,
-        "GATEWAY_CLIENT_KEYS": _litellm.client_key_digests({"metis": CLIENT}),
-        "ENGINE_KEY_N": ENGINE,
-    }
     arguments = ["litellm", "--config", str(folder / "config.yaml"), "--host", "127.0.0.1", "--port", str(port)]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(docker_run(LITELLM, folder, *arguments, environment=environment, network="host"), stdout=log, stderr=log)

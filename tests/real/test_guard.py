@@ -22,12 +22,11 @@ import pytest
 from gateway_api import KNOWN, UNLISTED
 from gateway_parameters import steers
 from support.containers import LITELLM, VLLM, docker_run
+from support.gateway_folder import write_gateway
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils import _litellm
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._gateway_paths import why_not_free
 
 HERE = Path(__file__).parent / "guard"
-FILES = Path(__file__).parents[2] / "roles/litellm/files"
 MUTATIONS = int(os.environ.get("GATEWAY_MUTATIONS") or 2000)
 SEED = int(os.environ.get("GATEWAY_SEED") or 20261120)
 DEFAULTS = {"temperature": 0.25, "extra_body": {"chat_template_kwargs": {"enable_thinking": False}}}
@@ -55,20 +54,17 @@ PLAN: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("guard")
-    for path in (*FILES.glob("*.py"), *HERE.iterdir()):
+    for path in HERE.iterdir():
         if path.is_file():
             shutil.copy(path, folder)
-    (folder / "config.yaml").write_text(_litellm.config_text(_litellm.build_config(PLAN, "gw")))
-    (folder / "policy.json").write_text(json.dumps(_litellm.build_policy(PLAN)))
-    environment = {
-        **_litellm.BASE_ENVIRONMENT,
-        "LITELLM_WORKER_STARTUP_HOOKS": _litellm.STARTUP_HOOK,
-        "CONFIG_FILE_PATH": str(folder / "config.yaml"),
-        "PYTHONPATH": str(folder),
-        "LITELLM_MASTER_KEY": "sk-master-0123456789abcdef",
-        "GATEWAY_CLIENT_KEYS": _litellm.client_key_digests({"metis": "client-key-0123456789"}),
-        "ENGINE_KEY_N": "engine-key-0123456789",
-    }
+    environment = write_gateway(
+        folder,
+        PLAN,
+        master_key="sk-master-0123456789abcdef",
+        client_keys={"metis": "client-key-0123456789"},
+        secret_environment={"ENGINE_KEY_N": "engine-key-0123456789"},
+    )
+    environment["CONFIG_FILE_PATH"] = str(folder / "config.yaml")
     program = ["python3", "inside.py", str(folder / "report.json"), str(MUTATIONS), str(SEED)]
     done = subprocess.run(docker_run(LITELLM, folder, *program, environment=environment), capture_output=True, text=True, check=False)
     assert (folder / "report.json").exists(), done.stderr[-3000:]

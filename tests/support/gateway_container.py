@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 import urllib.request
@@ -17,6 +18,7 @@ from support.containers import LITELLM
 from testbed import settings
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _litellm
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._live_files import place_live, read_live, want_live
 
 FILES = Path(__file__).resolve().parents[2] / "roles" / "litellm" / "files"
 MASTER = "sk-master-0123456789abcdef"
@@ -66,12 +68,14 @@ def gateway(
         networks=[on],
         memory_limit="auto",
         instances_dir=str(folder),
+        user=f"{os.getuid()}:{os.getgid()}",
         **options,
     )
     place = folder / "litellm" / "gateway"
     place.mkdir(parents=True)
     for file, text in unit["files"].items():
         (place / file).write_text(text, encoding="utf-8")
+    place_live(read_live(place, want_live(unit)))
     variables = {**unit["environment"], **unit["secret_environment"]}
     environment = [part for item in variables.items() for part in ("--env", "=".join(item))]
     arguments = ("--network-alias", "litellm-gateway", *unit["docker_arguments"], *environment)

@@ -117,6 +117,8 @@ def test_keys_are_in_private_files_alone(host: Any) -> None:
     for unit in ("vllm/chat", "vllm/embedding", "litellm/gateway"):
         env = host.file(f"/etc/gpu-inference/instances/{unit}/env")
         assert (env.user, oct(env.mode)) == ("root", "0o600")
+    live = host.file("/etc/gpu-inference/instances/litellm/gateway/live/keys.json")
+    assert (live.user, oct(live.mode)) == ("root", "0o600")
     assert oct(host.file("/etc/gpu-inference/instances/vllm/chat").mode) == "0o700"
     secrets = [
         path.read_text().strip()

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import gateway_litellm
 import gateway_server
+import gateway_upstream
 from gateway_access import PUBLIC_PATHS, Caller, caller_of, check_path, wants_plain_health
 from gateway_admission import Admission, Incoming, current, refuse
 from gateway_asgi import Answer, App, Gone, Receive, Scope, Send, read_body, replay, respond, respond_error
@@ -253,6 +254,8 @@ def install() -> None:
 
     gateway_server.install(serves_responses)
     app.add_api_route(HEALTH_CHECK, health_check, methods=["GET"], include_in_schema=False)
+    # Inside the exit, which judges what LiteLLM sends; the keys come in last.
+    gateway_upstream.install(KEYS)
     # Outermost, whether or not the server has built its layers yet.
-    app.middleware_stack = Guard(app.middleware_stack or app.build_middleware_stack())
+    app.middleware_stack = gateway_upstream.RetryAfter(Guard(app.middleware_stack or app.build_middleware_stack()))
     Exit(POLICY, LOADED.places, leaving).install()

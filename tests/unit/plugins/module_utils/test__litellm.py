@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from pathlib import Path
@@ -15,6 +14,8 @@ import pytest
 import yaml
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _litellm
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._container_units import want as want_unit
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._gateway_live import digest
 
 GOLDEN = Path(__file__).parent / "golden" / "litellm"
 CASES = sorted(path.name for path in GOLDEN.iterdir())
@@ -296,20 +297,45 @@ def unit(**changes: Any) -> dict[str, Any]:
     return _litellm.container_unit(config, _litellm.build_policy(gateway()), **options)
 
 
-def test_unit_holds_secrets_in_the_secret_environment_only() -> None:
-    made = unit(client_keys={"metis": "client-key"}, secret_environment={"ENGINE_KEY_N1": "engine-key"})
-    secrets = made.pop("secret_environment")
-    assert secrets["LITELLM_MASTER_KEY"] == KEY
-    assert json.loads(secrets["GATEWAY_CLIENT_KEYS"]) == {"metis": hashlib.sha256(b"client-key").hexdigest()}
-    for secret in (KEY, "client-key", "engine-key"):
+def test_unit_holds_secrets_in_its_live_files_and_secret_environment_only() -> None:
+    made = unit(client_keys={"metis": "client-key"}, secret_environment={"ENGINE_KEY_N1": "engine-key", "REDIS_PASSWORD": "redis-password"})
+    assert made.pop("secret_environment") == {"REDIS_PASSWORD": "redis-password"}
+    keys = json.loads(made.pop("secret_live_files")["keys.json"])
+    assert (keys["master"], keys["clients"]) == ([digest(KEY)], {"metis": [digest("client-key")]})
+    assert made["environment"]["ENGINE_KEY_N1"] == "live/ENGINE_KEY_N1"
+    for secret in (KEY, "client-key", "engine-key", "redis-password"):
         assert secret not in json.dumps(made)
 
 
 @pytest.mark.parametrize("given", ["environment", "secret_environment"])
 def test_no_variable_takes_the_guard_away(given: str) -> None:
-    made = unit(**{given: {"LITELLM_WORKER_STARTUP_HOOKS": "mine:start", "LITELLM_MASTER_KEY": "x"}})
+    mine = {"LITELLM_WORKER_STARTUP_HOOKS": "mine:start", "LITELLM_MASTER_KEY": "x", "GATEWAY_LIVE_FOLDER": "/mine", "MINE": "y"}
+    made = unit(**{given: mine})
     both = {**made["environment"], **made["secret_environment"]}
-    assert (both["LITELLM_WORKER_STARTUP_HOOKS"], both["LITELLM_MASTER_KEY"]) == ("gateway_hooks:install", KEY)
+    assert {name: both[name] for name in mine if name in both} == {"LITELLM_WORKER_STARTUP_HOOKS": "gateway_hooks:install", "MINE": "y"}
+    assert json.loads(made["secret_live_files"]["keys.json"])["master"] == [digest(KEY)]
+
+
+def test_new_keys_make_no_other_container() -> None:
+    """Else each of them would cost a restart."""
+    first = want_unit(unit(client_keys={"metis": "client-key"}, secret_environment={"ENGINE_KEY_N1": "engine-key"}))
+    second = want_unit(
+        unit(
+            master_key="another-master-key",
+            client_keys={"metis": "new", "more": "more"},
+            secret_environment={"ENGINE_KEY_N1": "new"},
+            previous_keys={"environment": {"ENGINE_KEY_N1": "engine-key"}},
+        )
+    )
+    assert (first.config_hash, first.spec_hash) == (second.config_hash, second.spec_hash)
+    assert first.live != second.live
+
+
+def test_the_folder_of_the_keys_is_mounted_as_a_whole() -> None:
+    made = unit(user="1000:50")
+    folder = "/etc/gpu-inference/instances/litellm/gateway/live"
+    assert f"type=bind,source={folder},target=/etc/litellm-live,readonly" in made["docker_arguments"]
+    assert (made["live_owner"], unit()["live_owner"]) == ("1000:50", "0")
 
 
 def test_unit_container() -> None:
@@ -325,7 +351,7 @@ def test_unit_container() -> None:
         assert f"type=bind,source=/etc/gpu-inference/instances/litellm/gateway/{name},target=/etc/litellm/{name},readonly" in arguments
     assert made["command"][:2] == ["--config", "/etc/litellm/config.yaml"]
     assert made["environment"]["LITELLM_LOCAL_MODEL_COST_MAP"] == "True"
-    assert made["probe"]["model"] == "chat"
+    assert (made["probe"]["level"], made["probe"]["api_key_variable"]) == ("health", None), "the launcher has no key"
 
 
 @pytest.mark.parametrize(

@@ -655,7 +655,7 @@ MISTAKES: list[Any] = [
     (
         one(service(), inference_gateway={"settings": {"general_settings": {"master_key": "sk-1"}}}),
         "inference_gateway.settings.general_settings.master_key",
-        "os.environ/NAME",
+        "given as inference_master_key",
     ),
     (
         one(service(), inference_gateway={"settings": {"litellm_settings": {"s3_callback_params": {"s3_aws_secret_access_key": "x"}}}}),

@@ -46,7 +46,6 @@ def test_a_raw_route_takes_no_path_of_litellm(path: str) -> None:
     ("item", "words"),
     [
         ({"target": "https://foreign.example/x", "key_variable": "LITELLM_MASTER_KEY"}, "the gateway itself"),
-        ({"target": "https://foreign.example/x", "key_variable": "GATEWAY_CLIENT_KEYS"}, "the gateway itself"),
         ({"target": "https://foreign.example/x", "key_variable": "REDIS_PASSWORD"}, "the gateway itself"),
         ({"model": "chat", "key_variable": "LITELLM_MASTER_KEY"}, "the gateway itself"),
         ({"target": "https://foreign.example/x", "key_variable": "ENGINE_KEY_NODE1"}, "another server"),
@@ -83,10 +82,13 @@ def test_keys_that_are_right(item: dict[str, Any]) -> None:
         ("general_settings", "custom_auth", "mine.auth", "client_keys"),
         ("general_settings", "custom_auth", None, "anybody could use the gateway"),
         ("general_settings", "master_key", "os.environ/OTHER", "inference_master_key"),
+        ("general_settings", "master_key", "sk-0123456789abcdef", "inference_master_key"),
+        ("general_settings", "master_key", None, "inference_master_key"),
         ("general_settings", "litellm_key_header_name", "X-Key", "Authorization"),
         ("general_settings", "pass_through_endpoints", [{"path": "/x", "target": "http://y"}], "inference_gateway.passthrough"),
         ("environment_variables", "LITELLM_MASTER_KEY", "os.environ/X", "set by the collection"),
         ("environment_variables", "LITELLM_WORKER_STARTUP_HOOKS", "x:y", "set by the collection"),
+        ("environment_variables", "GATEWAY_LIVE_FOLDER", "/x", "set by the collection"),
         ("environment_variables", "ENGINE_KEY_NODE1", "os.environ/X", "set by the collection"),
     ],
 )

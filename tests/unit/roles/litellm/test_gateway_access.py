@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 
 import pytest
 from gateway_access import Caller, caller_of, check_path, wants_plain_health
@@ -15,8 +14,8 @@ from gateway_policy import Policy
 
 MASTER = "master-key-0123456789"
 CLIENT = "client-key-0123456789"
-KEYS = Keys.from_environment(
-    {"LITELLM_MASTER_KEY": MASTER, "GATEWAY_CLIENT_KEYS": json.dumps({"metis": hashlib.sha256(CLIENT.encode()).hexdigest()})}
+KEYS = Keys.from_document(
+    {"master": [hashlib.sha256(MASTER.encode()).hexdigest()], "clients": {"metis": [hashlib.sha256(CLIENT.encode()).hexdigest()]}}
 )
 POLICY = Policy(client_routes=("/chat/completions", "/models", "/models/*", "/rerank", "/embeddings/v1/embeddings"))
 
@@ -100,7 +99,7 @@ def test_who_is_told_no_more_than_that_the_gateway_is_up(path: str, key: str | N
 
 
 def test_an_unset_master_key_opens_nothing() -> None:
-    keys = Keys.from_environment({})
+    keys = Keys.from_document({})
     assert not keys.is_master("")
     assert keys.client_of("") is None
     with pytest.raises(RequestError):
