@@ -75,9 +75,9 @@ programs: env
 unit: env-dev programs ## The quick unit tests only
 	python -m pytest -m "not slow"
 
-coverage: env-dev programs ## All unit tests, with the coverage of plugins/, and a stricter bound for plugins/module_utils
+coverage: env-dev programs ## All unit tests, with the coverage of plugins/, and a stricter bound for its logic
 	python -m pytest --cov --cov-report=term-missing:skip-covered
-	coverage report --include='plugins/module_utils/*' --fail-under=95 --format=total
+	coverage report --include='plugins/module_utils/*,plugins/plugin_utils/*' --fail-under=95 --format=total
 
 sanity: env-dev ## ansible-test sanity
 	tests/sanity.sh

@@ -10,7 +10,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._groups import check_groups
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.groups import check_groups
 
 
 class ActionModule(ActionBase):

@@ -18,7 +18,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._system_log import unlogged
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._unit_actions import lines
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._units.actions import lines
 
 display = Display()
 

@@ -13,14 +13,14 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan import Finding, PlanError, build_plan
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._client_render import entry_findings, plan_findings
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._inventory import (
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.render import entry_findings, plan_findings
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.inventory import (
     collect_inventory,
     read_known_hardware,
     write_known_hardware,
 )
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan_table import render
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.plan import Finding, PlanError, build_plan
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.table import render
 
 display = Display()
 

@@ -11,10 +11,10 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._keys import shared_keys
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._given_secrets import GivenSecrets
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._secret_store import Secret, SecretError, SecretStore
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._served_keys import Reached, missing_hosts
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._secrets.given import GivenSecrets
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._secrets.keys import shared_keys
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._secrets.served import Reached, missing_hosts
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._secrets.store import Secret, SecretError, SecretStore
 
 
 class ActionModule(ActionBase):

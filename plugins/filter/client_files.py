@@ -10,7 +10,7 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._clients import ClientFileError
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._client_render import (
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.render import (
     ClientRenderError,
     container_units,
     files_to_write,

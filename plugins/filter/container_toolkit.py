@@ -7,8 +7,8 @@ from __future__ import annotations
 import typing as t
 from collections.abc import Callable, Mapping, Sequence
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._cdi import problem
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._toolkit_packages import decide
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._docker.cdi import problem
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._docker.toolkit_packages import decide
 
 
 def container_toolkit_packages(query: str, wanted: str, allow_downgrade: bool = False, program: str | None = "") -> dict[str, t.Any]:

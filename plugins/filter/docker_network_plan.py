@@ -71,7 +71,7 @@ _value:
 import typing as t
 from collections.abc import Callable, Mapping, Sequence
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._networks import plan_networks
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._docker.networks import plan_networks
 
 
 def docker_network_plan(

@@ -9,14 +9,14 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils import _litellm
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway import config as gateway_config
 
 
 def _explained(function: Callable[..., Any]) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
-        except _litellm.GatewayError as error:
+        except gateway_config.GatewayError as error:
             raise AnsibleFilterError("No LiteLLM gateway can be made of this: " + "; ".join(error.problems)) from error
 
     return call
@@ -25,19 +25,19 @@ def _explained(function: Callable[..., Any]) -> Callable[..., Any]:
 def litellm_endpoints(
     gateway: Mapping[str, Any], host: str, secrets: Mapping[str, str] | None = None, away: Collection[str] = ()
 ) -> dict[str, list[dict[str, Any]]]:
-    endpoints = _litellm.build_endpoints(gateway, host, away)
-    return {view: _litellm.with_keys(items, secrets or {}) for view, items in endpoints.items()}
+    endpoints = gateway_config.build_endpoints(gateway, host, away)
+    return {view: gateway_config.with_keys(items, secrets or {}) for view, items in endpoints.items()}
 
 
 class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {
-            "litellm_config": _explained(_litellm.build_config),
+            "litellm_config": _explained(gateway_config.build_config),
             "litellm_endpoints": _explained(litellm_endpoints),
-            "litellm_expected_models": _litellm.expected_models,
-            "litellm_key_problems": _litellm.key_problems,
-            "litellm_policy": _explained(_litellm.build_policy),
-            "litellm_secret_environment": _explained(_litellm.secret_environment),
-            "litellm_unit": _litellm.container_unit,
-            "litellm_variables": _litellm.referenced_variables,
+            "litellm_expected_models": gateway_config.expected_models,
+            "litellm_key_problems": gateway_config.key_problems,
+            "litellm_policy": _explained(gateway_config.build_policy),
+            "litellm_secret_environment": _explained(gateway_config.secret_environment),
+            "litellm_unit": gateway_config.container_unit,
+            "litellm_variables": gateway_config.referenced_variables,
         }

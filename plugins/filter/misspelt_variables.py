@@ -47,7 +47,7 @@ _value:
 
 from collections.abc import Callable
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._misspelt import find_misspelt
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.misspelt import find_misspelt
 
 
 def misspelt_variables(names: list[str], known: list[str], strict: bool = True) -> list[str]:

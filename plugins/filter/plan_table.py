@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan_table import render
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.table import render
 
 DOCUMENTATION = r"""
 name: plan_table

@@ -39,7 +39,7 @@ from collections.abc import Callable, Iterable
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._addresses import AddressError, Resolver, resolved
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.addresses import AddressError, Resolver, resolved
 
 
 def _look_up(name: str) -> Iterable[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._vllm import container_unit, image_layers
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines.vllm_unit import container_unit, image_layers
 
 
 def vllm_units(instances: Sequence[Mapping[str, Any]], **options: Any) -> list[dict[str, Any]]:

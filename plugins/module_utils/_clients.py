@@ -7,7 +7,7 @@
 This module util is PRIVATE to the collection. It can have breaking changes at any time.
 
 Pure functions over texts: no file is opened here. Rendering for the single programs is in
-plugin_utils/_client_render.py, writing in the module client_files.
+plugin_utils/_clients/render.py, writing in the module client_files.
 """
 
 from __future__ import annotations

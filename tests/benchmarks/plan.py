@@ -22,7 +22,7 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "collections")]
 
 from support.inventories import dgpu, gpu, host, inventory  # noqa: E402 - the folders above become importable first
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan import build_plan  # noqa: E402
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.plan import build_plan  # noqa: E402
 
 
 def large_inventory(hosts: int, services: int) -> dict[str, Any]:

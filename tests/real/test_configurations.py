@@ -22,11 +22,11 @@ import yaml
 from support.containers import LITELLM, VLLM, docker_run_python
 from unit.inventories.test_examples import EXAMPLES, plan_of
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils import _litellm
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._vllm import container_unit
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines.vllm_unit import container_unit
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway import config as gateway_config
 
 ROOT = Path(__file__).parents[2]
-GOLDEN = ROOT / "tests/unit/plugins/module_utils/golden/litellm"
+GOLDEN = ROOT / "tests/unit/plugins/plugin_utils/_gateway/golden"
 FILES = ROOT / "roles/litellm/files"
 
 Change = Callable[[dict[str, Any]], None]
@@ -89,8 +89,8 @@ def golden(name: str) -> Case:
 
 def rendered(example: str) -> Case:
     gateway = plan_of(example)["gateway"]
-    config = _litellm.build_config(gateway, gateway["hosts"][0])
-    return config, _litellm.expected_models(config), _litellm.build_policy(gateway)
+    config = gateway_config.build_config(gateway, gateway["hosts"][0])
+    return config, gateway_config.expected_models(config), gateway_config.build_policy(gateway)
 
 
 def set_in(*path: Any) -> Change:
@@ -142,12 +142,12 @@ def verdicts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, An
         folder.mkdir()
         for path in FILES.glob("*.py"):
             shutil.copy(path, folder)
-        variables = dict.fromkeys(_litellm.referenced_variables(config), "checking")
+        variables = dict.fromkeys(gateway_config.referenced_variables(config), "checking")
         texts = {"expected.json": expected, "policy.json": policy, "environment.json": variables}
         for file, content in texts.items():
             (folder / file).write_text(json.dumps(content))
-        (folder / "config.yaml").write_text(_litellm.config_text(config))
-    docker_run_python(LITELLM, CHECK_LITELLM, top, _litellm.BASE_ENVIRONMENT)
+        (folder / "config.yaml").write_text(gateway_config.config_text(config))
+    docker_run_python(LITELLM, CHECK_LITELLM, top, gateway_config.BASE_ENVIRONMENT)
     return {name: json.loads((top / name / "verdict.json").read_text().splitlines()[-1]) for name in cases}
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from support.containers import VLLM, docker_run
 from testbed.hub import Hub, Repository
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._vllm import container_unit
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines.vllm_unit import container_unit
 
 FILES = ("README.md", "adapter_config.json", "config.json", "model.safetensors", "tokenizer.json", "weights.bin")
 TEXTS = ["adapter_config.json", "config.json", "tokenizer.json"]

@@ -20,15 +20,15 @@ import pytest
 import yaml
 from support.containers import VLLM, docker_run_python
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_engine_args import RESERVED_ENGINE_ARGS, read_engine_args
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_findings import Fields, Report
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._vllm import container_unit
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._vllm_flags import (
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines.vllm_arguments import RESERVED_ENGINE_ARGS, read_engine_args
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines.vllm_flags import (
     COMMA_LISTS,
     JSON_LISTS,
     SHORT_FORMS,
     WITHOUT_NEGATION,
 )
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines.vllm_unit import container_unit
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.findings import Fields, Report
 
 RECIPES: dict[str, list[str]] = yaml.safe_load((Path(__file__).parent / "recipes.yml").read_text(encoding="utf-8"))
 GROUPS = [(source, line) for source, lines in RECIPES.items() for line in lines]

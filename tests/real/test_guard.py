@@ -24,7 +24,7 @@ from gateway_parameters import steers
 from support.containers import LITELLM, VLLM, docker_run
 from support.gateway_folder import write_gateway
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._gateway_paths import why_not_free
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.paths import why_not_free
 
 HERE = Path(__file__).parent / "guard"
 MUTATIONS = int(os.environ.get("GATEWAY_MUTATIONS") or 2000)

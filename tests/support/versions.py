@@ -20,9 +20,9 @@ from pathlib import Path
 
 import yaml
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._advisories import ADVISORIES, LITELLM, OLLAMA, TOOLKIT, VLLM, known
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_images import LITELLM_IMAGE, OLLAMA_IMAGE, VLLM_VERSION, version_in
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_platform import version_tuple
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.advisories import ADVISORIES, LITELLM, OLLAMA, TOOLKIT, VLLM, known
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.images import LITELLM_IMAGE, OLLAMA_IMAGE, VLLM_VERSION, version_in
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.platform import version_tuple
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "advisories.md"

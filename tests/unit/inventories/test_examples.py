@@ -17,9 +17,13 @@ from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
 from support.inventories import cpu, dgpu, gpu, jetson, spark
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan import build_plan
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._client_render import container_units, plan_findings, render_client_files
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._inventory import collect_inventory
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.render import (
+    container_units,
+    plan_findings,
+    render_client_files,
+)
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.inventory import collect_inventory
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.plan import build_plan
 
 ROOT = Path(__file__).parents[3]
 # The demo's node is made by the test bed, so nothing is known of it beforehand.

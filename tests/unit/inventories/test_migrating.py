@@ -15,7 +15,7 @@ import pytest
 from support.inventories import dgpu, jetson, one, service
 from unit.inventories.test_examples import offered, plan_of
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan import PlanError, build_plan
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.plan import PlanError, build_plan
 
 PAGES = Path(__file__).parents[3] / "docs" / "migrating"
 TAG, HUB = "qwen3:4b-instruct", "Qwen/Qwen3-4B-Instruct-2507"

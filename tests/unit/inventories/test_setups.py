@@ -13,8 +13,8 @@ import pytest
 import yaml
 from unit.inventories.test_examples import inventory_of
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan import PlanError, build_plan
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._vllm import container_unit
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines.vllm_unit import container_unit
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.plan import PlanError, build_plan
 
 SETUPS = Path(__file__).parents[2] / "setups"
 

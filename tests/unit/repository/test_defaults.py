@@ -17,13 +17,15 @@ from support.inventories import dgpu, one, service
 from support.repository import ROOT
 
 from ansible_collections.llmops.gpu_inference.plugins.filter.ollama_units import ollama_units
-from ansible_collections.llmops.gpu_inference.plugins.module_utils import _defaults, _litellm, _ollama, _vllm
+from ansible_collections.llmops.gpu_inference.plugins.module_utils import _defaults, _ollama
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._instance_spec import Spec
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._keys import MINIMUM_LENGTH, weakness
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan import build_plan
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_images import LITELLM_IMAGE
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_model import Gateway, Settings
 from ansible_collections.llmops.gpu_inference.plugins.modules.container_units import INSTANCE
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines import vllm_unit
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway import config as gateway_config
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.images import LITELLM_IMAGE
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.model import Gateway, Settings
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.plan import build_plan
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._secrets.keys import MINIMUM_LENGTH, weakness
 
 PAGE = (ROOT / "docs/inventory.md").read_text(encoding="utf-8")
 
@@ -63,7 +65,7 @@ def test_a_vllm_instance_of_the_role_is_as_its_spec_says() -> None:
     """The same unit with the defaults of the spec filled in."""
     options = spec_defaults(specs("vllm")["vllm_instances"]["options"])
     given = {"name": "x", "model": "a/b", "image": "i:1", "port": 1, "gpu_access": "runtime", "gpus": []}
-    assert _vllm.container_unit({**options, **given}) == _vllm.container_unit(given)
+    assert vllm_unit.container_unit({**options, **given}) == vllm_unit.container_unit(given)
 
 
 def test_an_ollama_instance_of_the_role_is_as_its_spec_says() -> None:
@@ -97,7 +99,7 @@ def parameters(function: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("role", "values"),
     [
-        ("vllm", {"data_dir": Settings().data_dir, "watchdog_seconds": parameters(_vllm.container_unit)["watchdog"]}),
+        ("vllm", {"data_dir": Settings().data_dir, "watchdog_seconds": parameters(vllm_unit.container_unit)["watchdog"]}),
         ("ollama", {"data_dir": Settings().data_dir, "watchdog_seconds": parameters(_ollama.container_unit)["watchdog"]}),
         (
             "litellm",
@@ -106,9 +108,9 @@ def parameters(function: Any) -> dict[str, Any]:
                 "port": Gateway().port,
                 "bind": Gateway().bind,
                 "networks": [Settings().network.name, Settings().engines_network.name],
-                "start_timeout": parameters(_litellm.container_unit)["start_timeout"],
-                "stop_timeout": parameters(_litellm.container_unit)["stop_timeout"],
-                "watchdog_seconds": parameters(_litellm.container_unit)["watchdog"],
+                "start_timeout": parameters(gateway_config.container_unit)["start_timeout"],
+                "stop_timeout": parameters(gateway_config.container_unit)["stop_timeout"],
+                "watchdog_seconds": parameters(gateway_config.container_unit)["watchdog"],
             },
         ),
     ],
@@ -119,7 +121,7 @@ def test_a_role_has_the_defaults_of_the_code(role: str, values: dict[str, Any]) 
 
 
 def test_the_function_has_the_defaults_of_the_gateway() -> None:
-    found = parameters(_litellm.container_unit)
+    found = parameters(gateway_config.container_unit)
     assert (found["port"], found["bind"]) == (Gateway().port, Gateway().bind)
     assert list(found["networks"]) == [Settings().network.name, Settings().engines_network.name]
 
@@ -127,9 +129,9 @@ def test_the_function_has_the_defaults_of_the_gateway() -> None:
 @pytest.mark.parametrize(
     ("path", "function"),
     [
-        ("vllm_units.yml", _vllm.container_unit),
+        ("vllm_units.yml", vllm_unit.container_unit),
         ("ollama_units.py", ollama_units),
-        ("litellm_unit.yml", _litellm.container_unit),
+        ("litellm_unit.yml", gateway_config.container_unit),
     ],
 )
 def test_the_page_of_a_filter_names_the_defaults_of_the_code(path: str, function: Any) -> None:
@@ -164,15 +166,15 @@ VLLM, OLLAMA = PLAN["hosts"]["node1"]["vllm"][0], PLAN["hosts"]["node1"]["ollama
         (
             "inference_services",
             "shm_size",
-            _vllm.container_unit(VLLM)["docker_arguments"][_vllm.container_unit(VLLM)["docker_arguments"].index("--shm-size") + 1],
+            vllm_unit.container_unit(VLLM)["docker_arguments"][vllm_unit.container_unit(VLLM)["docker_arguments"].index("--shm-size") + 1],
         ),
-        ("inference_models", "timeout", _litellm.DEFAULT_TIMEOUT),
-        ("inference_models", "stream_timeout", _litellm.DEFAULT_STREAM_TIMEOUT),
+        ("inference_models", "timeout", gateway_config.DEFAULT_TIMEOUT),
+        ("inference_models", "stream_timeout", gateway_config.DEFAULT_STREAM_TIMEOUT),
         ("inference_models", "max_model_len", _ollama.CONTEXT_LENGTH),
         ("inference_gateway", "port", PLAN["gateway"]["port"]),
         ("inference_gateway", "bind", PLAN["gateway"]["bind"]),
-        ("inference_gateway", "health_check_interval", _litellm.DEFAULT_HEALTH_CHECK_INTERVAL),
-        ("inference_gateway.cache", "ttl", _litellm.DEFAULT_CACHE_TTL),
+        ("inference_gateway", "health_check_interval", gateway_config.DEFAULT_HEALTH_CHECK_INTERVAL),
+        ("inference_gateway.cache", "ttl", gateway_config.DEFAULT_CACHE_TTL),
         ("Address and folder", "inference_data_dir", Settings().data_dir),
         ("Networks", "inference_network", Settings().network.subnet),
         ("Networks", "inference_engines_network", Settings().engines_network.subnet),

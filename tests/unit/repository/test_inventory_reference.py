@@ -15,24 +15,24 @@ import yaml
 from support.inventories import dgpu
 from support.repository import ROOT
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan import build_plan
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_findings import Report
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_model import VARIABLES
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_platform import _GPU_KEYS, _HARDWARE_KEYS, check_declared
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_schema import (
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.render import COMMON_KEYS, PROGRAMS, plan_findings
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.findings import Report
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.model import VARIABLES
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.plan import build_plan
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.platform import _GPU_KEYS, _HARDWARE_KEYS, check_declared
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema import (
     _SERVICE_KEYS,
     _SHARED_MODEL_KEYS,
     _VARIANT_KEYS,
     parse_services,
     parse_settings,
 )
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_schema_gateway import (
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_gateway import (
     _EXTERNAL_MODEL_KEYS,
     _GATEWAY_KEYS,
     parse_externals,
     parse_gateway,
 )
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._client_render import COMMON_KEYS, PROGRAMS, plan_findings
 
 PAGE = (ROOT / "docs" / "inventory.md").read_text(encoding="utf-8")
 #: What stands below each heading, down to the next one of any level.

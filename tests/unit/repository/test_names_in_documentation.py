@@ -13,7 +13,7 @@ import pytest
 import yaml
 from support.repository import ROOT, tracked_files
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_model import FACTS, VARIABLES
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.model import FACTS, VARIABLES
 
 PAGES = tracked_files("README.md", "CONTRIBUTING.md", "docs/*.md", "roles/*/README.md")
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if path.is_dir())

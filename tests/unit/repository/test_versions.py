@@ -12,8 +12,8 @@ import pytest
 from support import versions
 from support.versions import Pin, UnreachableError, told
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._advisories import ADVISORIES, LITELLM, VLLM
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan_platform import version_tuple
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.advisories import ADVISORIES, LITELLM, VLLM
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.platform import version_tuple
 
 
 def unreachable() -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._secrecy import is_secret_name
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._secrets.secrecy import is_secret_name
 
 ROOT = Path(__file__).resolve().parents[3]
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if path.is_dir())

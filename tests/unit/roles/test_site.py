@@ -17,7 +17,7 @@ import pytest
 import yaml
 from support.inventories import dgpu, host, inventory, service, variables
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._plan import build_plan
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.plan import build_plan
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from ansible_collections.llmops.gpu_inference.plugins.filter.container_unit_endpoints import container_unit_endpoints
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._vllm import container_unit
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines.vllm_unit import container_unit
 
 
 def test_an_engine_is_watched_by_port_and_unit() -> None:

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from ansible_collections.llmops.gpu_inference.plugins.filter.units_with_secrets import units_with_secrets
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._container_units import want
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._secrecy import reference
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._vllm import container_unit, image_layers
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines.vllm_unit import container_unit, image_layers
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._secrets.secrecy import reference
 
 INSTANCE = {"name": "chat", "model": "a/b", "image": "vllm/vllm-openai:v0.32.0", "port": 8070}
 

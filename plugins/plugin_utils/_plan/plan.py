@@ -1,0 +1,248 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this plugin util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""The plan: from the variables and the hardware of all hosts to what each role is to do, or to every mistake at once.
+
+Pure: mappings in, a mapping of plain values out, no Ansible. The order is: read (C(schema), C(schema_gateway)),
+platform and hardware (C(platform)), per host (C(host)) engine (C(_engines)), image (C(images)) and memory
+(C(memory)) of each service, gateway (C(gateway)). No secrets go in or out: whether a key is set matters, never which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .._gateway.config import EXTERNAL_KEY, gateway_url, key_variable
+from . import gateway as gateway_part
+from .advisories import LITELLM, vulnerable
+from .findings import Finding, PlanError, Report, hint
+from .host import HostPlan
+from .images import (
+    LITELLM_IMAGE,
+    check_floating,
+    version_in,
+)
+from .model import (
+    External,
+    Gateway,
+    Host,
+    Model,
+)
+from .platform import (
+    Hardware,
+    check_declared,
+    choose_hardware,
+    resolve_platform,
+)
+from .schema import Shared, read_hosts
+from .schema_gateway import (
+    parse_aliases,
+    parse_externals,
+    parse_gateway,
+)
+from .values import fit_hosts
+
+__all__ = ["Finding", "PlanError", "build_plan"]
+
+
+def build_plan(inventory: Mapping[str, Any]) -> dict[str, Any]:
+    """The plan of an inventory; raises PlanError with every finding."""
+    report = Report()
+    raw_hosts = fit_hosts(inventory.get("hosts") or {}, report)
+    hosts = read_hosts({**inventory, "hosts": raw_hosts}, report)
+    hardware = _read_hardware(hosts, raw_hosts, report)
+    platforms = {name: resolve_platform(host, hardware[name], report) for name, host in hosts.items()}
+    externals, global_aliases, gateway = _read_shared(hosts, raw_hosts, report)
+
+    results: dict[str, HostPlan] = {}
+    for name, host in hosts.items():
+        results[name] = HostPlan(host, platforms[name], hardware[name], report)
+        if host.is_node:
+            results[name].resolve(gateway.port if host.is_gateway else None)
+    backends = [backend for result in results.values() for backend in result.backends]
+
+    catalogue: dict[str, Model] = {}
+    for host in hosts.values():
+        for model in host.models.values():
+            catalogue.setdefault(model.name, model)
+    entries = gateway_part.collect(hosts, backends, externals, report)
+    aliases = gateway_part.resolve_aliases(entries, catalogue, global_aliases, report)
+    fallbacks = gateway_part.check_fallbacks(entries, catalogue, aliases, report)
+    serving = [name for name, result in results.items() if result.backends]
+    gateways = gateway_part.gateway_hosts(hosts)
+    clients = [host.name for host in hosts.values() if host.is_client]
+    gateway_part.check_addresses(hosts, serving, report)
+    gateway_part.check_clients(hosts, gateway, report)
+    if clients and not gateways:
+        report.add("gateways", [], f"the group is empty, but the clients {', '.join(clients[:3])} need a gateway; put a host into it")
+    elif gateways and not entries and not gateway.settings.get("model_list") and report.is_good:
+        remedy = "enable a service, name an external endpoint, or take the gateways out of the group"
+        report.add("gateways", gateways, f"the gateway would have no model to serve; {remedy}")
+    elif entries and not gateways:
+        report.warn("no host is in the group gateways: the models can only be reached on the hosts that serve them")
+    gateway_plan = _gateway(hosts, gateways, gateway, platforms[gateways[0]], entries, aliases, fallbacks, report) if gateways else None
+    client_entries = {name: _client_entries(hosts[name], raw_hosts[name].get("vars") or {}, gateway, report) for name in clients}
+    findings = report.findings
+    if findings:
+        raise PlanError(findings)
+    return {
+        "warnings": report.warnings,
+        "table": [row for result in results.values() for row in result.table],
+        "hosts": {name: result.output(hosts) for name, result in results.items()},
+        "gateway": gateway_plan,
+        "clients": client_entries,
+    }
+
+
+def _read_hardware(hosts: Mapping[str, Host], raw: Mapping[str, Any], report: Report) -> dict[str, Hardware | None]:
+    declared = Shared(check_declared, always_name_hosts=True)
+    found: dict[str, Hardware | None] = {}
+    for name in hosts:
+        data = raw[name]
+        own = (data.get("vars") or {}).get("inference_hardware")
+        stated = declared.read(name, own) if own is not None else None
+        found[name] = choose_hardware(data.get("hardware"), stated, data.get("known_hardware"))
+    declared.finish(report)
+    return found
+
+
+def _read_shared(hosts: Mapping[str, Host], raw: Mapping[str, Any], report: Report) -> tuple[list[External], dict[str, str], Gateway]:
+    """The variables that mean the whole deployment, wherever they were set."""
+    external_reader = Shared(parse_externals)
+    alias_reader = Shared(parse_aliases)
+    gateway_reader = Shared(parse_gateway)
+    externals: dict[str, External] = {}
+    others: list[tuple[str, External]] = []
+    any_gateway = any(host.is_gateway for host in hosts.values())
+    aliases: dict[str, str] = {}
+    gateways: list[tuple[str, Gateway]] = []
+    elsewhere: list[tuple[str, Gateway]] = []
+    for name, host in hosts.items():
+        variables = raw[name].get("vars") or {}
+        if variables.get("inference_external_endpoints") is not None:
+            for external in external_reader.read(name, variables["inference_external_endpoints"]):
+                if not host.is_gateway and any_gateway:
+                    others.append((name, external))
+                    continue
+                before = externals.setdefault(external.name, external)
+                if before != external:
+                    report.add(
+                        f"{external.path}.name", external.name, "means different servers on different hosts; define it once for all", [name]
+                    )
+        if variables.get("inference_model_aliases") is not None:
+            for alias, target in alias_reader.read(name, variables["inference_model_aliases"]).items():
+                before_target = aliases.setdefault(alias, target)
+                if before_target != target:
+                    report.add(
+                        f"inference_model_aliases.{alias}",
+                        target,
+                        f"means {before_target!r} on another host; define it once for all",
+                        [name],
+                    )
+        if variables.get("inference_gateway") is not None:
+            parsed = gateway_reader.read(name, variables["inference_gateway"])
+            (gateways if host.is_gateway else elsewhere).append((name, parsed))
+    for name, external in others:
+        if externals.get(external.name) != external:
+            report.add(
+                f"{external.path}.name",
+                external.name,
+                "is not what the gateways have under that name; define it for them too, or for all",
+                [name],
+            )
+    for name, parsed in gateways[1:]:
+        if parsed != gateways[0][1]:
+            report.add(
+                "inference_gateway",
+                None,
+                f"differs from that of {gateways[0][0]}; several gateways serve the same, define it once for the group",
+                [name],
+            )
+    effective = gateways[0][1] if gateways else Gateway()
+    for name, parsed in elsewhere:
+        if any_gateway and parsed != effective:
+            report.warn("inference_gateway says something else than that of the gateways, and only theirs counts", [name])
+    for reader in (external_reader, alias_reader, gateway_reader):
+        reader.finish(report)
+    variables_by: dict[str, str] = {}
+    for external in externals.values():
+        variable = key_variable(EXTERNAL_KEY, external.name)
+        other = variables_by.setdefault(variable, external.name)
+        if other != external.name:
+            report.add(f"{external.path}.name", external.name, f"gives the same variable {variable} as {other}; rename one of them")
+    return list(externals.values()), aliases, effective
+
+
+def _client_entries(host: Host, variables: Mapping[str, Any], gateway: Gateway, report: Report) -> list[Any]:
+    """The client files that are wanted; what they say is the business of the role that writes them, save keys and images."""
+    entries = variables.get("inference_clients_config")
+    if entries is None:
+        return []
+    if isinstance(entries, (str, Mapping)) or not isinstance(entries, (list, tuple)):
+        report.add("inference_clients_config", entries, "must be a list of client files", [host.name])
+        return []
+    for position, entry in enumerate(entries):
+        where = f"inference_clients_config[{position}]"
+        if not isinstance(entry, Mapping):
+            report.add(where, entry, "must be a mapping such as {type: openai, path: /etc/openai.env}", [host.name])
+            continue
+        container = entry.get("container")
+        image = container.get("image") if isinstance(container, Mapping) else None
+        if isinstance(image, str):
+            check_floating(image, f"{where}.container.image", host.settings.allow_floating_tags, report, [host.name])
+        if isinstance(entry.get("key"), str) and entry["key"] not in gateway.client_names:
+            known = ", ".join(gateway.client_names) or "none"
+            message = f"is no name of a client in inference_gateway.client_keys ({known}); add it there (null has a key generated)"
+            report.add(f"{where}.key", None, message, [host.name])
+    return [dict(entry) for entry in entries if isinstance(entry, Mapping)]
+
+
+def _gateway(
+    hosts: Mapping[str, Host],
+    gateways: Sequence[str],
+    gateway: Gateway,
+    platform: str,
+    entries: Mapping[str, gateway_part.Entry],
+    aliases: Mapping[str, str],
+    fallbacks: Mapping[str, Sequence[str]],
+    report: Report,
+) -> dict[str, Any]:
+    known = {name for host in hosts.values() for name in host.models}
+    for position, fallback in enumerate(gateway.default_fallbacks):
+        # A model that is served but for another mistake needs no second one.
+        if aliases.get(fallback, fallback) not in entries and (report.is_good or fallback not in known):
+            report.add(
+                f"inference_gateway.default_fallbacks[{position}]", fallback, f"is no model that is served.{hint(fallback, entries)}"
+            )
+    settings = hosts[gateways[0]].settings
+    configured = settings.images.get("litellm", {})
+    image = configured.get(platform) or configured.get("") or LITELLM_IMAGE
+    check_floating(image, "inference_images.litellm", settings.allow_floating_tags, report, [])
+    trouble = vulnerable(LITELLM, version_in(image)) if image != LITELLM_IMAGE else None
+    if trouble:
+        report.warn(f"inference_images.litellm = {image}: {trouble}")
+    return {
+        "hosts": list(gateways),
+        "port": gateway.port,
+        "bind": gateway.bind,
+        # As clients reach it, and as its own host does.
+        "url": gateway.public_url or gateway_url(gateway.bind, gateway.port, hosts[gateways[0]].address),
+        "local_url": gateway_url(gateway.bind, gateway.port),
+        "image": image,
+        "models": gateway_part.build(entries, aliases, fallbacks),
+        "passthrough": gateway_part.passthroughs(list(entries.values()), gateway, aliases, known, report),
+        "settings": dict(gateway.settings),
+        "redis": dict(gateway.redis) if gateway.redis else None,
+        "default_fallbacks": [aliases.get(name, name) for name in gateway.default_fallbacks],
+        "cache": gateway.cache,
+        "media": dict(gateway.media),
+        "health_check_interval": gateway.health_check_interval,
+        "request_limit": gateway.request_limit,
+        "work_limit": gateway.work_limit,
+        "client_names": list(gateway.client_names),
+        "aliases": dict(aliases),
+        "networks": [settings.network.name, settings.engines_network.name],
+    }
