@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from enum import Enum
 from typing import Any
 
 from .._plan.images import VLLM_VERSION
@@ -37,10 +38,36 @@ GONE_ENGINE_ARGS: Mapping[str, str] = {
 _GONE_SINCE = (0, 20)
 
 
+class By(Enum):
+    """Who chose the engine, by the numbers that docs/plan.md gives the rules."""
+
+    INVENTORY = 1
+    PLATFORM = 2
+    MODEL = 3
+    VISION = 4
+    NAME = 5
+    SOURCE = 6
+
+
 @dataclass(frozen=True)
 class Choice:
+    """An engine, who chose it, and why in words for the plan's table."""
+
     engine: str
-    rule: str
+    by: By
+    why: str
+
+    @property
+    def rule(self) -> str:
+        return self.why if self.by is By.SOURCE else f"{self.by.value}: {self.why}"
+
+
+@dataclass(frozen=True)
+class SourceTrouble:
+    """Why an engine cannot serve a model: the field of the model that stands in the way, and a sentence with the remedy."""
+
+    field: str
+    message: str
 
 
 def source_kind(source: str) -> str:
@@ -94,32 +121,32 @@ def choose_engine(model: Model, variant: Variant, platform: str, forced: str) ->
     capability Ollama can serve.
     """
     if forced in ("vllm", "ollama"):
-        return Choice(forced, f"1: inference_engine is {forced}")
+        return Choice(forced, By.INVENTORY, f"inference_engine is {forced}")
     own = variant.engine
     source = variant.source or ""
     if own not in (None, "auto"):
         over = model.on_platform.get(platform)
         place = f"on_platform.{platform}.engine" if over is not None and over.engine == own else "engine"
-        return Choice(str(own), f"3: {place} of the model is {own}")
+        return Choice(str(own), By.MODEL, f"{place} of the model is {own}")
     kind = source_kind(source)
     possible = kind == "ollama" and model.capability in ("chat", "embedding")
     if platform == "jetson":
         return (
-            Choice("ollama", "2: Jetson prefers Ollama")
+            Choice("ollama", By.PLATFORM, "Jetson prefers Ollama")
             if possible
-            else Choice("vllm", f"2: Jetson, but Ollama cannot serve {_why(kind, model)}")
+            else Choice("vllm", By.PLATFORM, f"Jetson, but Ollama cannot serve {_why(kind, model)}")
         )
     if "image" in model.modalities and model.capability == "chat":
         return (
-            Choice("ollama", "4: vision models go to Ollama")
+            Choice("ollama", By.VISION, "vision models go to Ollama")
             if possible
-            else Choice("vllm", f"4: vision, but Ollama cannot serve {_why(kind, model)}")
+            else Choice("vllm", By.VISION, f"vision, but Ollama cannot serve {_why(kind, model)}")
         )
     if possible and model.capability == "chat" and "vl" in source.lower():
-        return Choice("ollama", "5: the name contains vl")
+        return Choice("ollama", By.NAME, "the name contains vl")
     if possible:
-        return Choice("ollama", "the source is an Ollama tag")
-    return Choice("vllm", "otherwise vLLM")
+        return Choice("ollama", By.SOURCE, "the source is an Ollama tag")
+    return Choice("vllm", By.SOURCE, "otherwise vLLM")
 
 
 def _why(kind: str, model: Model) -> str:
@@ -128,24 +155,31 @@ def _why(kind: str, model: Model) -> str:
     return "a path" if kind == "path" else "a hub id"
 
 
-def source_trouble(model: Model, variant: Variant, choice: Choice, platform: str) -> str | None:
+def source_trouble(model: Model, variant: Variant, choice: Choice, platform: str) -> SourceTrouble | None:
     """Why this engine cannot load this source or serve this capability, with the remedy."""
     source = variant.source or ""
     kind = source_kind(source)
     remedy = f"give a source for it: on_platform: {{{platform}: {{engine: {choice.engine}, source: ...}}}}"
-    if choice.rule.startswith("1"):
+    if choice.by is By.INVENTORY:
         remedy += ", or leave inference_engine out"
     if choice.engine == "ollama":
         if model.capability not in ("chat", "embedding"):
-            return f"Ollama has no {model.capability} (rule {choice.rule}); use engine: vllm"
+            return SourceTrouble("capability", f"Ollama has no {model.capability} (rule {choice.rule}); use engine: vllm")
         if kind == "path":
-            return f"Ollama cannot load a path (rule {choice.rule}); {remedy}"
-        if kind == "hub" and not choice.rule.startswith("3"):
-            return f"is a hub id, and the rule '{choice.rule}' gives the model to Ollama, which needs a tag such as qwen3:4b; {remedy}"
-    elif kind == "ollama" and not choice.rule.startswith("3"):
-        return f"is an Ollama tag, and the rule '{choice.rule}' gives the model to vLLM, which needs a hub id or a path; {remedy}"
+            return SourceTrouble("source", f"Ollama cannot load a path (rule {choice.rule}); {remedy}")
+        if kind == "hub" and choice.by is not By.MODEL:
+            return SourceTrouble(
+                "source",
+                f"is a hub id, and the rule '{choice.rule}' gives the model to Ollama, which needs a tag such as qwen3:4b; {remedy}",
+            )
+    elif kind == "ollama" and choice.by is not By.MODEL:
+        return SourceTrouble(
+            "source", f"is an Ollama tag, and the rule '{choice.rule}' gives the model to vLLM, which needs a hub id or a path; {remedy}"
+        )
     elif kind == "ollama" and ":" in source:
-        return f"is an Ollama tag, but the engine is vllm ({choice.rule}), which needs a hub id or a path; {remedy}"
+        return SourceTrouble(
+            "source", f"is an Ollama tag, but the engine is vllm ({choice.rule}), which needs a hub id or a path; {remedy}"
+        )
     return None
 
 

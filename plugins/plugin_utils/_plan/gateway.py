@@ -206,12 +206,11 @@ def resolve_aliases(
             pairs.extend((alias, name, f"{item.path}.aliases") for alias in item.aliases)
     for entry in entries.values():
         pairs.extend((alias, entry.name, where) for alias, where in entry.aliases)
+    local = {alias: target for alias, target, _where in pairs}
     pairs.extend((alias, target, f"inference_model_aliases.{alias}") for alias, target in global_aliases.items())
-    chains = {alias: target for alias, target, where in pairs if where.startswith("inference_model_aliases")}
-    local = {alias: target for alias, target, where in pairs if not where.startswith("inference_model_aliases")}
     own_names, shared = _own_names(entries, names)
     for alias, target, where in pairs:
-        final = _follow(alias, target, {**own_names, **local, **chains}, names, where, report)
+        final = _follow(alias, target, {**own_names, **local, **global_aliases}, names, where, report)
         if final is None:
             continue
         taken = names.get(alias.lower())

@@ -175,10 +175,10 @@ class HostPlan:
             return None
         trouble = source_trouble(model, variant, choice, self.platform)
         if trouble:
-            field = "capability" if trouble.startswith("Ollama has no") else "source"
             over = model.on_platform.get(self.platform)
-            place = f"{model.path}.on_platform.{self.platform}" if field == "source" and over is not None and over.source else model.path
-            self._add(f"{place}.{field}", model.capability if field == "capability" else variant.source, trouble)
+            of_platform = trouble.field == "source" and over is not None and over.source
+            place = f"{model.path}.on_platform.{self.platform}" if of_platform else model.path
+            self._add(f"{place}.{trouble.field}", model.capability if trouble.field == "capability" else variant.source, trouble.message)
             return None
         engine = choice.engine
         if service.port is None and engine == "vllm":
