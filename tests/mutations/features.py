@@ -422,8 +422,8 @@ FEATURES = [
     Feature(
         "an engine on a GPU cannot take all of the host's main memory",
         "the plan gives its container no bound",
-        "plugins/plugin_utils/_plan/host.py",
-        '"host_memory_mib": self.bounds.get(task.port),',
+        "plugins/plugin_utils/_engines/vllm.py",
+        '"host_memory_mib": around.bounds.get(task.port),',
         '"host_memory_mib": None,',
         "tests/unit/plugins/plugin_utils/_plan/test_main_memory.py::test_every_engine_on_a_gpu_is_bounded",
         "{'chat': None} == {'chat': 58368}",
@@ -431,7 +431,7 @@ FEATURES = [
     Feature(
         "caches in main memory are counted like memory of a GPU",
         "what engines are told to take is not asked for",
-        "plugins/plugin_utils/_plan/host.py",
+        "plugins/plugin_utils/_plan/grants.py",
         "for item in task.offloads:",
         "for item in ():",
         "tests/unit/plugins/plugin_utils/_plan/test_main_memory.py::test_more_than_there_is_is_refused_where_it_is_written",

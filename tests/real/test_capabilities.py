@@ -12,7 +12,7 @@ from pathlib import Path
 from support.containers import VLLM, docker_run_python
 
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines.vllm_capability import ATTENTION_BACKENDS, QUANTIZATION_SINCE
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.images import MIN_COMPUTE_CAPABILITY
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines.vllm_images import MIN_COMPUTE_CAPABILITY
 
 CAPABILITIES = ((7, 5), (8, 0), (8, 6), (8, 9), (9, 0), (10, 0), (10, 3), (11, 0), (12, 0), (12, 1))
 

@@ -20,8 +20,10 @@ from pathlib import Path
 
 import yaml
 
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines.ollama import IMAGE as OLLAMA_IMAGE
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines.vllm_images import VLLM_VERSION
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.advisories import ADVISORIES, LITELLM, OLLAMA, TOOLKIT, VLLM, known
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.images import LITELLM_IMAGE, OLLAMA_IMAGE, VLLM_VERSION, version_in
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.images import LITELLM_IMAGE, version_in
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.platform import version_tuple
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -3,39 +3,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this plugin util is **PRIVATE** to the collection. It can have breaking changes at any time.
-"""Which engine serves a model on a platform, by which rule, and with which arguments."""
+"""Which engine serves a model on a platform, by which rule, and why it cannot load what the model gives it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any
 
-from .._plan.images import VLLM_VERSION
 from .._plan.model import Model, Variant
-from .._plan.platform import version_tuple
-from .vllm_flags import overlay, settings
-
-#: Arguments that vLLM 0.32 no longer knows: it ends with exit code 2. With what takes their place.
-GONE_ENGINE_ARGS: Mapping[str, str] = {
-    "task": "use runner: pooling (set by itself for embedding and rerank)",
-    "disable-log-requests": "remove it; requests are not logged unless enable-log-requests is set",
-    "swap-space": "remove it; kv-offloading-size moves KV cache to main memory",
-    "device": "remove it; the image decides (device: cpu of the service takes the CPU image)",
-    "num-scheduler-steps": "remove it; scheduling is asynchronous now",
-    "use-v2-block-manager": "remove it; it is the only one",
-    "guided-decoding-backend": "use structured-outputs-config: {backend: ...}",
-    "enable-reasoning": "remove it; reasoning-parser is enough",
-    "max-seq-len-to-capture": "use compilation-config: {max_cudagraph_capture_size: ...}",
-    "worker-use-ray": "use distributed-executor-backend: ray",
-    "engine-use-ray": "remove it",
-    "rope-scaling": "use hf-overrides: {rope_scaling: ...}",
-    "override-pooler-config": "use pooler-config",
-    "disable-mm-preprocessor-cache": "use mm-processor-cache-gb: 0",
-}
-_GONE_SINCE = (0, 20)
+from .base import Engine
+from .registry import ENGINES
+from .vllm_flags import overlay
 
 
 class By(Enum):
@@ -53,7 +33,7 @@ class By(Enum):
 class Choice:
     """An engine, who chose it, and why in words for the plan's table."""
 
-    engine: str
+    engine: Engine
     by: By
     why: str
 
@@ -97,7 +77,7 @@ def variant_for(model: Model, platform: str, forced: str) -> Variant:
     if over is None:
         return base
     explicit = over.engine not in (None, "auto")
-    if explicit and forced in ("vllm", "ollama") and over.engine != forced:
+    if explicit and forced in ENGINES and over.engine != forced:
         # Means for an engine that may not be used here.
         return base
     if explicit and over.engine != base.engine:
@@ -114,87 +94,78 @@ def variant_for(model: Model, platform: str, forced: str) -> Variant:
     return replace(base, **merged)
 
 
-def choose_engine(model: Model, variant: Variant, platform: str, forced: str) -> Choice:
-    """Seed order: forced for all; Jetson; the model's own; vision; the name; else vLLM.
+@dataclass(frozen=True)
+class Preference:
+    """An engine that is preferred for some models where it can serve them; C(otherwise) begins the reason for another one."""
 
-    The preferences for Ollama (Jetson, vision, the name) hold for models that leave the engine open and whose source and
-    capability Ollama can serve.
-    """
-    if forced in ("vllm", "ollama"):
-        return Choice(forced, By.INVENTORY, f"inference_engine is {forced}")
+    by: By
+    engine: str
+    applies: Callable[[Model, str, str], bool]  # model, source, platform
+    why: str
+    otherwise: str | None = None  # None: where the engine cannot serve the model, the next preference counts
+
+
+#: For models that leave the engine open, the first that applies.
+PREFERENCES = (
+    Preference(By.PLATFORM, "ollama", lambda _model, _source, platform: platform == "jetson", "Jetson prefers Ollama", "Jetson"),
+    Preference(
+        By.VISION,
+        "ollama",
+        lambda model, _source, _platform: model.capability == "chat" and "image" in model.modalities,
+        "vision models go to Ollama",
+        "vision",
+    ),
+    Preference(
+        By.NAME, "ollama", lambda model, source, _platform: model.capability == "chat" and "vl" in source.lower(), "the name contains vl"
+    ),
+    Preference(By.SOURCE, "ollama", lambda _model, _source, _platform: True, "the source is an Ollama tag"),
+)
+DEFAULT = "vllm"
+#: A kind of source in a sentence.
+_KINDS = {"path": "a path", "ollama": "an Ollama tag", "hub": "a hub id"}
+
+
+def choose_engine(model: Model, variant: Variant, platform: str, forced: str) -> Choice:
+    """The one forced for all, else the model's own, else by C(PREFERENCES), else vLLM."""
+    if forced in ENGINES:
+        return Choice(ENGINES[forced], By.INVENTORY, f"inference_engine is {forced}")
     own = variant.engine
-    source = variant.source or ""
-    if own not in (None, "auto"):
+    if own is not None and own != "auto":
         over = model.on_platform.get(platform)
         place = f"on_platform.{platform}.engine" if over is not None and over.engine == own else "engine"
-        return Choice(str(own), By.MODEL, f"{place} of the model is {own}")
-    kind = source_kind(source)
-    possible = kind == "ollama" and model.capability in ("chat", "embedding")
-    if platform == "jetson":
-        return (
-            Choice("ollama", By.PLATFORM, "Jetson prefers Ollama")
-            if possible
-            else Choice("vllm", By.PLATFORM, f"Jetson, but Ollama cannot serve {_why(kind, model)}")
-        )
-    if "image" in model.modalities and model.capability == "chat":
-        return (
-            Choice("ollama", By.VISION, "vision models go to Ollama")
-            if possible
-            else Choice("vllm", By.VISION, f"vision, but Ollama cannot serve {_why(kind, model)}")
-        )
-    if possible and model.capability == "chat" and "vl" in source.lower():
-        return Choice("ollama", By.NAME, "the name contains vl")
-    if possible:
-        return Choice("ollama", By.SOURCE, "the source is an Ollama tag")
-    return Choice("vllm", By.SOURCE, "otherwise vLLM")
-
-
-def _why(kind: str, model: Model) -> str:
-    if model.capability not in ("chat", "embedding"):
-        return model.capability
-    return "a path" if kind == "path" else "a hub id"
+        return Choice(ENGINES[own], By.MODEL, f"{place} of the model is {own}")
+    source = variant.source or ""
+    kind, default = source_kind(source), ENGINES[DEFAULT]
+    for preference in PREFERENCES:
+        if not preference.applies(model, source, platform):
+            continue
+        engine = ENGINES[preference.engine]
+        if kind in engine.sources and model.capability in engine.capabilities:
+            return Choice(engine, preference.by, preference.why)
+        if preference.otherwise is not None:
+            what = _KINDS[kind] if model.capability in engine.capabilities else model.capability
+            return Choice(default, preference.by, f"{preference.otherwise}, but {engine.title} cannot serve {what}")
+    return Choice(default, By.SOURCE, f"otherwise {default.title}")
 
 
 def source_trouble(model: Model, variant: Variant, choice: Choice, platform: str) -> SourceTrouble | None:
     """Why this engine cannot load this source or serve this capability, with the remedy."""
-    source = variant.source or ""
+    source, engine = variant.source or "", choice.engine
     kind = source_kind(source)
-    remedy = f"give a source for it: on_platform: {{{platform}: {{engine: {choice.engine}, source: ...}}}}"
+    if model.capability not in engine.capabilities:
+        able = " or ".join(other.name for other in ENGINES.values() if model.capability in other.capabilities)
+        return SourceTrouble("capability", f"{engine.title} has no {model.capability} (rule {choice.rule}); use engine: {able}")
+    if kind in engine.sources:
+        return None
+    remedy = f"give a source for it: on_platform: {{{platform}: {{engine: {engine.name}, source: ...}}}}"
     if choice.by is By.INVENTORY:
         remedy += ", or leave inference_engine out"
-    if choice.engine == "ollama":
-        if model.capability not in ("chat", "embedding"):
-            return SourceTrouble("capability", f"Ollama has no {model.capability} (rule {choice.rule}); use engine: vllm")
-        if kind == "path":
-            return SourceTrouble("source", f"Ollama cannot load a path (rule {choice.rule}); {remedy}")
-        if kind == "hub" and choice.by is not By.MODEL:
-            return SourceTrouble(
-                "source",
-                f"is a hub id, and the rule '{choice.rule}' gives the model to Ollama, which needs a tag such as qwen3:4b; {remedy}",
-            )
-    elif kind == "ollama" and choice.by is not By.MODEL:
-        return SourceTrouble(
-            "source", f"is an Ollama tag, and the rule '{choice.rule}' gives the model to vLLM, which needs a hub id or a path; {remedy}"
-        )
-    elif kind == "ollama" and ":" in source:
-        return SourceTrouble(
-            "source", f"is an Ollama tag, but the engine is vllm ({choice.rule}), which needs a hub id or a path; {remedy}"
-        )
-    return None
-
-
-def gone_arguments(arguments: Mapping[str, Any], engine_version: str | None) -> list[tuple[str, str]]:
-    """The arguments that this version of vLLM refuses, with what to write instead. An unknown version counts as current."""
-    version = version_tuple(engine_version)
-    if version is not None and version < _GONE_SINCE:
-        return []
-    shown = engine_version or VLLM_VERSION
-    found = [
-        (name, f"vLLM {shown} no longer has this flag; {GONE_ENGINE_ARGS[name.partition('.')[0]]}")
-        for name in arguments
-        if name.partition(".")[0] in GONE_ENGINE_ARGS
-    ]
-    if "level" in settings(arguments, "compilation-config"):
-        key = "compilation-config.level" if "compilation-config.level" in arguments else "compilation-config"
-        found.append((key, f"vLLM {shown} no longer has its key level; use optimization-level: 0 to 3"))
-    return found
+    if kind == "path":
+        return SourceTrouble("source", f"{engine.title} cannot load a path (rule {choice.rule}); {remedy}")
+    if choice.by is not By.MODEL:
+        given = f"and the rule '{choice.rule}' gives the model to {engine.title}, which needs {engine.wants}"
+    elif not engine.takes_at_word(source):
+        given = f"but the engine is {engine.name} ({choice.rule}), which needs {engine.wants}"
+    else:
+        return None
+    return SourceTrouble("source", f"is {_KINDS[kind]}, {given}; {remedy}")

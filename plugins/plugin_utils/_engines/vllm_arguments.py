@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .._plan.findings import Fields
-from .._plan.platform import Device
+from .._plan.platform import Device, version_tuple
 from .._secrets.secrecy import secrets_in
 from .vllm_flags import (
     Flag,
@@ -25,6 +25,7 @@ from .vllm_flags import (
     switched_on,
     whole_value,
 )
+from .vllm_images import VLLM_VERSION
 
 #: Engine arguments that the plan sets itself, and where the user says the same thing instead.
 RESERVED_ENGINE_ARGS: Mapping[str, str] = {
@@ -45,6 +46,28 @@ RESERVED_ENGINE_ARGS: Mapping[str, str] = {
     "ssl-keyfile": "engines speak http behind the gateway; TLS belongs to the node proxy",
     "ssl-certfile": "engines speak http behind the gateway; TLS belongs to the node proxy",
 }
+
+#: Each multiplies the GPUs of an engine (vLLM 0.32, config/parallel.py: world_size, and data parallel ranks of that size).
+GPU_FACTORS = ("pipeline-parallel-size", "prefill-context-parallel-size", "data-parallel-size")
+
+#: Arguments that vLLM 0.32 no longer knows: it ends with exit code 2. With what takes their place.
+GONE_ENGINE_ARGS: Mapping[str, str] = {
+    "task": "use runner: pooling (set by itself for embedding and rerank)",
+    "disable-log-requests": "remove it; requests are not logged unless enable-log-requests is set",
+    "swap-space": "remove it; kv-offloading-size moves KV cache to main memory",
+    "device": "remove it; the image decides (device: cpu of the service takes the CPU image)",
+    "num-scheduler-steps": "remove it; scheduling is asynchronous now",
+    "use-v2-block-manager": "remove it; it is the only one",
+    "guided-decoding-backend": "use structured-outputs-config: {backend: ...}",
+    "enable-reasoning": "remove it; reasoning-parser is enough",
+    "max-seq-len-to-capture": "use compilation-config: {max_cudagraph_capture_size: ...}",
+    "worker-use-ray": "use distributed-executor-backend: ray",
+    "engine-use-ray": "remove it",
+    "rope-scaling": "use hf-overrides: {rope_scaling: ...}",
+    "override-pooler-config": "use pooler-config",
+    "disable-mm-preprocessor-cache": "use mm-processor-cache-gb: 0",
+}
+_GONE_SINCE = (0, 20)
 
 _WRONG_VALUE = "must be a text, a number, true or false, a list or a mapping"
 #: What vLLM's parser takes for the number that it is, although it begins with a dash.
@@ -205,3 +228,20 @@ def slice_arguments(device: Device, capability: str, arguments: Mapping[str, Any
     said = {key.removeprefix("no-") for key in arguments} & {"max-num-batched-tokens", "enable-chunked-prefill"}
     large = (device.whole_mib or 0) >= _LARGE_GPU_MIB and "A100" not in device.name and (device.memory_mib or 0) >= _LEAST_SLICE_MIB
     return {"max-num-batched-tokens": _LARGE_BATCH} if device.is_slice and large and capability == "chat" and not said else {}
+
+
+def gone_arguments(arguments: Mapping[str, Any], engine_version: str | None) -> list[tuple[str, str]]:
+    """The arguments that this version of vLLM refuses, with what to write instead. An unknown version counts as current."""
+    version = version_tuple(engine_version)
+    if version is not None and version < _GONE_SINCE:
+        return []
+    shown = engine_version or VLLM_VERSION
+    found = [
+        (name, f"vLLM {shown} no longer has this flag; {GONE_ENGINE_ARGS[name.partition('.')[0]]}")
+        for name in arguments
+        if name.partition(".")[0] in GONE_ENGINE_ARGS
+    ]
+    if "level" in settings(arguments, "compilation-config"):
+        key = "compilation-config.level" if "compilation-config.level" in arguments else "compilation-config"
+        found.append((key, f"vLLM {shown} no longer has its key level; use optimization-level: 0 to 3"))
+    return found

@@ -9,14 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from ...module_utils import _docker_flags as docker_flags
 from .._engines.vllm_unit import default_shm_size
+from .host_findings import Trouble
 from .main_memory import (
-    FURTHER_GPU_MIB,
-    OLLAMA_MIB,
-    VLLM_MIB,
     Tenant,
     bounds,
     docker_mib,
@@ -26,16 +23,10 @@ from .memory import HOST_POOL, Grant, gib, pools_of
 from .platform import Hardware
 from .task import Task
 
+#: MiB that an engine on the CPU is taken to need where nobody says.
+_ON_CPU_MIB = 2048.0
 #: Docker judges these by --memory, so where the user gives one of them the bound is the user's.
 _FLAGS = ("memory", "memory-swap", "memory-reservation", "oom-kill-disable")
-
-
-@dataclass(frozen=True)
-class Trouble:
-    variable: str
-    value: Any
-    message: str
-    of_hardware: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,8 +58,10 @@ def settle_bounds(tasks: Sequence[Task], grants: Sequence[Grant | None], hardwar
     found = dict(zip(tenants, bounds(list(tenants.values()), usable, unified)))
     needed = sum(tenant.need for tenant in tenants.values())
     if usable is not None and not unified and needed > usable and any(task.device == "gpu" for task in tasks):
+        engines = dict.fromkeys(task.engine for task in tasks if task.device == "gpu")
+        each = " and ".join(f"{gib(engine.main_memory)} for each {engine.title}" for engine in engines)
         warnings.append(
-            f"the engines need about {gib(needed)} of main memory, {gib(VLLM_MIB)} for each vLLM on a GPU besides what they are told to "
+            f"the engines need about {gib(needed)} of main memory, {each} on a GPU besides what they are told to "
             f"take, and there are {gib(usable)} for services; without room for all of them the host swaps, or ends processes"
         )
     mib: dict[int, int | None] = {
@@ -94,10 +87,10 @@ def _given(task: Task) -> float | None:
 def _tenant(task: Task, grant: Grant | None, unified: bool, given: float | None) -> Tenant:
     amount = grant.amount if grant is not None and grant.amount is not None else None
     if task.device == "cpu":
-        return Tenant(amount if amount is not None else OLLAMA_MIB, ours=False)
+        return Tenant(amount if amount is not None else _ON_CPU_MIB, ours=False)
     need = given
     if need is None:
-        need = OLLAMA_MIB if task.engine == "ollama" else VLLM_MIB + FURTHER_GPU_MIB * (max(1, task.count) - 1)
+        need = task.engine.main_memory + task.engine.main_memory_per_further_gpu * (max(1, task.count) - 1)
         need += sum(item.mib * (2 if item.pinned else 1) for item in task.offloads)
     graphics = (amount or 0.0) * len(grant.devices) if unified and grant is not None else 0.0
     ours = given is None and task.service.host_memory_bounded and not _docker_memory(task)

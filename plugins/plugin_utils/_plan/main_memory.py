@@ -19,15 +19,11 @@ from typing import Any
 
 from .._engines.vllm_flags import amount, number, settings
 
-#: What an engine is taken to need besides: API server and engine with CUDA's libraries, and a process for each further GPU. An estimate.
-VLLM_MIB = 4096.0
-FURTHER_GPU_MIB = 3072.0
-OLLAMA_MIB = 2048.0
 #: Since then the cache of the OffloadingConnector lies in /dev/shm (vllm#50094); before, each tensor was pinned by itself.
 _SHARED_SINCE = (0, 27)
 _DEFAULT_SIMPLE_BYTES = 8 * 1024**3  # SimpleCPUOffloadConnector's own
 _DEFAULT_MEDIA_GIB = 4.0
-_LEAST_MIB = 8192.0
+_LEAST_MIB, _SPARE_MIB = 8192.0, 4096.0
 _STEP_MIB, _SMALL_STEP_MIB = 1024, 256
 
 
@@ -148,7 +144,7 @@ def bounds(tenants: Sequence[Tenant], usable: float | None, unified: bool) -> li
             found.append(None)
             continue
         own = tenant.need + tenant.graphics
-        least = own if unified else max(_LEAST_MIB, own + VLLM_MIB)
+        least = own if unified else max(_LEAST_MIB, own + _SPARE_MIB)
         wanted = min(max(least, usable - (total - own)), usable)
         step = _STEP_MIB if wanted >= 16 * _STEP_MIB else _SMALL_STEP_MIB
         found.append(max(step, int(wanted // step) * step))

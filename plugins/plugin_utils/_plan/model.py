@@ -15,19 +15,15 @@ from ...module_utils._defaults import DATA_DIR, ENGINES_NETWORK
 from .._gateway.config import DEFAULT_REQUEST_LIMIT, DEFAULT_WORK_LIMIT
 from .findings import Size
 
-ENGINES = ("auto", "vllm", "ollama")
 CAPABILITIES = ("chat", "embedding", "rerank", "transcription")
 MODALITIES = ("text", "image", "audio", "video")
 PLATFORMS = ("dgpu", "jetson", "cpu")
 PULL = ("missing", "always", "never")
 
 DEFAULT_GATEWAY_PORT = 8400
-DEFAULT_OLLAMA_PORT = 11434
 #: A port and a source that were given but are none; the finding is already noted.
 INVALID_PORT = -1
 INVALID_SOURCE = "/invalid"
-VLLM_CONTAINER_PORT = 8000
-OLLAMA_CONTAINER_PORT = 11434
 
 #: Every top-level variable with the prefix of the collection. The prefix is ours: any other name is a typing error.
 VARIABLES = (

@@ -33,6 +33,8 @@ _TROUBLE: Mapping[str | None, str] = {
 }
 
 DECLARED = "inference_hardware"
+#: L4T majors that were tried; others get a warning.
+KNOWN_L4T = (35, 36, 38, 39)
 REMEMBERED = "an earlier run"
 
 _HARDWARE_KEYS = (

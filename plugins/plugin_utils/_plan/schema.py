@@ -14,6 +14,7 @@ from typing import Any, Callable, Generic, TypeVar
 
 from ...module_utils import _docker_flags as docker_flags
 from .._docker.networks import subnet_problem
+from .._engines.registry import ENGINES
 from .._engines.vllm_arguments import read_engine_args
 from .._gateway.paths import why_not_free
 from .._secrets.secrecy import has_credentials, is_secret_variable
@@ -51,7 +52,6 @@ from .grammar import (
 )
 from .model import (
     CAPABILITIES,
-    ENGINES,
     FACTS,
     INVALID_PORT,
     INVALID_SOURCE,
@@ -71,6 +71,7 @@ from .request_defaults import read_request_defaults
 
 Parsed = TypeVar("Parsed")
 
+_ENGINES = ("auto", *ENGINES)
 _VARIANT_KEYS = (
     "source",
     "revision",
@@ -251,7 +252,7 @@ def parse_settings(raw: Any, report: Report) -> Settings:
             f"overlaps inference_network.subnet {network.subnet}; choose another",
         )
     return Settings(
-        engine=fields.choice("inference_engine", ENGINES, defaults.engine),
+        engine=fields.choice("inference_engine", _ENGINES, defaults.engine),
         platform=fields.choice("inference_platform", ("auto", *PLATFORMS), defaults.platform),
         platform_expected=None if expected == "auto" else expected,
         address=_address(fields),
@@ -327,7 +328,7 @@ def _reserve(fields: Fields) -> dict[str, Size]:
 
 def _images(fields: Fields) -> dict[str, dict[str, str]]:
     raw = fields.mapping("inference_images")
-    known = ("vllm", "ollama", "litellm")
+    known = (*ENGINES, "litellm")
     images: dict[str, dict[str, str]] = {}
     for engine, value in raw.items():
         where = f"inference_images.{engine}"
@@ -476,7 +477,7 @@ def _variant(fields: Fields, *, required: bool = False) -> Variant:
         source=source or None,
         revision=fields.maybe_text("revision", pattern=REVISION, expected="a branch, tag or commit"),
         digest=fields.maybe_text("digest", pattern=r"(sha256:)?[0-9a-f]{12,64}", expected="the digest of an Ollama model (hexadecimal)"),
-        engine=fields.choice("engine", ENGINES, "") or None,
+        engine=fields.choice("engine", _ENGINES, "") or None,
         max_model_len=read_max_model_len(fields),
         engine_args=arguments if fields.data.get("engine_args") is not None else None,
         written=written,

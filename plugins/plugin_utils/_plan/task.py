@@ -7,13 +7,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .._engines.choice import Choice
 from .main_memory import Offload
 from .model import Model, Service, Variant
+
+if TYPE_CHECKING:
+    from .._engines.base import Engine
+    from .._engines.choice import Choice
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Task:
     model: Model
     variant: Variant
     choice: Choice
-    engine: str
+    engine: Engine
     device: str
     port: int
     image: str
@@ -36,7 +39,7 @@ class Task:
     pins: tuple[str, ...]
     engine_args: Mapping[str, Any]
     env: Mapping[str, Any]
-    offloads: tuple[Offload, ...] = ()
+    offloads: Sequence[Offload] = ()
 
     def argument_path(self, name: str, platform: str) -> str:
         """Where the user wrote an engine argument, and how."""

@@ -10,6 +10,8 @@ import pytest
 import yaml
 from support.inventories import dgpu, one, service
 
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines.ollama import IMAGE as OLLAMA_IMAGE
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines.vllm_images import VLLM_VERSION
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.advisories import (
     ADVISORIES,
     LITELLM,
@@ -21,8 +23,6 @@ from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.advisor
 )
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.images import (
     LITELLM_IMAGE,
-    OLLAMA_IMAGE,
-    VLLM_VERSION,
     version_in,
 )
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.plan import build_plan

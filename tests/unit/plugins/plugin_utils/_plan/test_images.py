@@ -7,20 +7,17 @@ from __future__ import annotations
 import pytest
 from support.inventories import dgpu, gpu
 
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.images import (
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines.registry import ENGINES
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines.vllm_images import (
     VLLM_CPU_IMAGES,
     VLLM_IMAGE,
     VLLM_ORIN_JETPACK6,
     audio_packages,
     cuda_major,
-    driver_trouble,
     has_entrypoint,
-    is_floating,
-    repository,
-    tag,
     version_in,
-    version_trouble,
 )
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.images import is_floating, repository, tag
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.platform import read_hardware, version_tuple
 
 DIGEST = "@sha256:" + "0" * 64
@@ -121,7 +118,7 @@ def test_what_an_image_name_tells(image: str, version: str | None, cuda: int | N
 def test_driver_and_image(engine: str, image: str, driver: str, capability: str, words: str | None) -> None:
     hardware = read_hardware(dgpu(gpu(compute_capability=capability), driver={"version": driver, "state": "ok"}), "facts")
     assert hardware is not None
-    trouble = driver_trouble(engine, image, hardware, ())
+    trouble = ENGINES[engine].image_trouble(image, hardware, ())
     assert trouble is None if words is None else words in (trouble or "")
 
 
@@ -182,5 +179,5 @@ def test_a_transcription_model_gets_the_audio_packages_or_a_warning(
     ],
 )
 def test_what_is_told_of_a_version(engine: str, image: str, version: str | None, words: str | None) -> None:
-    trouble = version_trouble(engine, image, version)
+    trouble = ENGINES[engine].version_trouble(image, version)
     assert trouble is None if words is None else words in (trouble or "")

@@ -1,0 +1,144 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this plugin util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""What the plan asks of an engine. One file for each engine, and its line in C(registry.py)."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ...module_utils._defaults import SILENCE_TIMEOUT
+
+if TYPE_CHECKING:
+    from .._plan.host_findings import HostFindings, Trouble
+    from .._plan.main_memory import Offload
+    from .._plan.memory import Grant
+    from .._plan.model import Model, Service, Variant
+    from .._plan.platform import Device, Hardware
+    from .._plan.task import Task
+    from .choice import Choice
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What all instances of a host have in common."""
+
+    told: HostFindings
+    gpu_access: str
+    proxy_env: Mapping[str, str]
+    #: MiB of main memory that bound the container, by port.
+    bounds: Mapping[int, int | None]
+
+    def networks(self, services: Sequence[Service]) -> list[str]:
+        own = self.told.host.settings.engines_network.name
+        return list(dict.fromkeys(name for service in services for name in (own, *service.networks)))
+
+
+class Engine(ABC):
+    """All that is particular to an engine while an inventory is planned."""
+
+    #: As inventories and file names have it, and as sentences have it.
+    name: ClassVar[str]
+    title: ClassVar[str]
+    capabilities: ClassVar[frozenset[str]]
+    #: Kinds of sources that it can load (C(choice.source_kind)).
+    sources: ClassVar[frozenset[str]]
+    #: What a source has to be, for a sentence.
+    wants: ClassVar[str]
+    container_port: ClassVar[int]
+    #: The port on the host where a service gives none; None where it has to.
+    default_port: ClassVar[int | None] = None
+    #: Whether all services on one port share one container.
+    shares_port: ClassVar[bool] = False
+    #: Whether it takes a share of its GPU's memory: what the others leave where the service gives none.
+    takes_share: ClassVar[bool] = False
+    #: MiB of main memory that an engine on a GPU is taken to need, and for each further GPU.
+    main_memory: ClassVar[float]
+    main_memory_per_further_gpu: ClassVar[float] = 0.0
+    #: What the collection mounts itself, by the place in the container.
+    own_targets: ClassVar[Mapping[str, str]]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @abstractmethod
+    def image(self, explicit: str | None, configured: Mapping[str, str], device: str, told: HostFindings) -> tuple[str | None, str]:
+        """The image of a service, and, where there is none, what to do about it. C(configured) by device or platform, "" for all."""
+
+    @property
+    @abstractmethod
+    def fallback_image(self) -> str:
+        """The image that the plan goes on with where none was found."""
+
+    def meant_image(self, variant: Variant) -> str | None:
+        """The image that the user gave the model, where it is meant for this engine."""
+        return variant.image
+
+    @abstractmethod
+    def version(self, variant: Variant, image: str) -> str | None:
+        """The engine's version in an image, as far as it is known."""
+
+    @abstractmethod
+    def image_trouble(self, image: str, hardware: Hardware, devices: Sequence[str]) -> str | None:
+        """Why an image cannot work with a host's driver or GPUs, with the remedy; None where nothing speaks against it."""
+
+    @abstractmethod
+    def version_trouble(self, image: str, version: str | None) -> str | None:
+        """What has to be known of the version of an image that the user named."""
+
+    @abstractmethod
+    def arguments(
+        self, told: HostFindings, model: Model, variant: Variant, service: Service, choice: Choice, version: str | None
+    ) -> dict[str, Any]:
+        """The engine arguments of a service; what is wrong with them is told."""
+
+    def argument_troubles(self, arguments: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+        """What no service of one host can be given, whatever its model: name and reason."""
+        return ()
+
+    def gpu_factors(self, arguments: Mapping[str, Any]) -> Mapping[str, int]:
+        """The arguments that multiply the GPUs of a service, where they are more than 1."""
+        return {}
+
+    @abstractmethod
+    def gpus_needed(self, service: Service, arguments: Mapping[str, Any]) -> tuple[int, Trouble | None]:
+        """How many GPUs a service takes."""
+
+    def offloads(self, arguments: Mapping[str, Any], env: Mapping[str, Any], gpus: int, version: str | None) -> Sequence[Offload]:
+        """Main memory that an engine on GPUs is told to take."""
+        return ()
+
+    def shuns(self, hardware: Hardware | None) -> Sequence[Device]:
+        """GPUs that it cannot use."""
+        return ()
+
+    def takes_at_word(self, source: str) -> bool:
+        """Whether a source that looks like another engine's may be right where the model names this engine."""
+        return True
+
+    def served_name(self, model: str, source: str) -> str:
+        """The name by which the engine itself knows a model."""
+        return model
+
+    @abstractmethod
+    def instance_name(self, service: Service, port: int) -> str:
+        """The name of what runs for a service; services that share an instance have the same."""
+
+    def unit_name(self, service: Service, port: int) -> str:
+        """Of the container and of what the host proxies."""
+        return f"{self.name}-{self.instance_name(service, port)}"
+
+    @abstractmethod
+    def instance(self, around: Surroundings, members: Sequence[tuple[Task, Grant | None]]) -> dict[str, Any]:
+        """One container as the engine's role takes it, for one service or for all that share its port."""
+
+
+def silence_timeout(services: Sequence[Service]) -> int:
+    """Of services that share an instance: the most patient one's. 0 is no limit."""
+    limits = [SILENCE_TIMEOUT if service.silence_timeout is None else service.silence_timeout for service in services]
+    return 0 if 0 in limits else max(limits)
