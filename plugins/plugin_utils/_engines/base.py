@@ -63,12 +63,9 @@ class Engine(ABC):
     #: What the collection mounts itself, by the place in the container.
     own_targets: ClassVar[Mapping[str, str]]
 
-    def __str__(self) -> str:
-        return self.name
-
     @abstractmethod
-    def image(self, explicit: str | None, configured: Mapping[str, str], device: str, told: HostFindings) -> tuple[str | None, str]:
-        """The image of a service, and, where there is none, what to do about it. C(configured) by device or platform, "" for all."""
+    def default_image(self, platform: str, hardware: Hardware | None) -> tuple[str | None, str]:
+        """The image where the user names none, and, where there is none, what to do about it. C(cpu) stands for services on the CPU."""
 
     @property
     @abstractmethod

@@ -48,9 +48,8 @@ class Ollama(Engine):
     own_targets: ClassVar[Mapping[str, str]] = {STORE: "the models of the instance (below inference_data_dir)"}
     fallback_image = IMAGE
 
-    def image(self, explicit: str | None, configured: Mapping[str, str], device: str, told: HostFindings) -> tuple[str | None, str]:
-        key = "cpu" if device == "cpu" else told.platform
-        return explicit or configured.get(key) or configured.get("") or IMAGE, ""
+    def default_image(self, platform: str, hardware: Hardware | None) -> tuple[str | None, str]:
+        return IMAGE, ""
 
     def meant_image(self, variant: Variant) -> str | None:
         image = variant.image

@@ -27,13 +27,13 @@ from .vllm_images import (
     VLLM_IMAGE,
     VLLM_VERSION,
     audio_packages,
+    default_image,
     driver_trouble,
     has_entrypoint,
     tegra_trouble,
     too_old,
     version_in,
     version_trouble,
-    vllm_image,
 )
 from .vllm_unit import COMPILE_CACHE, CONFIG_PATH, HUB_CACHE, cpu_utilization
 
@@ -59,8 +59,8 @@ class Vllm(Engine):
     }
     fallback_image = VLLM_IMAGE
 
-    def image(self, explicit: str | None, configured: Mapping[str, str], device: str, told: HostFindings) -> tuple[str | None, str]:
-        return vllm_image(explicit, configured, device, told.platform, told.hardware)
+    def default_image(self, platform: str, hardware: Hardware | None) -> tuple[str | None, str]:
+        return default_image(platform, hardware)
 
     def version(self, variant: Variant, image: str) -> str | None:
         return variant.engine_version or version_in(image)

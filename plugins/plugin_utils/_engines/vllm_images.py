@@ -95,19 +95,13 @@ def cuda_major(image: str) -> int | None:
     return None
 
 
-def vllm_image(
-    explicit: str | None, configured: Mapping[str, str], device: str, platform: str, hardware: Hardware | None
-) -> tuple[str | None, str]:
-    """The image of vLLM for a service, and, where there is none, what to do about it."""
-    key = "cpu" if device == "cpu" else platform
-    chosen = explicit or configured.get(key) or configured.get("")
-    if chosen:
-        return chosen, ""
-    if key == "cpu":
+def default_image(platform: str, hardware: Hardware | None) -> tuple[str | None, str]:
+    """The image of vLLM where the user names none, and, where there is none, what to do about it."""
+    if platform == "cpu":
         architecture = (hardware.architecture if hardware else None) or "x86_64"
         image = VLLM_CPU_IMAGES.get(architecture)
         return image, "" if image else f"there is no CPU image of vLLM for {architecture}; name one in inference_images.vllm.cpu"
-    if key == "jetson":
+    if platform == "jetson":
         l4t = hardware.l4t if hardware else None
         if l4t is None or l4t[0] > 36:
             return VLLM_IMAGE, ""

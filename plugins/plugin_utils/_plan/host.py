@@ -151,22 +151,23 @@ class HostPlan:
         configured = settings.images.get(engine.name, {})
         key = "cpu" if device == "cpu" else self.platform
         explicit = engine.meant_image(variant)
-        name, trouble = engine.image(explicit, configured, device, self.told)
+        chosen = explicit or configured.get(key) or configured.get("")
+        name, trouble = (chosen, "") if chosen else engine.default_image(key, hardware)
         if name is None:
-            self.told.judge(f"inference_images.{engine}.{key}", None, f"{service.path} ({model.name}): {trouble}")
+            self.told.judge(f"inference_images.{engine.name}.{key}", None, f"{service.path} ({model.name}): {trouble}")
             name = engine.fallback_image
         if explicit:
             over = model.on_platform.get(self.platform)
             where = f"{model.path}.on_platform.{self.platform}.image" if over is not None and over.image else f"{model.path}.image"
         else:
-            where = f"inference_images.{engine}" + (f".{key}" if key in configured else "")
+            where = f"inference_images.{engine.name}" + (f".{key}" if key in configured else "")
         if is_floating(name):
             check_floating(name, where, settings.allow_floating_tags, self.told.report, [self.host.name] if not explicit else [])
         if device == "gpu" and hardware is not None and self.host.in_play:
             bad = engine.image_trouble(name, hardware, pins_of(self.told, service, report=False))
             if bad:
                 self.told.add(f"{service.path}.model", service.model, bad)
-        return name, bool(explicit or configured.get(key) or configured.get("")), where
+        return name, bool(chosen), where
 
     # --- writing down --------------------------------------------------------------------------------------------
 
