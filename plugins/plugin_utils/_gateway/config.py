@@ -22,6 +22,7 @@ from ...module_utils._live_files import LIVE_FOLDER
 from .._secrets.keys import shared_keys, weakness
 from .live import KEYS_FILE, LIVE_DIR, live_keys
 from .plain import plain, yaml_text
+from .references import references
 
 CONFIG_DIR = "/etc/litellm"
 CONTAINER_PORT = 4000
@@ -141,8 +142,6 @@ CLIENT_ROUTES: t.Final[tuple[str, ...]] = (
     "/rerank",
     "/responses",
 )
-
-_OS_ENVIRON = re.compile(r"os\.environ/([A-Za-z_][A-Za-z0-9_]*)")
 
 
 class GatewayError(ValueError):
@@ -536,20 +535,7 @@ def expected_models(config: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
 
 def referenced_variables(value: t.Any) -> list[str]:
     """Environment variables that a configuration refers to. LiteLLM starts without a word when one is unset."""
-    found: set[str] = set()
-
-    def walk(node: t.Any) -> None:
-        if isinstance(node, str):
-            found.update(_OS_ENVIRON.findall(node))
-        elif isinstance(node, t.Mapping):
-            for item in node.values():
-                walk(item)
-        elif isinstance(node, (list, tuple)):
-            for item in node:
-                walk(item)
-
-    walk(value)
-    return sorted(found)
+    return sorted(set(references(value)))
 
 
 def build_policy(gateway: t.Mapping[str, t.Any]) -> dict[str, t.Any]:

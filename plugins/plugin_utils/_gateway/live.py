@@ -19,13 +19,14 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from .references import references
+
 LIVE_DIR = "/etc/litellm-live"
 KEYS_FILE = "keys.json"
 #: What LiteLLM sends in place of a key; PLACEHOLDER of gateway_upstream.py.
 PLACEHOLDER = "live/"
 _PROVIDERS = ("hosted_vllm/", "ollama_chat/", "openai/")
 _VARIABLE = re.compile(r"(?:Bearer )?os\.environ/([A-Za-z_][A-Za-z0-9_]*)")
-_REFERENCE = re.compile(r"os\.environ/([A-Za-z_][A-Za-z0-9_]*)")
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -82,17 +83,6 @@ def _variable(value: Any) -> str | None:
     return match[1] if match else None
 
 
-def _references(node: Any) -> Iterator[str]:
-    if isinstance(node, str):
-        yield from _REFERENCE.findall(node)
-    elif isinstance(node, Mapping):
-        for value in node.values():
-            yield from _references(value)
-    elif isinstance(node, (list, tuple)):
-        for value in node:
-            yield from _references(value)
-
-
 def live_keys(
     config: Mapping[str, Any],
     *,
@@ -104,7 +94,7 @@ def live_keys(
     """C(previous): keys that are good beside the new ones: C(master_key) and C(client_keys) as SHA-256, C(environment) by variable."""
     old = previous or {}
     uses = list(_uses(config))
-    everywhere = list(_references(config))
+    everywhere = list(references(config))
     named = [variable for _origin, variable in uses if variable is not None]
     # One that LiteLLM also reads elsewhere has to be there as it is.
     live = {variable for variable in named if variable in environment and everywhere.count(variable) == named.count(variable)}
