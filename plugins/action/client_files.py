@@ -10,7 +10,7 @@ import typing as t
 
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._system_log import unlogged
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._secrets.system_log import unlogged
 
 
 class ActionModule(ActionBase):

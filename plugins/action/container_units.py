@@ -17,7 +17,7 @@ from ansible import context
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._system_log import unlogged
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._secrets.system_log import unlogged
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._units.actions import lines
 
 display = Display()
