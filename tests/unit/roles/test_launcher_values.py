@@ -7,9 +7,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +18,7 @@ import yaml
 from support import local_play
 from support.render import render
 from support.repository import ROOT
+from support.systemd import verify
 
 ROLE = ROOT / "roles/launcher"
 GRAMMAR: dict[str, str] = yaml.safe_load((ROLE / "vars/main.yml").read_text(encoding="utf-8"))
@@ -125,12 +124,9 @@ def unit(description: str = "x", **variables: Any) -> tuple[str, dict[str, Any]]
 
 def said(folder: Path, text: str, of_others: str = "no") -> str:
     """What systemd has to say of a unit, as it reads it."""
-    if shutil.which("systemd-analyze") is None:
-        pytest.skip("there is no systemd-analyze")
     file = folder / "vllm@.service"
     file.write_text(text, encoding="utf-8", newline="")
-    argv = ["systemd-analyze", "verify", "--man=no", f"--recursive-errors={of_others}", str(file)]
-    done = subprocess.run(argv, env={**os.environ, "SYSTEMD_UNIT_PATH": f"{folder}:"}, capture_output=True, text=True, check=False)
+    done = verify(file, folder, of_others)
     return done.stdout + done.stderr
 
 
