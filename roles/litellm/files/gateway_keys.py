@@ -78,7 +78,11 @@ class Keys:
         self._seen: tuple[int, int, int] | None = None
         if path is not None and path.parent.is_dir():
             # Where there is the folder there is the file: without it nobody could use the gateway, so it had better not start.
-            self._read(path, self._look(path))
+            try:
+                self._read(path, self._look(path))
+            except (ValueError, AttributeError, TypeError) as error:
+                # Not what stands in it: these are keys.
+                raise ValueError(f"{path} is not what the role litellm writes ({type(error).__name__}); run the playbook again") from None
 
     @classmethod
     def from_environment(cls, environment: t.Mapping[str, str]) -> Keys:

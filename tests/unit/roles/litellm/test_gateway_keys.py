@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,18 @@ def test_a_gateway_without_its_keys_does_not_start(tmp_path: Path) -> None:
     place(tmp_path, "{")
     with pytest.raises(ValueError):
         watched(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text", ['["sk-secret"]', '{"master": 5, "clients": "sk-secret"}', '{"servers": {"sk-secret": null}}', "sk-secret"]
+)
+def test_what_is_wrong_with_the_keys_names_the_file_and_no_key(text: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        place(Path(folder), text)
+        with pytest.raises(ValueError, match=r"keys\.json is not what .* run the playbook again") as told:
+            watched(Path(folder))
+    assert "sk-secret" not in str(told.value)
+    assert told.value.__suppress_context__
 
 
 def test_where_there_is_no_folder_no_key_is_good(tmp_path: Path) -> None:
