@@ -9,14 +9,20 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway import config as gateway_config
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.config import build_config, expected_models
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.endpoints import build_endpoints, with_keys
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.error import GatewayError
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.keys import key_problems, secret_environment
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.policy import build_policy
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.references import referenced_variables
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.unit import container_unit
 
 
 def _explained(function: Callable[..., Any]) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
-        except gateway_config.GatewayError as error:
+        except GatewayError as error:
             raise AnsibleFilterError("No LiteLLM gateway can be made of this: " + "; ".join(error.problems)) from error
 
     return call
@@ -25,19 +31,19 @@ def _explained(function: Callable[..., Any]) -> Callable[..., Any]:
 def litellm_endpoints(
     gateway: Mapping[str, Any], host: str, secrets: Mapping[str, str] | None = None, away: Collection[str] = ()
 ) -> dict[str, list[dict[str, Any]]]:
-    endpoints = gateway_config.build_endpoints(gateway, host, away)
-    return {view: gateway_config.with_keys(items, secrets or {}) for view, items in endpoints.items()}
+    endpoints = build_endpoints(gateway, host, away)
+    return {view: with_keys(items, secrets or {}) for view, items in endpoints.items()}
 
 
 class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {
-            "litellm_config": _explained(gateway_config.build_config),
+            "litellm_config": _explained(build_config),
             "litellm_endpoints": _explained(litellm_endpoints),
-            "litellm_expected_models": gateway_config.expected_models,
-            "litellm_key_problems": gateway_config.key_problems,
-            "litellm_policy": _explained(gateway_config.build_policy),
-            "litellm_secret_environment": _explained(gateway_config.secret_environment),
-            "litellm_unit": gateway_config.container_unit,
-            "litellm_variables": gateway_config.referenced_variables,
+            "litellm_expected_models": expected_models,
+            "litellm_key_problems": key_problems,
+            "litellm_policy": _explained(build_policy),
+            "litellm_secret_environment": _explained(secret_environment),
+            "litellm_unit": container_unit,
+            "litellm_variables": referenced_variables,
         }

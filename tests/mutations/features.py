@@ -269,7 +269,7 @@ FEATURES = [
     Feature(
         "every alias is a model at the gateway",
         "the router gets no aliases",
-        "plugins/plugin_utils/_gateway/config.py",
+        "plugins/plugin_utils/_gateway/settings.py",
         '        router["model_group_alias"] = dict(aliases)\n',
         "        pass\n",
         "tests/real/test_gateway.py::test_every_name_is_listed",
@@ -299,7 +299,7 @@ FEATURES = [
         "plugins/plugin_utils/_gateway/live.py",
         "    live = {variable for variable in named if variable in environment and everywhere.count(variable) == named.count(variable)}",
         "    live = set()",
-        "tests/unit/plugins/plugin_utils/_gateway/test_config.py::test_new_keys_make_no_other_container",
+        "tests/unit/plugins/plugin_utils/_gateway/test_unit.py::test_new_keys_make_no_other_container",
         "assert (first.config_hash, first.spec_hash) ==",
     ),
     Feature(

@@ -23,7 +23,10 @@ from support.containers import LITELLM, VLLM, docker_run_python
 from unit.inventories.test_examples import EXAMPLES, plan_of
 
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines.vllm_unit import container_unit
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway import config as gateway_config
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.config import build_config, config_text, expected_models
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.policy import build_policy
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.references import referenced_variables
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.unit import BASE_ENVIRONMENT
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests/unit/plugins/plugin_utils/_gateway/golden"
@@ -89,8 +92,8 @@ def golden(name: str) -> Case:
 
 def rendered(example: str) -> Case:
     gateway = plan_of(example)["gateway"]
-    config = gateway_config.build_config(gateway, gateway["hosts"][0])
-    return config, gateway_config.expected_models(config), gateway_config.build_policy(gateway)
+    config = build_config(gateway, gateway["hosts"][0])
+    return config, expected_models(config), build_policy(gateway)
 
 
 def set_in(*path: Any) -> Change:
@@ -142,12 +145,12 @@ def verdicts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, An
         folder.mkdir()
         for path in FILES.glob("*.py"):
             shutil.copy(path, folder)
-        variables = dict.fromkeys(gateway_config.referenced_variables(config), "checking")
+        variables = dict.fromkeys(referenced_variables(config), "checking")
         texts = {"expected.json": expected, "policy.json": policy, "environment.json": variables}
         for file, content in texts.items():
             (folder / file).write_text(json.dumps(content))
-        (folder / "config.yaml").write_text(gateway_config.config_text(config))
-    docker_run_python(LITELLM, CHECK_LITELLM, top, gateway_config.BASE_ENVIRONMENT)
+        (folder / "config.yaml").write_text(config_text(config))
+    docker_run_python(LITELLM, CHECK_LITELLM, top, BASE_ENVIRONMENT)
     return {name: json.loads((top / name / "verdict.json").read_text().splitlines()[-1]) for name in cases}
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from support.containers import LITELLM, docker_run
 
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway import config as gateway_config
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.unit import BASE_ENVIRONMENT
 
 FILES = Path(__file__).parents[2] / "roles/litellm/files"
 
@@ -72,7 +72,7 @@ print(json.dumps(found))
 def test_answers_are_the_same(tmp_path: Path) -> None:
     for path in FILES.glob("gateway_*.py"):
         shutil.copy(path, tmp_path)
-    environment = {**gateway_config.BASE_ENVIRONMENT, "PYTHONPATH": str(tmp_path)}
+    environment = {**BASE_ENVIRONMENT, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run(
         docker_run(LITELLM, tmp_path, "python3", "-c", COMPARE, environment=environment),
         capture_output=True,

@@ -18,7 +18,9 @@ from support.containers import LITELLM
 from testbed import settings
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._live_files import place_live, read_live, want_live
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway import config as gateway_config
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.config import build_config
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.policy import build_policy
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.unit import container_unit
 
 FILES = Path(__file__).resolve().parents[2] / "roles" / "litellm" / "files"
 MASTER = "sk-master-0123456789abcdef"
@@ -56,9 +58,9 @@ def gateway(
     folder: Path, name: str, on: str, port: int, described: dict[str, Any], client_keys: Mapping[str, str], **options: Any
 ) -> Iterator[None]:
     """The gateway of a plan, published on a port of 127.0.0.1, and called litellm-gateway on its network."""
-    unit = gateway_config.container_unit(
-        gateway_config.build_config(described, "gw"),
-        gateway_config.build_policy(described),
+    unit = container_unit(
+        build_config(described, "gw"),
+        build_policy(described),
         image=LITELLM,
         master_key=MASTER,
         plugins={path.name: path.read_text(encoding="utf-8") for path in FILES.glob("gateway_*.py")},

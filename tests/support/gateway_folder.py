@@ -13,16 +13,18 @@ from typing import Any
 from support.repository import ROOT
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._live_files import place_live, read_live, want_live
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway import config as gateway_config
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.config import build_config
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.policy import build_policy
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.unit import container_unit
 
 PLUGINS = ROOT / "roles/litellm/files"
 
 
 def write_gateway(folder: Path, plan: Mapping[str, Any], **keys: Any) -> dict[str, str]:
     """Writes configuration, plug-ins and live files; the environment for LiteLLM. C(keys): those of container_unit."""
-    unit = gateway_config.container_unit(
-        gateway_config.build_config(plan, "gw"),
-        gateway_config.build_policy(plan),
+    unit = container_unit(
+        build_config(plan, "gw"),
+        build_policy(plan),
         image="litellm:1",
         plugins={path.name: path.read_text(encoding="utf-8") for path in PLUGINS.glob("gateway_*.py")},
         user=f"{os.getuid()}:{os.getgid()}",

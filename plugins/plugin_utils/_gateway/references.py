@@ -24,3 +24,8 @@ def references(node: Any) -> Iterator[str]:
     elif isinstance(node, (list, tuple)):
         for value in node:
             yield from references(value)
+
+
+def referenced_variables(value: Any) -> list[str]:
+    """Each name once. LiteLLM starts without a word when one is unset."""
+    return sorted(set(references(value)))

@@ -13,13 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from .._gateway.config import (
-    ENGINE_KEY,
-    EXTERNAL_KEY,
-    OWN_VARIABLES,
-    key_variable,
-    server_url,
-)
+from .._gateway.urls import server_url
+from .._gateway.variables import ENGINE_KEY, EXTERNAL_KEY, OWN_VARIABLES, key_variable
 from .findings import Report, hint
 from .grammar import HOST_NAME, host_trouble
 from .model import External, ExternalModel, Gateway, Host, Model

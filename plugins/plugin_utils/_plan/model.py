@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...module_utils._defaults import DATA_DIR, ENGINES_NETWORK
-from .._gateway.config import DEFAULT_REQUEST_LIMIT, DEFAULT_WORK_LIMIT
+from .._gateway.limits import DEFAULT_REQUEST_LIMIT, DEFAULT_WORK_LIMIT
 from .findings import Size
 
 CAPABILITIES = ("chat", "embedding", "rerank", "transcription")

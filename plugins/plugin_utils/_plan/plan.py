@@ -15,7 +15,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .._gateway.config import EXTERNAL_KEY, gateway_url, key_variable
+from .._gateway.urls import gateway_url
+from .._gateway.variables import EXTERNAL_KEY, key_variable
 from . import gateway as gateway_part
 from .advisories import LITELLM, vulnerable
 from .findings import Finding, PlanError, Report, hint

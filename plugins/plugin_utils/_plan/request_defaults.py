@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from .._gateway.config import FREE, ROUTING_KEYS
+from .._gateway.parameters import FREE, ROUTING_KEYS
 from .._secrets.secrecy import secrets_in
 from .findings import Fields, hint
 

@@ -12,17 +12,15 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from .._gateway.config import (
-    DEFAULT_REQUEST_LIMIT,
-    DEFAULT_WORK_LIMIT,
+from .._gateway.limits import DEFAULT_REQUEST_LIMIT, DEFAULT_WORK_LIMIT, MIB
+from .._gateway.paths import why_not_free
+from .._gateway.variables import (
     ENGINE_KEY,
     EXTERNAL_KEY,
     GUARD_VARIABLES,
-    MIB,
     OWN_VARIABLES,
     REDIS_PASSWORD_VARIABLE,
 )
-from .._gateway.paths import why_not_free
 from .._secrets.secrecy import looks_secret, secrets_in
 from .findings import Fields, Report, parse_size
 from .grammar import (

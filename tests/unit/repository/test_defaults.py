@@ -21,7 +21,9 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils import _defau
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._instance_spec import Spec
 from ansible_collections.llmops.gpu_inference.plugins.modules.container_units import INSTANCE
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines import vllm_unit
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway import config as gateway_config
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.models import DEFAULT_STREAM_TIMEOUT, DEFAULT_TIMEOUT
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.settings import DEFAULT_CACHE_TTL, DEFAULT_HEALTH_CHECK_INTERVAL
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.unit import container_unit
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.images import LITELLM_IMAGE
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.model import Gateway, Settings
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.plan import build_plan
@@ -108,9 +110,9 @@ def parameters(function: Any) -> dict[str, Any]:
                 "port": Gateway().port,
                 "bind": Gateway().bind,
                 "networks": [Settings().network.name, Settings().engines_network.name],
-                "start_timeout": parameters(gateway_config.container_unit)["start_timeout"],
-                "stop_timeout": parameters(gateway_config.container_unit)["stop_timeout"],
-                "watchdog_seconds": parameters(gateway_config.container_unit)["watchdog"],
+                "start_timeout": parameters(container_unit)["start_timeout"],
+                "stop_timeout": parameters(container_unit)["stop_timeout"],
+                "watchdog_seconds": parameters(container_unit)["watchdog"],
             },
         ),
     ],
@@ -121,7 +123,7 @@ def test_a_role_has_the_defaults_of_the_code(role: str, values: dict[str, Any]) 
 
 
 def test_the_function_has_the_defaults_of_the_gateway() -> None:
-    found = parameters(gateway_config.container_unit)
+    found = parameters(container_unit)
     assert (found["port"], found["bind"]) == (Gateway().port, Gateway().bind)
     assert list(found["networks"]) == [Settings().network.name, Settings().engines_network.name]
 
@@ -131,7 +133,7 @@ def test_the_function_has_the_defaults_of_the_gateway() -> None:
     [
         ("vllm_units.yml", vllm_unit.container_unit),
         ("ollama_units.py", ollama_units),
-        ("litellm_unit.yml", gateway_config.container_unit),
+        ("litellm_unit.yml", container_unit),
     ],
 )
 def test_the_page_of_a_filter_names_the_defaults_of_the_code(path: str, function: Any) -> None:
@@ -168,13 +170,13 @@ VLLM, OLLAMA = PLAN["hosts"]["node1"]["vllm"][0], PLAN["hosts"]["node1"]["ollama
             "shm_size",
             vllm_unit.container_unit(VLLM)["docker_arguments"][vllm_unit.container_unit(VLLM)["docker_arguments"].index("--shm-size") + 1],
         ),
-        ("inference_models", "timeout", gateway_config.DEFAULT_TIMEOUT),
-        ("inference_models", "stream_timeout", gateway_config.DEFAULT_STREAM_TIMEOUT),
+        ("inference_models", "timeout", DEFAULT_TIMEOUT),
+        ("inference_models", "stream_timeout", DEFAULT_STREAM_TIMEOUT),
         ("inference_models", "max_model_len", _ollama.CONTEXT_LENGTH),
         ("inference_gateway", "port", PLAN["gateway"]["port"]),
         ("inference_gateway", "bind", PLAN["gateway"]["bind"]),
-        ("inference_gateway", "health_check_interval", gateway_config.DEFAULT_HEALTH_CHECK_INTERVAL),
-        ("inference_gateway.cache", "ttl", gateway_config.DEFAULT_CACHE_TTL),
+        ("inference_gateway", "health_check_interval", DEFAULT_HEALTH_CHECK_INTERVAL),
+        ("inference_gateway.cache", "ttl", DEFAULT_CACHE_TTL),
         ("Address and folder", "inference_data_dir", Settings().data_dir),
         ("Networks", "inference_network", Settings().network.subnet),
         ("Networks", "inference_engines_network", Settings().engines_network.subnet),

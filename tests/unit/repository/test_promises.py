@@ -16,7 +16,9 @@ from support.repository import ROOT, tracked_files
 
 from ansible_collections.llmops.gpu_inference.plugins.filter.ollama_units import ollama_units
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines import vllm_unit
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway import config as gateway_config
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.config import build_config
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.policy import build_policy
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.unit import container_unit
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.plan import build_plan
 
 TESTS = {path.relative_to(ROOT): path.read_text(encoding="utf-8") for path in tracked_files("tests/**/test_*.py", "molecule/**/test_*.py")}
@@ -73,11 +75,11 @@ def units() -> dict[str, list[str]]:
     models = {"chat": {"source": "a/b"}, "small": {"source": "qwen3:4b"}}
     plan = build_plan(one(service(memory="4GiB"), {"model": "small", "memory": "4GiB"}, hardware=dgpu(), inference_models=models))
     node: dict[str, Any] = plan["hosts"]["node1"]
-    config, policy = gateway_config.build_config(plan["gateway"], "node1"), gateway_config.build_policy(plan["gateway"])
+    config, policy = build_config(plan["gateway"], "node1"), build_policy(plan["gateway"])
     return {
         "vllm": vllm_unit.container_unit(node["vllm"][0])["docker_arguments"],
         "ollama": ollama_units(node["ollama"])[0]["docker_arguments"],
-        "litellm": gateway_config.container_unit(config, policy, image="l:1", master_key="sk-0123456789abcdef")["docker_arguments"],
+        "litellm": container_unit(config, policy, image="l:1", master_key="sk-0123456789abcdef")["docker_arguments"],
     }
 
 

@@ -30,7 +30,10 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli i
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._instance_spec import parse_env, parse_spec
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients import render as clients
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines import vllm_unit
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway import config as gateway_config
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.config import build_config, config_text
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.endpoints import build_endpoints
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.policy import build_policy
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.unit import container_unit
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.plan import Finding, PlanError, build_plan
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.values import fit
 
@@ -67,9 +70,9 @@ def rendered(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for instance in _ollama.read_instances(host["ollama"]):
         yield _ollama.container_unit(instance, data_dir=host["data_dir"])
     if gateway:
-        config, policy = gateway_config.build_config(gateway, "node1"), gateway_config.build_policy(gateway)
-        gateway_config.build_endpoints(gateway, "node1")
-        yield gateway_config.container_unit(
+        config, policy = build_config(gateway, "node1"), build_policy(gateway)
+        build_endpoints(gateway, "node1")
+        yield container_unit(
             config, policy, image=gateway["image"], master_key="x", bind=gateway["bind"], port=gateway["port"], pull="missing"
         )
 
@@ -131,8 +134,8 @@ def check(inventory: dict[str, Any]) -> None:
         check_unit(unit)
     gateway = plan["gateway"]
     if gateway:
-        config = gateway_config.build_config(gateway, "node1")
-        assert yaml.safe_load(gateway_config.config_text(config)) == config
+        config = build_config(gateway, "node1")
+        assert yaml.safe_load(config_text(config)) == config
 
 
 @quick
@@ -176,7 +179,7 @@ def arguments_of(plan: dict[str, Any], name: str) -> list[str]:
 
 
 def gateway_of(plan: dict[str, Any]) -> Any:
-    return yaml.safe_load(gateway_config.config_text(gateway_config.build_config(plan["gateway"], "node1")))
+    return yaml.safe_load(config_text(build_config(plan["gateway"], "node1")))
 
 
 MODEL = ("inference_models", "chat")

@@ -20,12 +20,10 @@ from support.inventories import cpu, dgpu, everything, gpu, jetson, spark
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _ollama
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.render import plan_findings
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines.vllm_unit import engine_config
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.config import (
-    build_config,
-    build_endpoints,
-    build_policy,
-    container_unit,
-)
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.config import build_config
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.endpoints import build_endpoints
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.policy import build_policy
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.unit import container_unit
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.model import VARIABLES
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.plan import Finding, PlanError, build_plan
 
