@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...module_utils._defaults import SILENCE_TIMEOUT
+from .dialect import Dialect
 
 if TYPE_CHECKING:
     from .._plan.host_findings import HostFindings, Trouble
@@ -40,7 +41,7 @@ class Surroundings:
 
 
 class Engine(ABC):
-    """All that is particular to an engine while an inventory is planned."""
+    """All that is particular to an engine while an inventory is planned, and for the gateway in front of it."""
 
     #: As inventories and file names have it, and as sentences have it.
     name: ClassVar[str]
@@ -62,6 +63,8 @@ class Engine(ABC):
     main_memory_per_further_gpu: ClassVar[float] = 0.0
     #: What the collection mounts itself, by the place in the container.
     own_targets: ClassVar[Mapping[str, str]]
+    #: How the gateway speaks with it.
+    dialect: ClassVar[Dialect]
 
     @abstractmethod
     def default_image(self, platform: str, hardware: Hardware | None) -> tuple[str | None, str]:

@@ -14,7 +14,7 @@ from enum import Enum
 
 from .._plan.model import Model, Variant
 from .base import Engine
-from .registry import ENGINES
+from .registry import DEFAULT, ENGINES, engines_for
 from .vllm_flags import overlay
 
 
@@ -120,7 +120,6 @@ PREFERENCES = (
     ),
     Preference(By.SOURCE, "ollama", lambda _model, _source, _platform: True, "the source is an Ollama tag"),
 )
-DEFAULT = "vllm"
 #: A kind of source in a sentence.
 _KINDS = {"path": "a path", "ollama": "an Ollama tag", "hub": "a hub id"}
 
@@ -153,7 +152,7 @@ def source_trouble(model: Model, variant: Variant, choice: Choice, platform: str
     source, engine = variant.source or "", choice.engine
     kind = source_kind(source)
     if model.capability not in engine.capabilities:
-        able = " or ".join(other.name for other in ENGINES.values() if model.capability in other.capabilities)
+        able = " or ".join(engines_for(model.capability))
         return SourceTrouble("capability", f"{engine.title} has no {model.capability} (rule {choice.rule}); use engine: {able}")
     if kind in engine.sources:
         return None

@@ -21,6 +21,7 @@ from .._plan.model import Model, Mount, Service, Variant
 from .._plan.platform import Hardware
 from .._plan.task import Task
 from .base import Engine, Surroundings, silence_timeout
+from .dialect import Dialect, Provider
 from .vllm_flags import overlay
 
 if TYPE_CHECKING:
@@ -46,6 +47,12 @@ class Ollama(Engine):
     shares_port = True
     main_memory = 2048.0
     own_targets: ClassVar[Mapping[str, str]] = {STORE: "the models of the instance (below inference_data_dir)"}
+    #: Embeddings go through its OpenAI-compatible API: LiteLLM's C(ollama/) embeddings send no key, so a guarded server would refuse them.
+    dialect = Dialect(
+        health_path="/",
+        own={"chat": Provider("ollama_chat", at_root=True)},
+        others=(Provider("ollama", at_root=True, bearer=False),),
+    )
     fallback_image = IMAGE
 
     def default_image(self, platform: str, hardware: Hardware | None) -> tuple[str | None, str]:

@@ -10,8 +10,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from .base import Engine
+from .dialect import Dialect, Provider
 from .ollama import Ollama
 from .vllm import Vllm
 
 #: By name, in the order in which their roles run.
 ENGINES: Mapping[str, Engine] = {engine.name: engine for engine in (Vllm(), Ollama())}
+#: Where nothing speaks for another one.
+DEFAULT = Vllm.name
+#: A server of somebody else's with an OpenAI-compatible API.
+ANY_SERVER = "openai"
+_DIALECTS: Mapping[str, Dialect] = {**{name: engine.dialect for name, engine in ENGINES.items()}, ANY_SERVER: Dialect()}
+#: What an external endpoint may be: also an engine of these that somebody else runs.
+EXTERNAL = tuple(_DIALECTS)
+#: LiteLLM's providers of which is known how they speak, by name.
+PROVIDERS: Mapping[str, Provider] = {provider.name: provider for dialect in _DIALECTS.values() for provider in dialect.providers}
+
+
+def dialect_of(server: str) -> Dialect:
+    """Of an engine, or of any server that is none of these."""
+    return _DIALECTS.get(server, _DIALECTS[ANY_SERVER])
+
+
+def engines_for(capability: str) -> list[str]:
+    """The engines that serve it."""
+    return [name for name, engine in ENGINES.items() if capability in engine.capabilities]

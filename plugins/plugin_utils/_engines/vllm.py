@@ -20,6 +20,7 @@ from .._plan.model import Model, Service, Variant
 from .._plan.platform import Device, Hardware, version_tuple
 from .._plan.task import Task, argument_path
 from .base import Engine, Surroundings, silence_timeout
+from .dialect import Dialect
 from .vllm_arguments import GPU_FACTORS, flag_troubles, gone_arguments, slice_arguments
 from .vllm_capability import capability_doubt, capability_troubles
 from .vllm_flags import number, overlay
@@ -35,7 +36,7 @@ from .vllm_images import (
     version_in,
     version_trouble,
 )
-from .vllm_unit import COMPILE_CACHE, CONFIG_PATH, HUB_CACHE, cpu_utilization
+from .vllm_unit import COMPILE_CACHE, CONFIG_PATH, CONTAINER_PORT, HEALTH_PATH, HUB_CACHE, cpu_utilization
 
 if TYPE_CHECKING:
     from .choice import Choice
@@ -47,7 +48,7 @@ class Vllm(Engine):
     capabilities = frozenset({"chat", "embedding", "rerank", "transcription"})
     sources = frozenset({"hub", "path"})
     wants = "a hub id or a path"
-    container_port = 8000
+    container_port = CONTAINER_PORT
     takes_share = True
     #: API server and engine with CUDA's libraries, and a process for each further GPU. An estimate.
     main_memory = 4096.0
@@ -57,6 +58,7 @@ class Vllm(Engine):
         COMPILE_CACHE: "the cache of torch.compile",
         CONFIG_PATH: "its file",
     }
+    dialect = Dialect(health_path=HEALTH_PATH)
     fallback_image = VLLM_IMAGE
 
     def default_image(self, platform: str, hardware: Hardware | None) -> tuple[str | None, str]:

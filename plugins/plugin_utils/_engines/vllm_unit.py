@@ -26,6 +26,7 @@ from .vllm_flags import file_entries
 from .vllm_hub import asks_hub, download_command
 
 CONTAINER_PORT = 8000
+HEALTH_PATH = "/health"
 HUB_CACHE = "/root/.cache/huggingface"
 COMPILE_CACHE = "/root/.cache/vllm"
 CONFIG_PATH = "/etc/vllm/config.yaml"
@@ -283,7 +284,7 @@ def container_unit(
         "locks": list(instance.get("gpus") or ["gpu"]) if instance.get("device") != "cpu" else [],
         "probe": {
             "base_url": f"http://127.0.0.1:{instance['port']}/v1",
-            "health_path": "/health",
+            "health_path": HEALTH_PATH,
             "level": "answer",
             "capability": instance.get("capability") or "chat",
             "model": names[0],

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from .._engines.registry import ENGINES, engines_for
 from .error import GatewayError
 from .models import Model
 from .parameters import MODES, ROUTING_KEYS
@@ -65,5 +66,6 @@ def _problems_of(model: Model, names: Sequence[str], gateway_host: str) -> Itera
     for backend in model.backends:
         if not re.match(r"https?://[^/]+", backend.openai_base(gateway_host)):
             yield f"backend {backend.id!r} of model {model.name!r} cannot be reached from {gateway_host}: url is {backend.url!r}"
-        if backend.engine == "ollama" and not backend.provider and model.capability not in ("chat", "embedding"):
-            yield f"backend {backend.id!r} of model {model.name!r}: Ollama has no {model.capability}; use vllm"
+        engine, able = ENGINES.get(backend.engine), engines_for(model.capability)
+        if engine and able and engine.name not in able and not backend.provider:
+            yield f"backend {backend.id!r} of model {model.name!r}: {engine.title} has no {model.capability}; use {' or '.join(able)}"

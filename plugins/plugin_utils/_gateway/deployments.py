@@ -11,6 +11,8 @@ import copy
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from .._engines.dialect import Provider
+from .._engines.registry import PROVIDERS, dialect_of
 from .models import Backend, Model
 from .parameters import FREE, MODES
 
@@ -30,18 +32,11 @@ SEVERAL_BACKENDS_POLICY: Final[Mapping[str, int]] = {
 }
 
 
-def provider_prefix(backend: Backend, capability: str) -> str:
-    """LiteLLM's name for the way this server speaks.
-
-    C(hosted_vllm) serves chat, embeddings, rerank and transcription of any OpenAI-compatible server and works without a key, which
-    C(openai) does not. Ollama's embeddings go through its OpenAI-compatible route too: LiteLLM's C(ollama/) embeddings send no key, so a
-    guarded server would refuse them.
-    """
+def provider_of(backend: Backend, capability: str) -> Provider:
+    """The one that was chosen for this server, or how its engine is asked."""
     if backend.provider:
-        return backend.provider
-    if backend.engine == "ollama" and capability == "chat":
-        return "ollama_chat"
-    return "hosted_vllm"
+        return PROVIDERS.get(backend.provider) or Provider(backend.provider, bearer=False)
+    return dialect_of(backend.engine).provider(capability)
 
 
 def deployments(models: Iterable[Model], gateway_host: str) -> list[dict[str, Any]]:
@@ -53,10 +48,10 @@ def deployments(models: Iterable[Model], gateway_host: str) -> list[dict[str, An
 
 
 def _deployment(model: Model, backend: Backend, gateway_host: str, group_has_order: bool) -> dict[str, Any]:
-    prefix = provider_prefix(backend, model.capability)
+    provider = provider_of(backend, model.capability)
     params: dict[str, Any] = {
-        "model": f"{prefix}/{backend.model}",
-        "api_base": backend.server_root(gateway_host) if prefix in ("ollama", "ollama_chat") else backend.openai_base(gateway_host),
+        "model": f"{provider.name}/{backend.model}",
+        "api_base": backend.server_root(gateway_host) if provider.at_root else backend.openai_base(gateway_host),
     }
     if backend.key_variable:
         params["api_key"] = f"os.environ/{backend.key_variable}"

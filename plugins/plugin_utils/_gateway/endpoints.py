@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from .._engines.registry import dialect_of
 from .models import Backend, models_of
 from .urls import gateway_url
 from .variables import MASTER_KEY_VARIABLE
@@ -48,8 +49,7 @@ def build_endpoints(gateway: Mapping[str, Any], host: str, away: Collection[str]
             endpoint: dict[str, Any] = {
                 "name": backend.id,
                 "base_url": backend.openai_base(host),
-                # Of any other server it is not known where it tells of its health.
-                "health_path": {"vllm": "/health", "ollama": "/"}.get(backend.engine, ""),
+                "health_path": dialect_of(backend.engine).health_path,
                 "level": "model",
                 "capability": model.capability,
                 "modalities": list(model.modalities),

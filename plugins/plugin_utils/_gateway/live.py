@@ -19,13 +19,14 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from .._engines.registry import PROVIDERS
 from .references import references
 
 LIVE_DIR = "/etc/litellm-live"
 KEYS_FILE = "keys.json"
 #: What LiteLLM sends in place of a key; PLACEHOLDER of gateway_upstream.py.
 PLACEHOLDER = "live/"
-_PROVIDERS = ("hosted_vllm/", "ollama_chat/", "openai/")
+_BEARERS = tuple(f"{name}/" for name, provider in PROVIDERS.items() if provider.bearer)
 _VARIABLE = re.compile(r"(?:Bearer )?os\.environ/([A-Za-z_][A-Za-z0-9_]*)")
 _PORTS = {"http": 80, "https": 443}
 
@@ -63,7 +64,7 @@ def _uses(config: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
     for entry in config.get("model_list") or ():
         parameters = _mapping(_mapping(entry).get("litellm_params"))
         origin = origin_of(parameters.get("api_base"))
-        if origin is not None and str(parameters.get("model") or "").startswith(_PROVIDERS):
+        if origin is not None and str(parameters.get("model") or "").startswith(_BEARERS):
             yield origin, _variable(parameters.get("api_key"))
     for entry in _mapping(config.get("general_settings")).get("pass_through_endpoints") or ():
         origin = origin_of(_mapping(entry).get("target"))

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .._engines.registry import DEFAULT, ENGINES
+
 #: Seconds. LiteLLM's own default is 6000, which is as good as none.
 DEFAULT_TIMEOUT = 600
 #: Seconds without a byte in a stream.
@@ -27,7 +29,7 @@ class Backend:
     model: str
     url: str | None
     container: str | None = None
-    container_port: int = 8000
+    container_port: int = ENGINES[DEFAULT].container_port
     key_variable: str | None = None
     provider: str | None = None
     order: int | None = None
@@ -41,11 +43,11 @@ class Backend:
         return cls(
             id=str(data["id"]),
             host=data.get("host"),
-            engine=str(data.get("engine") or "vllm"),
+            engine=str(data.get("engine") or DEFAULT),
             model=str(data["model"]),
             url=data.get("url"),
             container=data.get("container"),
-            container_port=int(data.get("container_port") or 8000),
+            container_port=int(data.get("container_port") or cls.container_port),
             key_variable=data.get("key_variable"),
             provider=data.get("provider"),
             order=_optional_int(data.get("order")),

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from .._engines.registry import ANY_SERVER, ENGINES, EXTERNAL
 from .._gateway.limits import DEFAULT_REQUEST_LIMIT, DEFAULT_WORK_LIMIT, MIB
 from .._gateway.paths import why_not_free
 from .._gateway.variables import (
@@ -122,13 +123,15 @@ def parse_externals(raw: Any, report: Report) -> tuple[External, ...]:
             continue
         names.add(name)
         has_key = fields.secret("api_key")
-        engine = fields.choice("engine", ("vllm", "ollama", "openai"), "openai")
+        engine = fields.choice("engine", EXTERNAL, ANY_SERVER)
         models: list[ExternalModel] = []
         for number, entry in enumerate(fields.items("models")):
             models.extend(_external_model(entry, f"{path}.models[{number}]", report))
+        known = ENGINES.get(engine)
         for model in models:
-            if engine == "ollama" and model.capability not in ("chat", "embedding"):
-                report.add(f"{model.path}.capability", model.capability, "Ollama serves chat and embedding models; say what engine it is")
+            if known and model.capability not in known.capabilities:
+                serves = " and ".join(capability for capability in CAPABILITIES if capability in known.capabilities)
+                report.add(f"{model.path}.capability", model.capability, f"{known.title} serves {serves} models; say what engine it is")
         if not models and fields.valid:
             fields.add("models", fields.data.get("models"), "is required: the models of this server that the gateway is to offer")
         if name and base_url:

@@ -48,3 +48,14 @@ def test_every_problem_is_told_at_once() -> None:
 def test_the_same_alias_twice_for_one_model_is_no_conflict() -> None:
     config = build_config(gateway(model(aliases=["LLM", "chat"]), aliases={"LLM": "chat"}), "n1")
     assert config["router_settings"]["model_group_alias"] == {"LLM": "chat"}
+
+
+@pytest.mark.parametrize("engine", ["vllm", "ollama", "openai"])
+def test_a_capability_that_nobody_has_is_told_once(engine: str) -> None:
+    with pytest.raises(GatewayError) as refused:
+        build_config(gateway(model(capability="video", backends=[backend(engine=engine)])), "n1")
+    assert len(refused.value.problems) == 1
+
+
+def test_a_provider_that_was_chosen_is_taken_at_its_word() -> None:
+    assert build_config(gateway(model(capability="rerank", backends=[backend(engine="ollama", provider="cohere")])), "n1")

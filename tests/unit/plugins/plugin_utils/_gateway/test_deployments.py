@@ -10,7 +10,7 @@ import pytest
 from support.described_gateway import backend, gateway, model
 
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.config import build_config
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.deployments import provider_prefix
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.deployments import provider_of
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.models import Backend
 
 
@@ -30,7 +30,7 @@ from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.mode
 )
 def test_provider(engine: str, capability: str, provider: str | None, expected: str) -> None:
     given = Backend.from_mapping(backend(engine=engine, provider=provider))
-    assert provider_prefix(given, capability) == expected
+    assert provider_of(given, capability).name == expected
 
 
 @pytest.mark.parametrize(
