@@ -113,6 +113,10 @@ class Engine(ABC):
         """Main memory that an engine on GPUs is told to take."""
         return ()
 
+    def context_length(self, arguments: Mapping[str, Any]) -> int | None:
+        """The context length that the engine arguments ask for."""
+        return None
+
     def shuns(self, hardware: Hardware | None) -> Sequence[Device]:
         """GPUs that it cannot use."""
         return ()

@@ -12,9 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...module_utils._defaults import READY_TIMEOUT, STOP_TIMEOUT
-from .._plan.bounds import shm_size_for
 from .._plan.host_findings import HostFindings, Trouble
-from .._plan.main_memory import Offload, offloads
+from .._plan.main_memory import Offload
 from .._plan.memory import DEFAULT_SHARE, Grant, find_device
 from .._plan.model import Model, Service, Variant
 from .._plan.platform import Device, Hardware, version_tuple
@@ -36,6 +35,7 @@ from .vllm_images import (
     version_in,
     version_trouble,
 )
+from .vllm_offloads import offloads, shm_size_for
 from .vllm_unit import COMPILE_CACHE, CONFIG_PATH, CONTAINER_PORT, HEALTH_PATH, HUB_CACHE, cpu_utilization
 
 if TYPE_CHECKING:
@@ -112,6 +112,9 @@ class Vllm(Engine):
 
     def offloads(self, arguments: Mapping[str, Any], env: Mapping[str, Any], gpus: int, version: str | None) -> Sequence[Offload]:
         return tuple(offloads(arguments, env, gpus, version_tuple(version.lstrip("v")) if version else None))
+
+    def context_length(self, arguments: Mapping[str, Any]) -> int | None:
+        return number(arguments, "max-model-len")
 
     def shuns(self, hardware: Hardware | None) -> Sequence[Device]:
         return too_old(hardware)

@@ -11,13 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ...module_utils import _docker_flags as docker_flags
-from .._engines.vllm_unit import default_shm_size
 from .host_findings import Trouble
 from .main_memory import (
     Tenant,
     bounds,
     docker_mib,
-    shm_size,
 )
 from .memory import HOST_POOL, Grant, gib, pools_of
 from .platform import Hardware
@@ -116,22 +114,3 @@ def _troubles(task: Task, hardware: Hardware | None) -> list[Trouble]:
         value = shown if service.host_memory else list(service.container_extra_arguments)
         found.append(Trouble(place, value, f"is less main memory than the engine is told to take: {what}"))
     return found
-
-
-def shm_size_for(task: Task, parallel: int) -> tuple[str | None, Trouble | None]:
-    """The size of /dev/shm: the user's, or what the engine is told to take of it beside its own; None for the default."""
-    service = task.service
-    shared = [item for item in task.offloads if item.shared]
-    needed = sum(item.mib for item in shared)
-    if not needed or any(mode != "private" for mode in docker_flags.values(service.container_extra_arguments, "ipc")):
-        return service.shm_size, None
-    wanted = shm_size(default_shm_size(parallel), needed)
-    if service.shm_size is None:
-        return wanted, None
-    given = docker_mib(service.shm_size)
-    if given is None or given >= needed:
-        return service.shm_size, None
-    what = ", ".join(f"{item.name} {gib(item.mib)}" for item in shared)
-    return service.shm_size, Trouble(
-        f"{service.path}.shm_size", service.shm_size, f"is less than the engine is told to take of /dev/shm: {what}; leave it out"
-    )

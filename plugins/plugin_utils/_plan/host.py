@@ -13,7 +13,6 @@ from typing import Any
 from .._engines.base import Engine, Surroundings
 from .._engines.choice import choose_engine, forced_engine, source_trouble, variant_for
 from .._engines.registry import ENGINES
-from .._engines.vllm_flags import number
 from .._secrets.secrecy import has_credentials
 from . import gateway as gateway_part
 from .bounds import settle_bounds
@@ -190,7 +189,7 @@ class HostPlan:
         engine = task.engine
         source = str(task.variant.source)
         unit = engine.unit_name(task.service, task.port)
-        length = task.service.max_model_len or task.variant.max_model_len or number(task.engine_args, "max-model-len")
+        length = task.service.max_model_len or task.variant.max_model_len or engine.context_length(task.engine_args)
         self.backends.append(
             gateway_part.Backend(
                 model=task.model,
