@@ -45,8 +45,8 @@ from .._plan.grammar import (
     path_trouble,
 )
 from .._plan.model import PULL
-from .._plan.schema import read_shm_size
 from .._plan.schema_gateway import read_bind
+from .._plan.schema_services import read_shm_size
 from .._secrets.secrecy import has_credentials, shown
 
 CRAWL4AI_PORT = 11235

@@ -35,6 +35,8 @@ HOST_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.:@-]{0,252}"
 _HOST_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 PATH = r"/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+)*/?"
 DURATION = "a number of seconds"
+#: Only a text, whatever is in it: what it may be is judged by more than a pattern.
+ANY_TEXT = r"(?s).+"
 NO_CONTROL = r"[^\x00-\x1f\x7f]+"
 #: A branch, tag or commit. vLLM's parser would take one with a dash for a flag.
 REVISION = r"[A-Za-z0-9][A-Za-z0-9._/-]*"

@@ -34,16 +34,13 @@ from .model import (
 )
 from .platform import (
     Hardware,
-    check_declared,
     choose_hardware,
     resolve_platform,
 )
 from .schema import Shared, read_hosts
-from .schema_gateway import (
-    parse_aliases,
-    parse_externals,
-    parse_gateway,
-)
+from .schema_external import parse_externals
+from .schema_gateway import parse_aliases, parse_gateway
+from .schema_hardware import check_declared
 from .values import fit_hosts
 
 __all__ = ["Finding", "PlanError", "build_plan"]

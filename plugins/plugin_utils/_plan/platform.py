@@ -13,7 +13,7 @@ from typing import Any
 
 from ...module_utils._facts_jetson import is_integrated
 from ...module_utils._facts_nvidia import guess_instances, profile_memory
-from .findings import Fields, Report, parse_size
+from .findings import Report
 from .model import PLATFORMS, Host
 
 #: What stays free for the system where CPU and GPU share the memory: NVIDIA's own examples use 0.8 of a Jetson or DGX
@@ -36,24 +36,6 @@ DECLARED = "inference_hardware"
 #: L4T majors that were tried; others get a warning.
 KNOWN_L4T = (35, 36, 38, 39)
 REMEMBERED = "an earlier run"
-
-_HARDWARE_KEYS = (
-    "platform",
-    "architecture",
-    "memory_mib",
-    "memory",
-    "memory_available_mib",
-    "unified_memory",
-    "wsl2",
-    "driver",
-    "gpus",
-    "l4t",
-    "docker",
-    "toolkit",
-    "os",
-)
-_GPU_KEYS = ("index", "uuid", "name", "memory_mib", "memory", "compute_capability", "mig_enabled", "mig")
-_MIG_KEYS = ("uuid", "profile", "memory_mib", "memory", "gpu_instance")
 
 
 @dataclass(frozen=True)
@@ -183,60 +165,6 @@ def read_hardware(raw: Any, origin: str) -> Hardware | None:
         l4t=version_tuple(l4t.get("release")),
         jetpack=str(l4t.get("jetpack") or ""),
     )
-
-
-def check_declared(raw: Any, report: Report) -> Any:
-    """The user's C(inference_hardware), strictly; returns it in the form of the facts."""
-    path = "inference_hardware"
-    fields = Fields(raw, path, report, _HARDWARE_KEYS)
-    if not fields.valid:
-        return None
-    hardware: dict[str, Any] = {
-        "platform": fields.choice("platform", PLATFORMS, "") or None,
-        "architecture": fields.choice("architecture", ("x86_64", "aarch64"), "") or None,
-        "memory_mib": _memory(fields),
-        "unified_memory": fields.boolean("unified_memory", False),
-        "wsl2": fields.boolean("wsl2", False),
-    }
-    gpus: list[dict[str, Any]] = []
-    for position, item in enumerate(fields.items("gpus")):
-        inner = Fields(item, f"{path}.gpus[{position}]", report, _GPU_KEYS)
-        gpu: dict[str, Any] = {
-            "index": inner.integer("index", 0, 999) if inner.has("index") else position,
-            "uuid": inner.maybe_text("uuid", pattern=r"(GPU-)?[0-9A-Za-z-]+", expected="a GPU UUID (nvidia-smi -L shows it)"),
-            "name": inner.text("name", "GPU"),
-            "memory_mib": _memory(inner),
-            "compute_capability": inner.maybe_text("compute_capability"),
-            "mig_enabled": inner.boolean("mig_enabled", False),
-            "mig": [],
-        }
-        for number, entry in enumerate(inner.items("mig")):
-            part = Fields(entry, f"{path}.gpus[{position}].mig[{number}]", report, _MIG_KEYS)
-            gpu["mig"].append(
-                {
-                    "uuid": part.text("uuid", required=True, pattern=r"MIG-[0-9A-Za-z/-]+", expected="a MIG UUID (nvidia-smi -L shows it)"),
-                    "profile": part.text("profile"),
-                    "memory_mib": _memory(part),
-                    "gpu_instance": part.integer("gpu_instance", 0, 99),
-                }
-            )
-        gpus.append(gpu)
-    hardware["gpus"] = gpus
-    for key, keys in (("driver", ("version", "cuda", "state", "message")), ("l4t", ("release", "jetpack"))):
-        if fields.has(key):
-            inner = Fields(fields.data[key], f"{path}.{key}", report, keys)
-            hardware[key] = {name: inner.text(name) for name in keys if inner.has(name)}
-    return hardware
-
-
-def _memory(fields: Fields) -> int | None:
-    if fields.has("memory") and not fields.has("memory_mib"):
-        size = parse_size(fields.data["memory"])
-        if size is None or size.mib is None:
-            fields.add("memory", fields.data["memory"], "must be a size such as 32GiB; or give memory_mib, a number")
-            return None
-        return int(size.mib)
-    return fields.integer("memory_mib", 1, 2**40 - 1, what="a number of MiB")
 
 
 def choose_hardware(facts: Any, declared: Any, known: Any) -> Hardware | None:

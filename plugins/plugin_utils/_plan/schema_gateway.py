@@ -3,16 +3,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this plugin util is **PRIVATE** to the collection. It can have breaking changes at any time.
-"""The variables that mean the whole deployment, typed: external endpoints, aliases, and the gateway."""
+"""The variables that mean the whole deployment, typed: aliases, and the gateway."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
-from .._engines.registry import ANY_SERVER, ENGINES, EXTERNAL
 from .._gateway.limits import DEFAULT_REQUEST_LIMIT, DEFAULT_WORK_LIMIT, MIB
 from .._gateway.paths import why_not_free
 from .._gateway.variables import (
@@ -29,25 +27,32 @@ from .grammar import (
     MODEL_NAME,
     MODEL_NAME_EXPECTED,
     PATH,
-    SERVER_NAME,
-    SERVER_NAME_EXPECTED,
     address_trouble,
 )
-from .model import (
-    CAPABILITIES,
-    DEFAULT_GATEWAY_PORT,
-    External,
-    ExternalModel,
-    Gateway,
+from .keys import (
+    MAPPING,
+    SECRET,
+    SIZE,
+    Keys,
+    Schema,
+    address,
+    any_of,
+    boolean,
+    integer,
+    list_of,
+    mapping_of,
+    matching,
+    maybe_text,
+    secret,
+    text,
+    texts,
+    with_reader,
 )
-from .request_defaults import read_request_defaults
-from .schema import (
-    read_aliases,
-    read_max_model_len,
-    read_modalities,
-)
+from .model import DEFAULT_GATEWAY_PORT, Gateway
 
 VARIABLE = r"[A-Z_][A-Z0-9_]*"
+_CLIENT_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
+_REDIS = r"(rediss?)://([^/@:\s]+)(?::([0-9]{1,5}))?(?:/([0-9]+))?/?"
 
 #: Keys of ``general_settings`` on which the guard of the gateway stands -> where to say what is meant.
 _GENERAL_KEPT = {
@@ -72,111 +77,8 @@ _NEEDS_DATABASE = frozenset(
         "upperbound_key_generate_params",
     }
 )
-
-_EXTERNAL_MODEL_KEYS = (
-    "name",
-    "model",
-    "capability",
-    "modalities",
-    "aliases",
-    "request_defaults",
-    "max_images",
-    "max_model_len",
-    "timeout",
-    "stream_timeout",
-    "fallbacks",
-    "order",
-    "weight",
-)
-_GATEWAY_KEYS = (
-    "port",
-    "bind",
-    "public_url",
-    "redis",
-    "client_keys",
-    "settings",
-    "default_fallbacks",
-    "cache",
-    "media",
-    "health_check_interval",
-    "request_limit",
-    "work_limit",
-    "passthrough",
-)
-
-
-def parse_externals(raw: Any, report: Report) -> tuple[External, ...]:
-    if isinstance(raw, (str, bytes, Mapping)) or not isinstance(raw, (list, tuple)):
-        report.add(
-            "inference_external_endpoints", raw, "must be a list of servers such as {name: x, base_url: 'http://host:8000/v1', models: [y]}"
-        )
-        return ()
-    found: list[External] = []
-    names: set[str] = set()
-    for position, item in enumerate(raw):
-        path = f"inference_external_endpoints[{position}]"
-        fields = Fields(item, path, report, ("name", "base_url", "engine", "models", "api_key", "required"))
-        name = fields.text("name", required=True, pattern=SERVER_NAME, expected=SERVER_NAME_EXPECTED)
-        base_url = fields.address("base_url", required=True, expected="an address such as http://host:8000/v1, without a user or password")
-        if name in names:
-            fields.add("name", name, "is given twice")
-            continue
-        names.add(name)
-        has_key = fields.secret("api_key")
-        engine = fields.choice("engine", EXTERNAL, ANY_SERVER)
-        models: list[ExternalModel] = []
-        for number, entry in enumerate(fields.items("models")):
-            models.extend(_external_model(entry, f"{path}.models[{number}]", report))
-        known = ENGINES.get(engine)
-        for model in models:
-            if known and model.capability not in known.capabilities:
-                serves = " and ".join(capability for capability in CAPABILITIES if capability in known.capabilities)
-                report.add(f"{model.path}.capability", model.capability, f"{known.title} serves {serves} models; say what engine it is")
-        if not models and fields.valid:
-            fields.add("models", fields.data.get("models"), "is required: the models of this server that the gateway is to offer")
-        if name and base_url:
-            base_url = base_url.rstrip("/")
-            found.append(
-                External(
-                    name=name,
-                    path=path,
-                    # Some servers have their API under a version of another name, such as /v1beta/openai or /api/paas/v4.
-                    base_url=base_url if re.search(r"/v[0-9]", urlsplit(base_url).path) else f"{base_url}/v1",
-                    engine=engine,
-                    models=tuple(models),
-                    has_key=has_key,
-                    required=fields.boolean("required", False),
-                )
-            )
-    return tuple(found)
-
-
-def _external_model(raw: Any, path: str, report: Report) -> list[ExternalModel]:
-    if isinstance(raw, str):
-        raw = {"name": raw}
-    fields = Fields(raw, path, report, _EXTERNAL_MODEL_KEYS)
-    name = fields.text("name", required=True, pattern=MODEL_NAME, expected=MODEL_NAME_EXPECTED)
-    if not name:
-        return []
-    capability = fields.choice("capability", CAPABILITIES, "chat")
-    return [
-        ExternalModel(
-            name=name,
-            path=path,
-            model=fields.text("model", name, pattern=r"\S+", expected="the model's name on that server"),
-            capability=capability,
-            modalities=read_modalities(fields, capability),
-            aliases=read_aliases(fields),
-            request_defaults=read_request_defaults(fields),
-            max_images=fields.integer("max_images", 0, 10000),
-            max_model_len=read_max_model_len(fields),
-            timeout=fields.integer("timeout", 1, 86400, what=DURATION),
-            stream_timeout=fields.integer("stream_timeout", 1, 86400, what=DURATION),
-            fallbacks=fields.texts("fallbacks", expected="the name of a model"),
-            order=fields.integer("order", 1, 1000),
-            weight=fields.integer("weight", 1, 1_000_000),
-        )
-    ]
+#: What the variable is to an editor.
+ALIASES: Schema = mapping_of({"type": "string"}, MODEL_NAME)
 
 
 def parse_aliases(raw: Any, report: Report) -> dict[str, str]:
@@ -195,61 +97,45 @@ def parse_aliases(raw: Any, report: Report) -> dict[str, str]:
     return found
 
 
-def parse_gateway(raw: Any, report: Report) -> Gateway:
-    fields = Fields(raw, "inference_gateway", report, _GATEWAY_KEYS)
-    settings = _settings(fields)
-    client_names = []
+class CacheKeys(Keys):
+    ttl = integer(1, what=DURATION)
+
+
+class MediaKeys(Keys):
+    allow_data = boolean(True)
+    allowed_domains = texts(expected="a domain")
+
+
+def _client_names(fields: Fields) -> tuple[str, ...]:
+    names = []
     for name, key in fields.mapping("client_keys").items():
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", name):
+        if not re.fullmatch(_CLIENT_NAME, name):
             fields.add(f"client_keys.{name}", None, "the name of a client must be letters, digits and . _ -")
         elif looks_secret(name):
             fields.add("client_keys", None, "the name of a client looks like a key; write name: key, or name: null to have one generated")
         elif not (key is None or key is True or isinstance(key, str)):
             fields.add(f"client_keys.{name}", None, "must be a key (a text, in quotes), or null to have one generated")
         else:
-            client_names.append(name)
+            names.append(name)
+    return tuple(sorted(names))
+
+
+def _cache(fields: Fields) -> Any:
     cache = fields.data.get("cache")
-    if not isinstance(cache, (bool, type(None), Mapping)):
+    if isinstance(cache, Mapping):
+        inner = CacheKeys.fields(cache, "inference_gateway.cache", fields.report)
+        return {"ttl": CacheKeys.ttl.read(inner) or 600}
+    if not isinstance(cache, (bool, type(None))):
         fields.add("cache", cache, "must be true, false or {ttl: seconds}")
-        cache = None
-    elif isinstance(cache, Mapping):
-        inner = Fields(cache, "inference_gateway.cache", report, ("ttl",))
-        cache = {"ttl": inner.integer("ttl", 1, what=DURATION) or 600}
-    media: dict[str, Any] = {}
-    if fields.has("media"):
-        inner = Fields(fields.data["media"], "inference_gateway.media", report, ("allow_data", "allowed_domains"))
-        media = {
-            "allow_data": inner.boolean("allow_data", True),
-            "allowed_domains": list(inner.texts("allowed_domains", expected="a domain")),
-        }
-    request_limit, work_limit = _limits(fields)
-    return Gateway(
-        port=fields.integer("port", 1, 65535, what="a port number") or DEFAULT_GATEWAY_PORT,
-        bind=read_bind(fields, "0.0.0.0"),  # noqa: S104
-        public_url=fields.address("public_url", expected="an address such as https://llm.example, without a user or password"),
-        redis=_redis(fields),
-        client_names=tuple(sorted(client_names)),
-        settings=settings,
-        default_fallbacks=fields.texts("default_fallbacks", expected="the name of a model"),
-        cache=cache,
-        media=media,
-        health_check_interval=fields.integer("health_check_interval", 1, 86400, what=DURATION),
-        request_limit=request_limit,
-        work_limit=work_limit,
-        passthrough=_passthroughs(fields),
-    )
+        return None
+    return cache
 
 
-def _limits(fields: Fields) -> tuple[int, int]:
-    """Bytes of one request, and of all that the gateway has in work."""
-    request = _bytes(fields, "request_limit", MIB, 1024 * MIB) or DEFAULT_REQUEST_LIMIT
-    work = _bytes(fields, "work_limit", 2 * MIB, 16 * 1024 * MIB)
-    if work is not None and work < 2 * request:
-        remedy = (
-            f"at least twice request_limit ({2 * request / MIB:g}MiB), so that the largest request of one client leaves room for others"
-        )
-        fields.add("work_limit", fields.data["work_limit"], f"must be {remedy}")
-    return request, work or max(DEFAULT_WORK_LIMIT, 2 * request)
+def _media(fields: Fields) -> dict[str, Any]:
+    if not fields.has("media"):
+        return {}
+    inner = MediaKeys.fields(fields.data["media"], "inference_gateway.media", fields.report)
+    return {"allow_data": MediaKeys.allow_data.read(inner), "allowed_domains": list(MediaKeys.allowed_domains.read(inner))}
 
 
 def _bytes(fields: Fields, key: str, least: int, most: int) -> int | None:
@@ -312,28 +198,26 @@ def _settings(fields: Fields) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if value is not None}
 
 
+class PassthroughKeys(Keys):
+    path = text(required=True, pattern=PATH, expected="a path such as /embeddings/v1/embeddings")
+    model = maybe_text()
+    target = address(expected="an address such as http://host:8000/v1/embeddings")
+    target_path = maybe_text(pattern=PATH, expected="a path such as /embeddings")
+    key_variable = maybe_text(pattern=VARIABLE, expected="the name of an environment variable")
+    timeout = integer(1, 86400, what=DURATION)
+    methods = texts(choices=("GET", "POST", "PUT", "PATCH", "DELETE"), expected="a method of HTTP")
+
+
 def _passthroughs(fields: Fields) -> tuple[Mapping[str, Any], ...]:
     found = []
     for position, item in enumerate(fields.items("passthrough")):
-        inner = Fields(
-            item,
-            f"inference_gateway.passthrough[{position}]",
-            fields.report,
-            ("path", "model", "target", "target_path", "key_variable", "timeout", "methods"),
-        )
-        path = inner.text("path", required=True, pattern=PATH, expected="a path such as /embeddings/v1/embeddings")
+        inner = PassthroughKeys.fields(item, f"inference_gateway.passthrough[{position}]", fields.report)
+        entry = {name: key.read(inner) for name, key in PassthroughKeys.all().items()}
+        entry["methods"] = list(entry["methods"])
+        path = entry["path"]
         trouble = why_not_free(path) if path else None
         if trouble:
             inner.add("path", path, trouble)
-        entry = {
-            "path": path,
-            "model": inner.maybe_text("model"),
-            "target": inner.address("target", expected="an address such as http://host:8000/v1/embeddings"),
-            "target_path": inner.maybe_text("target_path", pattern=PATH, expected="a path such as /embeddings"),
-            "key_variable": inner.maybe_text("key_variable", pattern=VARIABLE, expected="the name of an environment variable"),
-            "timeout": inner.integer("timeout", 1, 86400, what=DURATION),
-            "methods": list(inner.texts("methods", choices=("GET", "POST", "PUT", "PATCH", "DELETE"), expected="a method of HTTP")),
-        }
         if inner.valid and not entry["model"] and not entry["target"]:
             inner.add("", item, "needs model (one of ours) or target (an address)")
         elif path:
@@ -341,12 +225,21 @@ def _passthroughs(fields: Fields) -> tuple[Mapping[str, Any], ...]:
     return tuple(found)
 
 
+class RedisKeys(Keys):
+    host = text(required=True, pattern=r"[^\s/@]+", expected="a host name or address")
+    port = integer(1, 65535)
+    db = integer(0, 1023)
+    username = text()
+    password = secret()
+    ssl = boolean(False)
+
+
 def _redis(fields: Fields) -> dict[str, Any] | None:
     raw = fields.data.get("redis")
     if raw is None:
         return None
     if isinstance(raw, str):
-        match = re.fullmatch(r"(rediss?)://([^/@:\s]+)(?::([0-9]{1,5}))?(?:/([0-9]+))?/?", raw)
+        match = re.fullmatch(_REDIS, raw)
         if match is None:
             fields.add(
                 "redis",
@@ -355,17 +248,71 @@ def _redis(fields: Fields) -> dict[str, Any] | None:
             )
             return None
         return {"host": match[2], "port": int(match[3] or 6379), "db": int(match[4] or 0), "ssl": match[1] == "rediss"}
-    inner = Fields(raw, fields.where("redis"), fields.report, ("host", "port", "db", "username", "password", "ssl"))
-    host = inner.text("host", required=True, pattern=r"[^\s/@]+", expected="a host name or address")
-    has_password = inner.secret("password")
+    keys = RedisKeys
+    inner = keys.fields(raw, fields.where("redis"), fields.report)
+    host = keys.host.read(inner)
+    has_password = keys.password.read(inner)
     redis: dict[str, Any] = {
         "host": host,
-        "port": inner.integer("port", 1, 65535) or 6379,
-        "db": inner.integer("db", 0, 1023) or 0,
-        "ssl": inner.boolean("ssl", False),
+        "port": keys.port.read(inner) or 6379,
+        "db": keys.db.read(inner) or 0,
+        "ssl": keys.ssl.read(inner),
     }
     if inner.has("username"):
-        redis["username"] = inner.text("username")
+        redis["username"] = keys.username.read(inner)
     if has_password:
         redis["password_variable"] = REDIS_PASSWORD_VARIABLE
     return redis if host else None
+
+
+class GatewayKeys(Keys):
+    port = integer(1, 65535, what="a port number")
+    bind = with_reader({"type": "string"}, lambda fields: read_bind(fields, "0.0.0.0"))  # noqa: S104
+    public_url = address(expected="an address such as https://llm.example, without a user or password")
+    redis = with_reader(any_of(matching(_REDIS), RedisKeys.schema()), _redis)
+    client_keys = with_reader(mapping_of(SECRET, _CLIENT_NAME), _client_names)
+    settings = with_reader(MAPPING, _settings)
+    default_fallbacks = texts(expected="the name of a model")
+    cache = with_reader(any_of({"type": "boolean"}, CacheKeys.schema()), _cache)
+    media = with_reader(MediaKeys.schema(), _media)
+    health_check_interval = integer(1, 86400, what=DURATION)
+    request_limit = with_reader(SIZE, lambda fields: _bytes(fields, "request_limit", MIB, 1024 * MIB))
+    work_limit = with_reader(SIZE, lambda fields: _bytes(fields, "work_limit", 2 * MIB, 16 * 1024 * MIB))
+    passthrough = with_reader(list_of(PassthroughKeys.schema()), _passthroughs)
+
+
+def parse_gateway(raw: Any, report: Report) -> Gateway:
+    keys = GatewayKeys
+    fields = keys.fields(raw, "inference_gateway", report)
+    settings = keys.settings.read(fields)
+    client_names = keys.client_keys.read(fields)
+    cache = keys.cache.read(fields)
+    media = keys.media.read(fields)
+    request_limit, work_limit = _limits(fields)
+    return Gateway(
+        port=keys.port.read(fields) or DEFAULT_GATEWAY_PORT,
+        bind=keys.bind.read(fields),
+        public_url=keys.public_url.read(fields),
+        redis=keys.redis.read(fields),
+        client_names=client_names,
+        settings=settings,
+        default_fallbacks=keys.default_fallbacks.read(fields),
+        cache=cache,
+        media=media,
+        health_check_interval=keys.health_check_interval.read(fields),
+        request_limit=request_limit,
+        work_limit=work_limit,
+        passthrough=keys.passthrough.read(fields),
+    )
+
+
+def _limits(fields: Fields) -> tuple[int, int]:
+    """Bytes of one request, and of all that the gateway has in work."""
+    request = GatewayKeys.request_limit.read(fields) or DEFAULT_REQUEST_LIMIT
+    work = GatewayKeys.work_limit.read(fields)
+    if work is not None and work < 2 * request:
+        remedy = (
+            f"at least twice request_limit ({2 * request / MIB:g}MiB), so that the largest request of one client leaves room for others"
+        )
+        fields.add("work_limit", fields.data["work_limit"], f"must be {remedy}")
+    return request, work or max(DEFAULT_WORK_LIMIT, 2 * request)

@@ -19,50 +19,51 @@ from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.rend
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.findings import Report
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.model import VARIABLES
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.plan import build_plan
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.platform import _GPU_KEYS, _HARDWARE_KEYS, check_declared
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema import (
-    _SERVICE_KEYS,
-    _SHARED_MODEL_KEYS,
-    _VARIANT_KEYS,
-    parse_services,
-    parse_settings,
-)
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_external import ExternalKeys, ExternalModelKeys
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_gateway import (
-    _EXTERNAL_MODEL_KEYS,
-    _GATEWAY_KEYS,
-    parse_externals,
-    parse_gateway,
+    CacheKeys,
+    GatewayKeys,
+    MediaKeys,
+    PassthroughKeys,
+    RedisKeys,
 )
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_hardware import (
+    DriverKeys,
+    GpuKeys,
+    HardwareKeys,
+    L4tKeys,
+    MigKeys,
+)
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_models import ModelKeys, VariantKeys
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_services import MountKeys, ServiceKeys
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_settings import NetworkKeys, ProxyKeys, parse_settings
 
 PAGE = (ROOT / "docs" / "inventory.md").read_text(encoding="utf-8")
 #: What stands below each heading, down to the next one of any level.
 SECTIONS = dict(re.findall(r"^#+ ([^\n]+)\n((?:(?!^#).*\n?)*)", PAGE, re.M))
 OVERVIEW = re.findall(r"^\| \[`(\w+)`\]\(#([^)]+)\) \|", PAGE, re.M)
 NO_SUCH = {"no_such_key": 1}
-#: Tables of keys, and what they are compared with: a constant of the plan, or what a reader says it knows.
-CONSTANTS: dict[str, tuple[str, ...]] = {
-    "inference_models": (*_VARIANT_KEYS, *_SHARED_MODEL_KEYS),
-    "inference_services": _SERVICE_KEYS,
-    "inference_gateway": _GATEWAY_KEYS,
-    "inference_external_endpoints[].models[]": _EXTERNAL_MODEL_KEYS,
+#: Tables of keys -> the keys that the plan declares.
+TABLES: dict[str, tuple[str, ...]] = {
+    "inference_models": ModelKeys.names(),
+    "inference_services": ServiceKeys.names(),
+    "inference_services[].mounts[]": MountKeys.names(),
+    "inference_gateway": GatewayKeys.names(),
+    "inference_gateway.cache": CacheKeys.names(),
+    "inference_gateway.media": MediaKeys.names(),
+    "inference_gateway.redis": RedisKeys.names(),
+    "inference_gateway.passthrough[]": PassthroughKeys.names(),
+    "inference_external_endpoints": ExternalKeys.names(),
+    "inference_external_endpoints[].models[]": ExternalModelKeys.names(),
     "inference_clients_config": tuple(COMMON_KEYS),
-    "inference_hardware": _HARDWARE_KEYS,
-    "inference_hardware.gpus[]": _GPU_KEYS,
+    "inference_hardware": HardwareKeys.names(),
+    "inference_hardware.driver": DriverKeys.names(),
+    "inference_hardware.gpus[]": GpuKeys.names(),
+    "inference_hardware.gpus[].mig[]": MigKeys.names(),
+    "inference_hardware.l4t": L4tKeys.names(),
+    "inference_network, inference_engines_network": NetworkKeys.names(),
+    "inference_proxy": ProxyKeys.names(),
 }
-READERS: list[tuple[str, Callable[[Any, Report], Any], Any]] = [
-    ("inference_services[].mounts[]", parse_services, [{"model": "chat", "mounts": [NO_SUCH]}]),
-    ("inference_gateway.cache", parse_gateway, {"cache": NO_SUCH}),
-    ("inference_gateway.media", parse_gateway, {"media": NO_SUCH}),
-    ("inference_gateway.redis", parse_gateway, {"redis": NO_SUCH}),
-    ("inference_gateway.passthrough[]", parse_gateway, {"passthrough": [NO_SUCH]}),
-    ("inference_external_endpoints", parse_externals, [NO_SUCH]),
-    ("inference_hardware.driver", check_declared, {"driver": NO_SUCH}),
-    ("inference_hardware.gpus[].mig[]", check_declared, {"gpus": [{"mig": [NO_SUCH]}]}),
-    ("inference_hardware.l4t", check_declared, {"l4t": NO_SUCH}),
-    ("inference_network, inference_engines_network", parse_settings, {"inference_network": NO_SUCH}),
-    ("inference_network, inference_engines_network", parse_settings, {"inference_engines_network": NO_SUCH}),
-    ("inference_proxy", parse_settings, {"inference_proxy": NO_SUCH}),
-]
 
 
 def cells(heading: str) -> list[list[str]]:
@@ -102,23 +103,18 @@ def test_a_variable_has_a_row_or_a_section(variable: str, anchor: str) -> None:
 
 def test_every_table_of_keys_is_compared() -> None:
     tables = {heading for heading, text in SECTIONS.items() if re.search(r"^\| key \|", text, re.M)}
-    assert tables == {*CONSTANTS, *(heading for heading, _parse, _value in READERS)}
+    assert tables == set(TABLES)
 
 
-@pytest.mark.parametrize("heading", CONSTANTS)
+@pytest.mark.parametrize("heading", TABLES)
 def test_the_keys_of_a_section(heading: str) -> None:
-    assert documented(heading) == sorted(CONSTANTS[heading])
-
-
-@pytest.mark.parametrize(("heading", "parse", "value"), READERS)
-def test_the_keys_of_a_smaller_mapping(heading: str, parse: Callable[[Any, Report], Any], value: Any) -> None:
-    assert documented(heading) == asked(parse, value)
+    assert documented(heading) == sorted(TABLES[heading])
 
 
 def test_what_may_differ_by_platform_is_marked() -> None:
     marks = {name: row[3] for row in cells("inference_models") for name in names(row)}
-    assert sorted(name for name, mark in marks.items() if mark == "yes") == sorted(_VARIANT_KEYS)
-    assert {mark for name, mark in marks.items() if name in _SHARED_MODEL_KEYS} == {""}
+    assert sorted(name for name, mark in marks.items() if mark == "yes") == sorted(VariantKeys.names())
+    assert {mark for name, mark in marks.items() if name not in VariantKeys.names()} == {""}
 
 
 def test_the_types_of_client_files_and_the_engines_of_images_are_listed() -> None:

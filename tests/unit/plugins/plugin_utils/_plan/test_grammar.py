@@ -26,7 +26,7 @@ from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.grammar
     target_trouble,
     volume_trouble,
 )
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema import unit_name
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_services import unit_name
 
 
 @pytest.mark.parametrize(("image", "good"), IMAGES)

@@ -21,7 +21,8 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._facts_observ
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._gpu_facts import build_facts
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.findings import Report
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.plan import PlanError, build_plan
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.platform import check_declared, read_hardware
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.platform import read_hardware
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_hardware import check_declared
 
 
 def findings(inv: dict[str, Any]) -> list[str]:

@@ -1,0 +1,57 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this plugin util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""Environment variables that an inventory gives to an engine's container."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from .findings import Fields
+from .keys import ANYTHING, Key, Schema, mapping_of
+
+#: Environment variables that are ours, and why.
+RESERVED_ENV: Mapping[str, str] = {
+    "VLLM_PORT": "vLLM uses it for internal ports and fails when it is set; the service's port is inference_services[].port",
+    "VLLM_API_KEY": "engine keys are generated, or taken from inference_engine_key",
+    "VLLM_SERVER_DEV_MODE": "it opens endpoints that need no key",
+    "HF_TOKEN": "use inference_huggingface_token",
+    "HUGGING_FACE_HUB_TOKEN": "use inference_huggingface_token",
+    "NVIDIA_VISIBLE_DEVICES": "use gpus of the service",
+    "CUDA_VISIBLE_DEVICES": "use gpus of the service",
+    "OLLAMA_HOST": "the port is the service's: inference_services[].port",
+    "OLLAMA_MODELS": "models are kept below inference_data_dir",
+}
+#: Docker reads its env files with a bufio.Scanner.
+_LONGEST_LINE = 65535
+_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+_SCHEMA: Schema = mapping_of(ANYTHING, _NAME)
+
+
+def read_environment(fields: Fields) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in fields.mapping("env").items():
+        where = f"env.{name}"
+        if name in RESERVED_ENV:
+            fields.add(where, None, f"is reserved: {RESERVED_ENV[name]}")
+        elif not re.fullmatch(_NAME, name):
+            fields.add(where, None, "must be the name of an environment variable (letters, digits and _)")
+        elif value is None:
+            found[name] = None
+        elif isinstance(value, bool):
+            found[name] = "1" if value else "0"
+        elif len(f"{name}={value}".encode()) > _LONGEST_LINE:
+            fields.add(where, None, "is longer than a line of Docker's env file may be (65535 bytes); mount a file instead")
+        elif isinstance(value, (int, float)) or (isinstance(value, str) and re.fullmatch(r"[^\x00\r\n]*", value)):
+            found[name] = str(value)
+        else:
+            fields.add(where, None, "must be one line of text, or a number")
+    return found
+
+
+def environment() -> Key[dict[str, Any]]:
+    return Key(lambda fields, _name: read_environment(fields), _SCHEMA)
