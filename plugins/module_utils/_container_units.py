@@ -17,35 +17,21 @@ back what served.
 from __future__ import annotations
 
 import contextlib
-import errno
-import hashlib
 import json
 import os
-import re
 import time
 import typing as t
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils import _docker_flags as docker_flags
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _docker_trial as docker_trial
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import Cause, Diagnosis, classify_log, or_else, redact
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import reason
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._files import keep_attributes
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Ran, Run, run_command
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._instance_spec import parse_spec
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._live_files import (
-    LIVE_FOLDER,
-    LiveFiles,
-    LiveFolder,
-    parse_owner,
-    place_live,
-    read_live,
-    remove_live,
-    want_live,
-)
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._live_files import LiveFolder, place_live, read_live
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import (
     ENV_FILE,
     LABEL,
@@ -62,516 +48,48 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import 
     unit_name,
 )
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._ollama_api import OllamaApi
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_changes import (
-    change_of,
-    held_back,
-    read_service,
-    what_differs,
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_changes import change_of, held_back, read_service
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_decision import (
+    HELD,
+    KEEP,
+    REFUSED,
+    RELOAD,
+    RESTART,
+    START,
+    Decision,
+    decide,
+    full_reason,
 )
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_fetch import ModelServer, check_arguments, download, pull_into
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_diff import diff_of
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_errors import LockHeldError, UnitsError
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_fetch import ModelServer, download, pull_into
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_folder import (
+    Folder,
+    Staged,
+    commit,
+    discard,
+    read_folder,
+    remove_folder,
+    stage,
+    unstage,
+)
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_images import image_id, not_pulled, pull_image
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_present import (
+    PS_FORMAT,
+    SHOW_PROPERTIES,
+    Container,
+    Unit,
+    parse_ps,
+    parse_show,
+)
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_report import Report, with_remedy
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_wanted import NAME, Check, Wanted
 
-HIDDEN = "<hidden>"
-_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 _DOCKERS_WORDS = (
     "Docker's words say what it does not take. Correct that where the service says it (container_extra_arguments, networks, mounts, "
     "devices), or on the host."
 )
-_FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_STAGED = re.compile(r"^\..*\.new$")
 CHECKS_AT_ONCE = 2  # each imports an engine: half a minute of a core, and a gigabyte
-
-# Parts of an instance that make another container. The rest only steers the launcher.
-_CONTAINER_KEYS = ("kind", "name", "image", "entrypoint", "command", "docker_arguments", "networks", "locks", "pull_models")
-_LAUNCHER_KEYS = (
-    "pull",
-    "probe",
-    "start_timeout",
-    "silence_timeout",
-    "stop_timeout",
-    "watchdog",
-    "drop_page_cache",
-    "download_entrypoint",
-    "download_command",
-    "restart_limit",
-)
-# Settings of the launcher that came later: left out where they are not given, so that the hashes of older units hold.
-_LATER_KEYS = ("memory_limit_mib",)
-
-
-class UnitsError(Exception):
-    """The run cannot go on. The message is for the user."""
-
-
-class LockHeldError(UnitsError):
-    """Another run works on this host."""
-
-    def __init__(self, holder: str, path: Path) -> None:
-        super().__init__(f"another run works on this host: {holder}. It holds {path}. Let it finish, or end that process, and run again.")
-        self.holder = holder
-
-
-# ---------------------------------------------------------------- what is wanted
-
-
-@dataclass(frozen=True)
-class Check:
-    """A run of the instance's image that reads a configuration and says by its exit status whether it would do."""
-
-    arguments: tuple[str, ...]  # of docker run, before the image
-    command: tuple[str, ...]
-    text: str
-
-
-@dataclass(frozen=True)
-class Wanted(Instance):
-    """An instance with the files that belong into its folder."""
-
-    image: str
-    pull: str
-    config_hash: str
-    spec_hash: str
-    locks: tuple[str, ...]
-    stop_timeout: float
-    files: Mapping[str, str] = field(repr=False)  # service.json and env among them
-    secret_names: frozenset[str] = frozenset()
-    secrets: tuple[str, ...] = field(default=(), repr=False)
-    check: Check | None = field(default=None, repr=False)
-    live: LiveFiles = field(default_factory=LiveFiles, repr=False)  # no part of any hash: the container reads them itself
-
-
-def _digest(value: t.Any) -> str:
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(text.encode("ascii")).hexdigest()
-
-
-def _variable_text(value: t.Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return "" if value is None else str(value)
-
-
-def env_text(environment: Mapping[str, str]) -> str:
-    """A file for docker's --env-file, which knows neither quotes nor escapes."""
-    return "".join(f"{key}={value}\n" for key, value in sorted(environment.items()))
-
-
-def _check(parameters: Mapping[str, t.Any], environment: Mapping[str, str]) -> list[str]:
-    where = f"{parameters['kind']}/{parameters['name']}"
-    errors = [
-        f"instance {where}: {key} '{parameters[key]}' may consist of lower-case letters, digits, '-', '_' and '.' only"
-        for key in ("kind", "name")
-        if not _NAME.fullmatch(parameters[key])
-    ]
-    for file in parameters.get("files") or {}:
-        if not _FILE.fullmatch(file) or file in (SERVICE_FILE, ENV_FILE, LIVE_FOLDER):
-            errors.append(f"instance {where}: files: '{file}' is no plain file name, or one that is used already")
-    live = [*(parameters.get("live_files") or {}), *(parameters.get("secret_live_files") or {})]
-    for file in live:
-        if not _FILE.fullmatch(file) or live.count(file) > 1:
-            errors.append(f"instance {where}: live_files: '{file}' is no plain file name, or one that is used already")
-    if parse_owner(str(parameters.get("live_owner") or "0")) is None:
-        errors.append(
-            f"instance {where}: live_owner '{parameters['live_owner']}' must be numbers, USER or USER:GROUP: names differ by image"
-        )
-    for name, value in environment.items():
-        if not _VARIABLE.fullmatch(name):
-            errors.append(f"instance {where}: environment: '{name}' is no name of an environment variable")
-        if "\n" in value or "\r" in value or "\0" in value:
-            errors.append(f"instance {where}: environment: {name} has a line break, which Docker's env files cannot hold")
-    read = (parameters.get("check") or {}).get("input")
-    if read and read not in (parameters.get("files") or {}):
-        errors.append(f"instance {where}: check.input: '{read}' is not among files")
-    taken = dict.fromkeys(environment, "it is in environment or secret_environment, which it would override")
-    errors += [
-        f"instance {where}: docker_arguments[{mistake.position}] '{mistake.shown}' {mistake.message}"
-        for mistake in docker_flags.refused(parameters.get("docker_arguments") or [], variables=taken)
-    ]
-    probe = parameters.get("probe") or {}
-    variable = probe.get("api_key_variable")
-    if variable and variable not in environment:
-        errors.append(f"instance {where}: probe.api_key_variable: '{variable}' is not among environment and secret_environment")
-    return errors
-
-
-def want_check(parameters: Mapping[str, t.Any], files: Mapping[str, str], environment: Mapping[str, str]) -> Check | None:
-    check = parameters.get("check")
-    if not check:
-        return None
-    arguments = check_arguments(parameters.get("docker_arguments") or [], "{kind}/{name}".format(**parameters), environment)
-    if check.get("entrypoint") is not None:
-        arguments += ["--entrypoint", check["entrypoint"]]
-    return Check(tuple(arguments), tuple(check.get("command") or ()), files.get(check.get("input") or "", ""))
-
-
-def want(parameters: Mapping[str, t.Any]) -> Wanted:
-    """An instance from the module's parameters. Raises UnitsError with all that is wrong."""
-    plain = {key: _variable_text(value) for key, value in (parameters.get("environment") or {}).items()}
-    secret = {key: _variable_text(value) for key, value in (parameters.get("secret_environment") or {}).items()}
-    environment = {**plain, **secret}
-    errors = _check(parameters, environment)
-    if errors:
-        raise UnitsError("; ".join(errors))
-    files = {name: str(text) for name, text in (parameters.get("files") or {}).items()}
-    service: dict[str, t.Any] = {key: parameters.get(key) for key in _CONTAINER_KEYS + _LAUNCHER_KEYS}
-    service.update({key: parameters[key] for key in _LATER_KEYS if parameters.get(key) is not None})
-    service["locks"] = sorted(set(service["locks"] or []))
-    if service["probe"]:
-        service["probe"] = {key: value for key, value in service["probe"].items() if value is not None}
-    service["owner"] = OWNER
-    service["files"] = sorted(files)
-    service["secret_names"] = sorted(secret)
-    service["config_hash"] = _digest([{key: service[key] for key in _CONTAINER_KEYS}, files, environment])
-    service["spec_hash"] = _digest(service)
-    return Wanted(
-        kind=service["kind"],
-        name=service["name"],
-        image=service["image"],
-        pull=service["pull"] or "missing",
-        config_hash=service["config_hash"],
-        spec_hash=service["spec_hash"],
-        locks=tuple(service["locks"]),
-        stop_timeout=float(service["stop_timeout"] or 0),
-        files={**files, ENV_FILE: env_text(environment), SERVICE_FILE: json.dumps(service, indent=2, sort_keys=True) + "\n"},
-        secret_names=frozenset(secret),
-        secrets=tuple(value for value in secret.values() if len(value) >= 4),
-        check=want_check(parameters, files, plain),
-        live=want_live(parameters),
-    )
-
-
-def want_all(instances: Iterable[Mapping[str, t.Any]], kinds: Sequence[str]) -> list[Wanted]:
-    wanted: list[Wanted] = []
-    errors: list[str] = []
-    for parameters in instances:
-        try:
-            item = want(parameters)
-        except UnitsError as error:
-            errors.append(str(error))
-            continue
-        if item.kind not in kinds:
-            errors.append(f"instance {item.instance}: its kind is not among 'kinds' ({', '.join(kinds)})")
-        if any(item.instance == other.instance for other in wanted):
-            errors.append(f"instance {item.instance}: is there twice")
-        wanted.append(item)
-    if errors:
-        raise UnitsError("; ".join(errors))
-    return wanted
-
-
-# ---------------------------------------------------------------- what is there
-
-
-@dataclass(frozen=True)
-class Container:
-    name: str
-    state: str
-    owner: str
-    instance: str
-    config_hash: str
-    ports: frozenset[docker_flags.Port] = frozenset()  # of the host
-
-    @property
-    def running(self) -> bool:
-        return self.state in ("running", "paused", "restarting")
-
-    @property
-    def owned(self) -> bool:
-        return self.owner == OWNER
-
-
-PS_FORMAT = "\t".join(
-    ["{{.Names}}", "{{.State}}"] + ['{{.Label "' + LABEL + key + '"}}' for key in ("owner", "instance", "config-hash")] + ["{{.Ports}}"]
-)
-
-
-def parse_ps(text: str) -> dict[str, Container]:
-    containers = {}
-    for line in text.split("\n"):
-        parts = line.split("\t")
-        if len(parts) == 6:
-            name, state, owner, instance, config_hash, ports = parts
-            containers[name] = Container(name, state, owner, instance, config_hash, docker_flags.shown_ports(ports))
-    return containers
-
-
-@dataclass(frozen=True)
-class Unit:
-    """A unit's state, as systemctl show tells it."""
-
-    load: str = "not-found"
-    active: str = "inactive"
-    sub: str = "dead"
-
-    @property
-    def up(self) -> bool:
-        return self.active in ("active", "activating", "reloading", "deactivating")
-
-
-SHOW_PROPERTIES = ("LoadState", "ActiveState", "SubState")
-
-
-def parse_show(units: Sequence[str], text: str) -> dict[str, Unit]:
-    """systemctl show answers in the order of the question, blocks parted by empty lines."""
-    found = {}
-    for unit, block in zip(units, text.strip().split("\n\n")):
-        values = dict(line.split("=", 1) for line in block.split("\n") if "=" in line)
-        found[unit] = Unit(
-            load=values.get("LoadState", "not-found"),
-            active=values.get("ActiveState", "inactive"),
-            sub=values.get("SubState", "dead"),
-        )
-    return found
-
-
-@dataclass(frozen=True)
-class Folder:
-    """An instance folder: the texts in it, and which of them deviate in text or mode."""
-
-    path: Path
-    exists: bool = False
-    owned: bool = False
-    texts: Mapping[str, str] = field(default_factory=dict, repr=False)
-    modes_right: bool = True
-    listed: tuple[str, ...] = ()  # files of ours, according to its service.json
-    staged: tuple[str, ...] = ()  # left behind by a run that was killed
-
-    def differing(self, wanted: Mapping[str, str]) -> list[str]:
-        return sorted(name for name, text in wanted.items() if self.texts.get(name) != text)
-
-    def surplus(self, wanted: Mapping[str, str]) -> list[str]:
-        return sorted(name for name in self.listed if name not in wanted and name in self.texts)
-
-
-def staged_name(name: str) -> str:
-    return f".{name}.new"
-
-
-def file_mode(name: str) -> int:
-    return 0o600 if name == ENV_FILE else 0o644
-
-
-def read_folder(path: Path) -> Folder:
-    try:
-        entries = sorted(os.listdir(path))
-    except FileNotFoundError:
-        return Folder(path)
-    texts = {}
-    modes_right = (path.stat().st_mode & 0o7777) == 0o700
-    staged = tuple(entry for entry in entries if _STAGED.match(entry))
-    for entry in entries:
-        file = path / entry
-        if entry in staged or not file.is_file() or file.is_symlink():
-            continue
-        texts[entry] = file.read_bytes().decode("utf-8", "replace")
-        modes_right = modes_right and (file.stat().st_mode & 0o7777) == file_mode(entry)
-    # A run that was killed while it put a new folder's files in place has left its service.json, the last one, under its first name.
-    document = read_json(path / (SERVICE_FILE if SERVICE_FILE in texts else staged_name(SERVICE_FILE)))
-    listed = tuple(str(name) for name in (document or {}).get("files") or () if _FILE.fullmatch(str(name)))
-    return Folder(path, True, is_ours(document), texts, modes_right, listed, staged)
-
-
-# ---------------------------------------------------------------- what to do
-
-KEEP, RELOAD, START, RESTART = "keep", "reload", "start", "restart"
-REFUSED, HELD = "refused", "held"  # what becomes of a start, restart or removal that would cost what serves
-
-
-@dataclass(frozen=True)
-class Decision:
-    action: str
-    reason: str
-
-
-def decide(wanted: Wanted, unit: Unit, container: Container | None, state: Mapping[str, t.Any] | None, outdated: bool = False) -> Decision:
-    """What an instance needs. The container's label decides.
-
-    While there is no container yet, what the launcher has read counts: its state file says so or, before it has written one,
-    the service.json that it is about to read. C(outdated): the launcher runs another program than the one that is installed.
-    """
-    right = container is not None and container.running and container.config_hash == wanted.config_hash
-    known = (state or {}).get("config_hash") == wanted.config_hash
-    steered = (state or {}).get("spec_hash") in (wanted.spec_hash, None, "")
-    if unit.active in ("active", "reloading"):
-        if right:
-            if not steered:
-                return Decision(RELOAD, "settings of the launcher differ")
-            return Decision(RELOAD, "the launcher was upgraded") if outdated else Decision(KEEP, "runs as wanted")
-        if container is None or not container.running:
-            return Decision(RESTART, "the unit is active, but its container does not run")
-        return Decision(RESTART, "the running container has another configuration")
-    if unit.active == "activating":
-        if (right or container is None or not container.running) and known and steered:
-            # One that is loading takes the new program over when it is ready; one that waits for its next try has no process.
-            if outdated and unit.sub == "start":
-                return Decision(RELOAD, "the launcher was upgraded")
-            return Decision(KEEP, "is starting")
-        return Decision(RESTART, "is starting with another configuration")
-    if unit.active == "deactivating":
-        return Decision(RESTART, "is stopping")
-    if unit.active == "failed":
-        return Decision(START, "failed")
-    return Decision(START, "not running")
-
-
-def full_reason(decision: Decision, wanted: Wanted, folder: Folder, container: Container | None) -> str:
-    """The reason of a decision, with what differs where that is known: its folder is what an old container was made from, unless a run
-    was killed."""
-    if decision.action == RELOAD:
-        return _reload_reason(decision, wanted, folder)
-    known = container is not None and container.config_hash == read_service(folder.texts).get("config_hash")
-    differs = what_differs(folder.texts, wanted.files) if known and decision.action == RESTART else ""
-    return f"{decision.reason}: {differs}" if differs else decision.reason
-
-
-def _reload_reason(decision: Decision, wanted: Wanted, folder: Folder) -> str:
-    """Why a unit's launcher reads its settings again: a bound on memory is named, since its change reaches a container that serves."""
-    bounds = []
-    for files in (folder.texts, wanted.files):
-        try:
-            bounds.append(json.loads(files[SERVICE_FILE]).get("memory_limit_mib"))
-        except (KeyError, ValueError, AttributeError):
-            return decision.reason
-    if bounds[0] == bounds[1]:
-        return decision.reason
-    before, after = (f"{mib} MiB" if mib else "none" for mib in bounds)
-    return f"the bound on its main memory changes from {before} to {after}, without a restart"
-
-
-def diff_of(wanted: Wanted, folder: Folder) -> list[dict[str, str]]:
-    """Before and after of what differs, without any secret."""
-    result = []
-    names = folder.differing(wanted.files)
-    for name in names + folder.surplus(wanted.files):
-        before, after = folder.texts.get(name, ""), wanted.files.get(name, "")
-        if name == ENV_FILE:
-            before, after = hide_secrets(before, after, wanted.secret_names, old_secret_names(folder))
-        header = f"{folder.path}/{name}"
-        result.append({"before_header": header, "after_header": header, "before": before, "after": after})
-    return result
-
-
-def old_secret_names(folder: Folder) -> frozenset[str] | None:
-    """Which variables were secret; None: it isn't known, so all of them."""
-    try:
-        return frozenset(json.loads(folder.texts[SERVICE_FILE])["secret_names"])
-    except (KeyError, ValueError, TypeError):
-        return None
-
-
-def hide_secrets(before: str, after: str, new: frozenset[str], old: frozenset[str] | None) -> tuple[str, str]:
-    def pairs(text: str) -> dict[str, str]:
-        return dict(line.split("=", 1) for line in text.split("\n") if "=" in line)
-
-    was, will = pairs(before), pairs(after)
-
-    def shown(name: str, value: str, mark: str) -> str:
-        return HIDDEN + mark if name in new or name in (old or ()) else value
-
-    first = "".join(f"{name}={HIDDEN if old is None else shown(name, value, '')}\n" for name, value in was.items())
-    second = "".join(
-        f"{name}={shown(name, value, ' (changed)' if name in was and was[name] != value else '')}\n" for name, value in will.items()
-    )
-    return first, second
-
-
-# ---------------------------------------------------------------- files
-
-
-def stage(folder: Path, files: Mapping[str, str]) -> list[tuple[Path, Path]]:
-    """Writes new files beside the old ones. Nothing that counts is touched; on an error nothing is left."""
-    made = not folder.exists()
-    staged: list[tuple[Path, Path]] = []
-    try:
-        if made:
-            folder.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-            folder.mkdir(mode=0o700)
-        os.chmod(folder, 0o700)
-        for name, text in files.items():
-            temporary = folder / staged_name(name)
-            staged.append((temporary, folder / name))
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-            with os.fdopen(descriptor, "wb") as handle:
-                keep_attributes(str(folder / name), str(temporary))
-                os.fchmod(handle.fileno(), file_mode(name))
-                handle.write(text.encode("utf-8"))
-                handle.flush()
-                os.fsync(handle.fileno())
-    except OSError as error:
-        unstage(staged)
-        if made:
-            with contextlib.suppress(OSError):
-                folder.rmdir()
-        reason = "no space left" if error.errno in (errno.ENOSPC, errno.EDQUOT) else str(error.strerror or error)
-        raise UnitsError(f"cannot write {error.filename or folder}: {reason}. Nothing was changed: the old files are whole.") from error
-    return staged
-
-
-def unstage(staged: Iterable[tuple[Path, Path]]) -> None:
-    for temporary, _final in staged:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-
-
-def discard(folder: Folder, staged: Iterable[tuple[Path, Path]]) -> None:
-    """As if nothing had been staged: a folder that was made for it goes too."""
-    unstage(staged)
-    if not folder.exists:
-        with contextlib.suppress(OSError):
-            folder.path.rmdir()
-
-
-def commit(folder: Path, staged: Sequence[tuple[Path, Path]], surplus: Iterable[str]) -> None:
-    """Puts staged files in place, service.json last: its hash must never be newer than the files it speaks of."""
-    for temporary, final in sorted(staged, key=lambda pair: pair[1].name == SERVICE_FILE):
-        os.replace(temporary, final)
-    for name in surplus:
-        (folder / name).unlink()
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def remove_folder(folder: Folder) -> None:
-    """Removes what is ours in it, service.json last. Files that somebody else put there stay, and the folder with them."""
-    remove_live(folder.path)
-    for name in [*folder.staged, *folder.listed, ENV_FILE, SERVICE_FILE]:
-        with contextlib.suppress(FileNotFoundError):
-            (folder.path / name).unlink()
-    with contextlib.suppress(OSError):
-        folder.path.rmdir()
-        folder.path.parent.rmdir()
-
-
-# ---------------------------------------------------------------- the host
-
-
-def image_id(run: Run, docker: str, image: str) -> str | None:
-    """Nothing where the image is not on this host."""
-    ran = run([docker, "image", "inspect", "--format", "{{.Id}}", image], 60)
-    return ran.out.strip() if ran.rc == 0 else None
-
-
-def pull_image(run: Run, docker: str, image: str, timeout: float) -> str:
-    """What went wrong; empty when the image is here."""
-    ran = run([docker, "pull", "--quiet", image], timeout)
-    return "" if ran.rc == 0 else reason(ran.err)
-
-
-def not_pulled(image: str, problem: str, where: str = "", what_follows: str = "") -> str:
-    """A pull that failed, with its cause and remedy where Docker's words tell them."""
-    found = classify_log("docker", problem.split("\n"), exit_code=1)
-    known = found.cause is not Cause.UNKNOWN
-    parts = [where, str(found.cause) if known else "", f"cannot pull {image}", problem]
-    text = ": ".join(part for part in parts if part) + (f". {what_follows}" if what_follows else "")
-    return f"{text}\n  Remedy: {found.remedy}" if known else text
-
-
-def with_remedy(subject: str, found: Diagnosis) -> str:
-    """A failure as a person reads it: what it is, what to do, and the log lines that show it."""
-    return "\n".join([subject, f"  Remedy: {found.remedy}", "  Log:", *(f"    {line}" for line in found.log_lines)])
 
 
 @dataclass(frozen=True)
@@ -589,25 +107,6 @@ class Settings:
     check_mode: bool = False
 
 
-@dataclass
-class Report:
-    """What a run did, or would do."""
-
-    changed: bool = False
-    started: list[str] = field(default_factory=list)
-    restarted: list[str] = field(default_factory=list)
-    reloaded: list[str] = field(default_factory=list)
-    replaced: list[str] = field(default_factory=list)  # live files
-    stopped: list[str] = field(default_factory=list)
-    removed: list[str] = field(default_factory=list)
-    unchanged: list[str] = field(default_factory=list)
-    pending: list[str] = field(default_factory=list)
-    units: dict[str, dict[str, str]] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-    failures: list[str] = field(default_factory=list)
-    diff: list[dict[str, str]] = field(default_factory=list)
-
-
 def _is_known(item: Wanted, folder: Folder) -> bool:
     """Whether its folder already has this configuration."""
     return bool(read_service(folder.texts).get("config_hash") == item.config_hash)
@@ -617,24 +116,6 @@ def _kept(container: Container | None) -> str:
     if container is not None and container.running:
         return "The old container still serves with its old configuration; the next run tries again."
     return "Nothing was started."
-
-
-def told_of_failures(report: Report, paths: Paths) -> str:
-    """The failures of a run, and of the instances that did not fail what was done and where they stand."""
-    words = {KEEP: "unchanged", START: "started", RESTART: "restarted", RELOAD: "reloaded", HELD: "left as it is", "remove": "removed"}
-    others = []
-    for instance, unit in sorted(report.units.items()):
-        if unit["action"] == REFUSED:
-            continue
-        kind, _slash, name = instance.partition("/")
-        state = read_json(paths.state(kind, name)) or {}
-        told = words.get(unit["action"], unit["action"])
-        # Of one that has just been started only its next state tells.
-        phase = state.get("phase") if unit["action"] in (KEEP, RELOAD, HELD) else None
-        detail = f": {state.get('cause')}" if phase == "failed" and state.get("cause") else ""
-        others.append(f"  {instance}: {told}{f', {phase}{detail}' if phase else ''}")
-    rest = ["The other instances of this host, which go on by themselves:", *others] if others else []
-    return "\n".join([*report.failures, *rest])
 
 
 @dataclass(frozen=True)
@@ -831,14 +312,14 @@ class Reconciler:
             except (FileNotFoundError, NotADirectoryError):
                 continue
             for name in entries:
-                if f"{kind}/{name}" in names or not _NAME.fullmatch(name):
+                if f"{kind}/{name}" in names or not NAME.fullmatch(name):
                     continue
                 folder = read_folder(self.paths.folder(kind, name))
                 if folder.owned:
                     strays[f"{kind}/{name}"] = Stray(kind, name, folder)
         for container in containers.values():
             kind, _slash, name = container.instance.partition("/")
-            if not container.owned or kind not in self.settings.kinds or not _NAME.fullmatch(name):
+            if not container.owned or kind not in self.settings.kinds or not NAME.fullmatch(name):
                 continue
             if container.instance not in names and container.instance not in strays and container.name == container_name(kind, name):
                 strays[container.instance] = Stray(kind, name, Folder(self.paths.folder(kind, name)))
@@ -938,8 +419,8 @@ class Reconciler:
                 found.append(item)
         return found
 
-    def _stage(self, wanted: Sequence[Wanted], folders: Mapping[str, Folder]) -> dict[str, list[tuple[Path, Path]]]:
-        staged: dict[str, list[tuple[Path, Path]]] = {}
+    def _stage(self, wanted: Sequence[Wanted], folders: Mapping[str, Folder]) -> dict[str, list[Staged]]:
+        staged: dict[str, list[Staged]] = {}
         try:
             for item in wanted:
                 folder = folders[item.instance]
@@ -957,7 +438,7 @@ class Reconciler:
         risked: Sequence[Wanted],
         folders: Mapping[str, Folder],
         actions: dict[str, str],
-        staged: Mapping[str, Sequence[tuple[Path, Path]]],
+        staged: Mapping[str, Sequence[Staged]],
         containers: Mapping[str, Container],
         report: Report,
         leaving: Sequence[Stray],

@@ -12,15 +12,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._container_units import (
-    Wanted,
-    image_id,
-    not_pulled,
-    pull_image,
-    with_remedy,
-)
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Run, run_command
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_fetch import TIMEOUT, download
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_images import image_id, not_pulled, pull_image
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_report import with_remedy
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_wanted import Wanted
 
 
 @dataclass

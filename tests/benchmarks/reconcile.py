@@ -32,6 +32,7 @@ sys.path.insert(0, sys.argv[1])
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _container_units as units
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import run_command
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import LABEL, OWNER, Paths
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_wanted import CONTAINER_KEYS, LAUNCHER_KEYS, want_all
 
 folder, image, counts, rounds = Path(sys.argv[1]), sys.argv[2], [int(word) for word in sys.argv[3].split(",")], int(sys.argv[4])
 unit_file = Path("/run/systemd/system/bench@.service")
@@ -42,7 +43,7 @@ def run(*argv):
 
 def instance(number):
     files = {"config.yaml": "a: 1\n" * 20}
-    base = dict.fromkeys(units._CONTAINER_KEYS + units._LAUNCHER_KEYS)
+    base = dict.fromkeys(CONTAINER_KEYS + LAUNCHER_KEYS)
     return {**base, "kind": "bench", "name": f"b{number}", "image": image, "files": files, "environment": {"A": "1"}}
 
 unit_file.parent.mkdir(parents=True, exist_ok=True)
@@ -51,7 +52,7 @@ run("systemctl", "daemon-reload")
 made = []
 try:
     for count in counts:
-        wanted = units.want_all([instance(number) for number in range(count)], ["bench"])
+        wanted = want_all([instance(number) for number in range(count)], ["bench"])
         for item in wanted[len(made):]:
             made.append(item)
             labels = {"owner": OWNER, "instance": item.instance, "config-hash": item.config_hash}

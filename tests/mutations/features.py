@@ -107,7 +107,7 @@ FEATURES = [
     Feature(
         "keys lie in files that only root can read",
         "the env file gets the mode of the others",
-        f"{UTILS}/_container_units.py",
+        f"{UTILS}/_unit_folder.py",
         "return 0o600 if name == ENV_FILE else 0o644",
         "return 0o644",
         f"{UNIT}/test__container_units.py::test_first_run_then_nothing",
@@ -125,7 +125,7 @@ FEATURES = [
     Feature(
         "no key shows in a diff",
         "values are shown as they are",
-        f"{UTILS}/_container_units.py",
+        f"{UTILS}/_unit_diff.py",
         "return HIDDEN + mark if name in new or name in (old or ()) else value",
         "return value",
         f"{UNIT}/test__container_units.py::test_the_diff_hides_secrets",
@@ -206,7 +206,7 @@ FEATURES = [
     Feature(
         "a run without changes restarts nothing",
         "a container that runs as wanted is restarted all the same",
-        f"{UTILS}/_container_units.py",
+        f"{UTILS}/_unit_decision.py",
         'if outdated else Decision(KEEP, "runs as wanted")',
         'if outdated else Decision(RESTART, "runs as wanted")',
         f"{UNIT}/test__container_units.py::test_cost_of_no_change_does_not_grow",
@@ -215,7 +215,7 @@ FEATURES = [
     Feature(
         "a changed configuration restarts its container",
         "the config hash of the running container is not compared",
-        f"{UTILS}/_container_units.py",
+        f"{UTILS}/_unit_decision.py",
         "right = container is not None and container.running and container.config_hash == wanted.config_hash",
         "right = container is not None and container.running",
         f"{UNIT}/test__container_units.py::test_decide",

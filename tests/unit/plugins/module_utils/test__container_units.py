@@ -15,20 +15,16 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils import _container_units as units
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._container_units import (
-    Container,
-    Reconciler,
-    Report,
-    Settings,
-    Unit,
-    UnitsError,
-    Wanted,
-)
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._container_units import Reconciler, Settings
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Ran
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import OWNER, FileLock, Paths, program_hash
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._ollama import Installed, OllamaError
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._ollama_api import UnreachableError
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_decision import KEEP, RELOAD, RESTART, START, decide
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_errors import UnitsError
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_present import Container, Unit, parse_ps, parse_show
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_report import Report, told_of_failures
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_wanted import Wanted, want, want_all
 
 STILL_SERVES = "The old container still serves with its old configuration; the next run tries again."
 SECRET = "sk-a-canary-that-must-not-be-seen"
@@ -89,13 +85,13 @@ def instance(name: str = "chat", kind: str = "vllm", **changes: t.Any) -> dict[s
     ],
 )
 def test_hashes(change: dict[str, t.Any], container_differs: bool, launcher_differs: bool) -> None:
-    before, after = units.want(instance()), units.want(instance(**change))
+    before, after = want(instance()), want(instance(**change))
     assert (before.config_hash != after.config_hash) is container_differs
     assert (before.spec_hash != after.spec_hash) is launcher_differs
 
 
 def test_secrets_are_in_the_env_file_only() -> None:
-    wanted = units.want(instance())
+    wanted = want(instance())
     assert wanted.files["env"] == f"DEBUG=true\nEMPTY=\nHF_HOME=/hub\nN=3\nVLLM_API_KEY={SECRET}\n"
     assert SECRET not in wanted.files["service.json"]
     assert SECRET not in repr(wanted)
@@ -131,20 +127,20 @@ def test_secrets_are_in_the_env_file_only() -> None:
 )
 def test_bad_instances_are_refused(instances: list[dict[str, t.Any]], messages: list[str]) -> None:
     with pytest.raises(UnitsError) as caught:
-        units.want_all(instances, ["vllm"])
+        want_all(instances, ["vllm"])
     for message in messages:
         assert message in str(caught.value)
 
 
 def test_a_bad_secret_is_not_repeated() -> None:
     with pytest.raises(UnitsError) as caught:
-        units.want(instance(secret_environment={"VLLM_API_KEY": SECRET + "\n"}))
+        want(instance(secret_environment={"VLLM_API_KEY": SECRET + "\n"}))
     assert SECRET not in str(caught.value)
 
 
 # -- decisions
 
-WANTED = units.want(instance())
+WANTED = want(instance())
 RIGHT = Container("vllm-chat", "running", OWNER, "vllm/chat", WANTED.config_hash)
 OLD = Container("vllm-chat", "running", OWNER, "vllm/chat", "old")
 DEAD = Container("vllm-chat", "exited", OWNER, "vllm/chat", WANTED.config_hash)
@@ -154,49 +150,49 @@ KNOWS = {"config_hash": WANTED.config_hash, "spec_hash": WANTED.spec_hash}
 @pytest.mark.parametrize(
     ("active", "container", "state", "action"),
     [
-        ("active", RIGHT, KNOWS, units.KEEP),
-        ("active", RIGHT, None, units.KEEP),
-        ("active", RIGHT, {**KNOWS, "spec_hash": "old"}, units.RELOAD),
-        ("active", OLD, KNOWS, units.RESTART),  # the container counts, not what a file says
-        ("active", DEAD, KNOWS, units.RESTART),
-        ("active", None, KNOWS, units.RESTART),
-        ("activating", None, KNOWS, units.KEEP),  # pulls, or waits for its GPU
-        ("activating", RIGHT, KNOWS, units.KEEP),
-        ("activating", OLD, KNOWS, units.RESTART),
-        ("activating", None, {"config_hash": "old"}, units.RESTART),
-        ("activating", None, None, units.RESTART),
-        ("deactivating", RIGHT, KNOWS, units.RESTART),
-        ("failed", None, KNOWS, units.START),
-        ("inactive", None, None, units.START),
-        ("inactive", RIGHT, KNOWS, units.START),
+        ("active", RIGHT, KNOWS, KEEP),
+        ("active", RIGHT, None, KEEP),
+        ("active", RIGHT, {**KNOWS, "spec_hash": "old"}, RELOAD),
+        ("active", OLD, KNOWS, RESTART),  # the container counts, not what a file says
+        ("active", DEAD, KNOWS, RESTART),
+        ("active", None, KNOWS, RESTART),
+        ("activating", None, KNOWS, KEEP),  # pulls, or waits for its GPU
+        ("activating", RIGHT, KNOWS, KEEP),
+        ("activating", OLD, KNOWS, RESTART),
+        ("activating", None, {"config_hash": "old"}, RESTART),
+        ("activating", None, None, RESTART),
+        ("deactivating", RIGHT, KNOWS, RESTART),
+        ("failed", None, KNOWS, START),
+        ("inactive", None, None, START),
+        ("inactive", RIGHT, KNOWS, START),
     ],
 )
 def test_decide(active: str, container: Container | None, state: dict[str, str] | None, action: str) -> None:
-    assert units.decide(WANTED, Unit("loaded", active), container, state).action == action
+    assert decide(WANTED, Unit("loaded", active), container, state).action == action
 
 
 @pytest.mark.parametrize(
     ("active", "sub", "container", "action"),
     [
-        ("active", "running", RIGHT, units.RELOAD),
-        ("active", "running", OLD, units.RESTART),
-        ("activating", "start", RIGHT, units.RELOAD),  # it loads, and takes the program over when ready
-        ("activating", "auto-restart", None, units.KEEP),  # there is no process that could
-        ("inactive", "dead", None, units.START),
+        ("active", "running", RIGHT, RELOAD),
+        ("active", "running", OLD, RESTART),
+        ("activating", "start", RIGHT, RELOAD),  # it loads, and takes the program over when ready
+        ("activating", "auto-restart", None, KEEP),  # there is no process that could
+        ("inactive", "dead", None, START),
     ],
 )
 def test_an_upgraded_launcher_is_taken_over(active: str, sub: str, container: Container | None, action: str) -> None:
-    assert units.decide(WANTED, Unit("loaded", active, sub), container, KNOWS, outdated=True).action == action
+    assert decide(WANTED, Unit("loaded", active, sub), container, KNOWS, outdated=True).action == action
 
 
 def test_ps_and_show_are_read() -> None:
     text = f"vllm-chat\trunning\t{OWNER}\tvllm/chat\tabc\t127.0.0.1:8070->8000/tcp\nother\texited\t\t\t\t\n"
-    assert units.parse_ps(text) == {
+    assert parse_ps(text) == {
         "vllm-chat": Container("vllm-chat", "running", OWNER, "vllm/chat", "abc", frozenset({("tcp", 8070)})),
         "other": Container("other", "exited", "", "", ""),
     }
     show = "LoadState=loaded\nActiveState=active\nSubState=running\n\nLoadState=not-found\nActiveState=inactive\nSubState=dead\n"
-    assert units.parse_show(["a", "b"], show) == {"a": Unit("loaded", "active", "running"), "b": Unit()}
+    assert parse_show(["a", "b"], show) == {"a": Unit("loaded", "active", "running"), "b": Unit()}
 
 
 # -- a host that only remembers
@@ -281,7 +277,7 @@ def reconcile(tmp_path: Path, host: Host, instances: list[dict[str, t.Any]], **c
         "gpu_lock_timeout": 0.0,
         **changes,
     }
-    return Reconciler(Settings(**settings), host.run, sleep=lambda _s: None).apply(units.want_all(instances, ["vllm"]), "tester")
+    return Reconciler(Settings(**settings), host.run, sleep=lambda _s: None).apply(want_all(instances, ["vllm"]), "tester")
 
 
 def test_first_run_then_nothing(tmp_path: Path, host: Host) -> None:
@@ -296,7 +292,7 @@ def test_first_run_then_nothing(tmp_path: Path, host: Host) -> None:
     assert [oct((folder / name).stat().st_mode & 0o777) for name in (".", "env", "config.yaml")] == ["0o700", "0o600", "0o644"]
     assert os.readlink(tmp_path / "wants/vllm@chat.service") == "../vllm@.service"
 
-    host.serve(units.want(instance()))
+    host.serve(want(instance()))
     host.calls.clear()
     report = reconcile(tmp_path, host, [instance()])
     assert (report.changed, report.unchanged, report.diff) == (False, ["vllm/chat"], [])
@@ -307,7 +303,7 @@ def test_cost_of_no_change_does_not_grow(tmp_path: Path, host: Host) -> None:
     instances = [instance(name=f"chat{number}") for number in range(32)]
     reconcile(tmp_path, host, instances)
     for parameters in instances:
-        host.serve(units.want(parameters))
+        host.serve(want(parameters))
     host.calls.clear()
     assert not reconcile(tmp_path, host, instances).changed
     assert [call[:2] for call in host.calls] == [["docker", "ps"], ["systemctl", "show"]]
@@ -317,7 +313,7 @@ def test_all_that_changes_stops_before_anything_starts(tmp_path: Path, host: Hos
     names = ("a", "b", "c", "gone")
     reconcile(tmp_path, host, [instance(name=name) for name in names])
     for name in names:
-        host.serve(units.want(instance(name=name)))
+        host.serve(want(instance(name=name)))
     host.calls.clear()
     report = reconcile(tmp_path, host, [instance(name="a"), instance(name="b", command=["new"]), instance(name="c", command=["new"])])
     assert (report.unchanged, report.restarted, report.removed) == (["vllm/a"], ["vllm/b", "vllm/c"], ["vllm/gone"])
@@ -345,7 +341,7 @@ def test_the_record_of_what_has_served_goes_with_its_instance(tmp_path: Path, ho
 
 def test_new_settings_of_the_launcher_do_not_touch_the_container(tmp_path: Path, host: Host) -> None:
     reconcile(tmp_path, host, [instance()])
-    host.serve(units.want(instance()))
+    host.serve(want(instance()))
     host.calls.clear()
     report = reconcile(tmp_path, host, [instance(watchdog=60.0)])
     assert report.reloaded == ["vllm/chat"]
@@ -354,20 +350,20 @@ def test_new_settings_of_the_launcher_do_not_touch_the_container(tmp_path: Path,
 
 def test_a_new_bound_on_memory_is_named_and_touches_no_container(tmp_path: Path, host: Host) -> None:
     reconcile(tmp_path, host, [instance()])
-    host.serve(units.want(instance()))
+    host.serve(want(instance()))
     for mib, words in ((8192, "from none to 8192 MiB, without a restart"), (4096, "from 8192 MiB to 4096 MiB, without a restart")):
         host.calls.clear()
         report = reconcile(tmp_path, host, [instance(memory_limit_mib=mib)])
         assert (report.reloaded, report.restarted) == (["vllm/chat"], [])
         assert words in report.units["vllm/chat"]["reason"]
         assert host.effects == [["systemctl", "kill", "--kill-who=main", "--signal=SIGHUP", "--", "vllm@chat.service"]]
-        host.serve(units.want(instance(memory_limit_mib=mib)))
+        host.serve(want(instance(memory_limit_mib=mib)))
 
 
 def test_a_missed_upgrade_of_the_launcher_is_made_up_for(tmp_path: Path, host: Host) -> None:
     """Its program is compared with what is installed, so a run that was cut short after the installation leaves nothing behind."""
     reconcile(tmp_path, host, [instance()])
-    wanted = units.want(instance())
+    wanted = want(instance())
     host.serve(wanted)
     program = tmp_path / "program"
     program.mkdir()
@@ -395,7 +391,7 @@ def test_a_missed_upgrade_of_the_launcher_is_made_up_for(tmp_path: Path, host: H
 
 def test_a_unit_that_was_masked_while_it_runs_is_reloaded_all_the_same(tmp_path: Path, host: Host) -> None:
     reconcile(tmp_path, host, [instance()])
-    host.serve(units.want(instance()))
+    host.serve(want(instance()))
     host.load = "masked"
     assert reconcile(tmp_path, host, [instance(watchdog=60.0)]).reloaded == ["vllm/chat"]
 
@@ -403,7 +399,7 @@ def test_a_unit_that_was_masked_while_it_runs_is_reloaded_all_the_same(tmp_path:
 def test_a_launcher_that_ends_before_it_is_reloaded_holds_up_nobody(tmp_path: Path, host: Host) -> None:
     reconcile(tmp_path, host, [instance(), instance(name="other")])
     for name in ("chat", "other"):
-        host.serve(units.want(instance(name=name)))
+        host.serve(want(instance(name=name)))
     host.refused = "kill"
     host.calls.clear()
     report = reconcile(tmp_path, host, [instance(watchdog=60.0), instance(name="other", command=["new"])])
@@ -430,7 +426,7 @@ def test_a_unit_that_systemd_cannot_start_is_told_before_anything_changes(tmp_pa
 def test_a_killed_run_is_repaired(tmp_path: Path, host: Host) -> None:
     """The files are new already, the container is the old one."""
     reconcile(tmp_path, host, [instance(command=["new"])])
-    host.serve(units.want(instance()))
+    host.serve(want(instance()))
     report = reconcile(tmp_path, host, [instance(command=["new"])])
     assert report.restarted == ["vllm/chat"]
 
@@ -466,7 +462,7 @@ def test_foreign_folders_and_containers_stay(tmp_path: Path, host: Host) -> None
 
 
 def test_a_container_without_folder_goes(tmp_path: Path, host: Host) -> None:
-    host.serve(units.want(instance()))
+    host.serve(want(instance()))
     report = reconcile(tmp_path, host, [])
     assert report.removed == ["vllm/chat"]
     assert host.effects[-1] == ["docker", "rm", "--force", "vllm-chat"]
@@ -484,7 +480,7 @@ def test_check_mode_predicts_on_a_bare_host(tmp_path: Path, host: Host) -> None:
 
 def test_without_restart_only_files_change(tmp_path: Path, host: Host) -> None:
     reconcile(tmp_path, host, [instance()])
-    host.serve(units.want(instance()))
+    host.serve(want(instance()))
     host.calls.clear()
     report = reconcile(tmp_path, host, [instance(command=["new"])], restart=False)
     assert (report.changed, report.pending, host.effects) == (True, ["vllm/chat"], [])
@@ -493,7 +489,7 @@ def test_without_restart_only_files_change(tmp_path: Path, host: Host) -> None:
 
 def test_an_image_that_cannot_be_had_leaves_the_old_container(tmp_path: Path, host: Host) -> None:
     reconcile(tmp_path, host, [instance()])
-    host.serve(units.want(instance()))
+    host.serve(want(instance()))
     host.calls.clear()
     before = (tmp_path / "instances/vllm/chat/service.json").read_text()
     report = reconcile(tmp_path, host, [instance(image="none:1"), instance(name="two")])
@@ -522,14 +518,14 @@ def test_one_refused_instance_does_not_hide_what_became_of_the_others(tmp_path: 
         },
         failures=["vllm/chat: bad_flag: x"],
     )
-    assert units.told_of_failures(report, paths).split("\n") == [
+    assert told_of_failures(report, paths).split("\n") == [
         "vllm/chat: bad_flag: x",
         "The other instances of this host, which go on by themselves:",
         "  vllm/four: started",
         "  vllm/three: unchanged, failed: out_of_memory",
         "  vllm/two: unchanged, ready",
     ]
-    assert units.told_of_failures(Report(failures=["x"]), paths) == "x"
+    assert told_of_failures(Report(failures=["x"]), paths) == "x"
 
 
 CHECK: dict[str, t.Any] = {"entrypoint": "python3", "command": ["-c", "read()"], "input": "config.yaml"}
@@ -540,14 +536,14 @@ BAD: dict[str, t.Any] = {"files": {"config.yaml": "no-such-flag: 1\n"}, "check":
 def serving(tmp_path: Path, host: Host, *names: str) -> None:
     reconcile(tmp_path, host, [instance(name=name) for name in names])
     for name in names:
-        host.serve(units.want(instance(name=name)))
+        host.serve(want(instance(name=name)))
     host.calls.clear()
 
 
 def test_what_the_image_refuses_goes_on_as_it_was(tmp_path: Path, host: Host) -> None:
     reconcile(tmp_path, host, [instance(), TWO])
     for parameters in (instance(), TWO):
-        host.serve(units.want(parameters))
+        host.serve(want(parameters))
     host.checks["no-such-flag: 1\n"] = Ran(2, "", f"vllm: error: unrecognized arguments: --no-such-flag {SECRET}\n")
     before = (tmp_path / "instances/vllm/chat/service.json").read_text()
     report = reconcile(tmp_path, host, [instance(**BAD), instance(name="new", **BAD), {**TWO, "command": ["new"], "check": CHECK}])
@@ -611,9 +607,9 @@ def test_a_change_is_tried_before_its_files_are_in_place_and_before_anything_sto
         return host.run(argv, timeout, text)
 
     settings = Settings(Paths(tmp_path / "instances", tmp_path / "run"), ("vllm",), wants_dir=tmp_path / "wants")
-    wanted = units.want_all([instance(environment={"NEW": "1", "HF_HOME": ""}), instance(name="two", watchdog=60.0)], ["vllm"])
+    wanted = want_all([instance(environment={"NEW": "1", "HF_HOME": ""}), instance(name="two", watchdog=60.0)], ["vllm"])
     Reconciler(settings, run, sleep=lambda _s: None).apply(wanted)
-    old, new = units.want(instance()).files["env"], wanted[0].files["env"]
+    old, new = want(instance()).files["env"], wanted[0].files["env"]
     assert seen == [(old, new, "0o600"), (old, new, "0o600")]
     assert [call[1] for call in host.calls if call[1] in ("create", "stop")] == ["create", "create", "stop"]
     assert set(host.tried("create")) == {"vllm-chat"}  # settings of the launcher make no other container
@@ -636,7 +632,7 @@ def test_another_model_is_fetched_while_the_old_one_serves(tmp_path: Path, host:
     assert reconcile(tmp_path, host, [changed]).restarted == ["vllm/chat"]
     assert [call[1] for call in host.effects][:3] == ["rm", "run", "stop"]
     # The same model with other arguments is there already.
-    host.serve(units.want(changed))
+    host.serve(want(changed))
     host.calls.clear()
     assert reconcile(tmp_path, host, [{**changed, "command": ["new"]}]).restarted == ["vllm/chat"]
     assert not any(call[1] == "run" for call in host.calls)
@@ -684,9 +680,9 @@ def test_models_of_ollama_are_pulled_while_the_old_ones_serve(
     host.images |= {"ollama:1", "ollama:2"}
     old = instance(image="ollama:1", pull_models=["old:1"], probe={"base_url": "http://127.0.0.1:11434/v1"})
     reconcile(tmp_path, host, [old])
-    host.serve(units.want(old))
+    host.serve(want(old))
     settings = Settings(Paths(tmp_path / "instances", tmp_path / "run", lasting=tmp_path / "l"), ("vllm",), wants_dir=tmp_path / "wants")
-    wanted = units.want_all([{**old, "pull_models": ["old:1", "new:1"], **changes}], ["vllm"])
+    wanted = want_all([{**old, "pull_models": ["old:1", "new:1"], **changes}], ["vllm"])
     report = Reconciler(settings, host.run, sleep=lambda _s: None, server=server).apply(wanted)
     assert server.asked == asked
     assert report.restarted == ([] if cause else ["vllm/chat"])
@@ -727,7 +723,7 @@ def test_changes_of_one_gpu_go_together(tmp_path: Path, host: Host) -> None:
     instances = [instance(name="a"), instance(name="b"), instance(name="far", locks=["GPU-b"])]
     reconcile(tmp_path, host, instances)
     for parameters in instances:
-        host.serve(units.want(parameters))
+        host.serve(want(parameters))
     host.calls.clear()
     host.trials["create", "vllm-a"] = Ran(125, "", "unknown flag: --x\nSee 'docker create --help'.\n")
     changed = [{**parameters, "command": ["new"]} for parameters in instances]
@@ -749,7 +745,7 @@ def test_changes_of_one_gpu_go_together(tmp_path: Path, host: Host) -> None:
 
 def test_ports_of_what_stops_are_no_hindrance(tmp_path: Path, host: Host) -> None:
     reconcile(tmp_path, host, [instance()])
-    host.serve(units.want(instance()), 8070)
+    host.serve(want(instance()), 8070)
     reconcile(tmp_path, host, [instance(docker_arguments=["-p", "127.0.0.1:8070:8000", "-p", "9000:9000"])])
     exact, startable = (call for call in host.calls if call[:2] == ["docker", "create"])
     assert [word for word in exact if word.startswith("--publish")] == ["--publish=127.0.0.1:8070:8000", "--publish=9000:9000"]
@@ -854,13 +850,13 @@ ME = f"{os.getuid()}:{os.getgid()}"
 def live_only(tmp_path: Path, host: Host, instances: list[dict[str, t.Any]], check_mode: bool = False) -> Report:
     paths = Paths(tmp_path / "instances", tmp_path / "run", lasting=tmp_path / "lasting")
     reconciler = Reconciler(Settings(paths, ("vllm",), check_mode=check_mode), host.run, sleep=lambda _s: None)
-    return reconciler.place_live(units.want_all(instances, ["vllm"]), "tester")
+    return reconciler.place_live(want_all(instances, ["vllm"]), "tester")
 
 
 def test_live_files_are_no_part_of_a_hash() -> None:
     plain, live = (
-        units.want(instance()),
-        units.want(instance(secret_live_files={"keys.json": SECRET}, live_files={"a": "b"}, live_owner=ME)),
+        want(instance()),
+        want(instance(secret_live_files={"keys.json": SECRET}, live_files={"a": "b"}, live_owner=ME)),
     )
     assert (plain.config_hash, plain.spec_hash, plain.files) == (live.config_hash, live.spec_hash, live.files)
 
@@ -869,7 +865,7 @@ def test_a_new_live_file_restarts_nothing(tmp_path: Path, host: Host) -> None:
     first = instance(secret_live_files={"keys.json": SECRET}, live_owner=ME)
     reconcile(tmp_path, host, [first])
     assert (tmp_path / "instances/vllm/chat/live/keys.json").read_text() == SECRET
-    host.serve(units.want(first))
+    host.serve(want(first))
     host.calls.clear()
     second = {**first, "secret_live_files": {"keys.json": SECRET + "2"}}
     predicted = reconcile(tmp_path, host, [second], check_mode=True)
@@ -902,7 +898,7 @@ def test_live_files_alone_leave_all_else_as_it_is(tmp_path: Path, host: Host) ->
 def test_live_files_go_with_their_instance(tmp_path: Path, host: Host) -> None:
     first = instance(secret_live_files={"keys.json": SECRET}, live_owner=ME)
     reconcile(tmp_path, host, [first])
-    host.serve(units.want(first))
+    host.serve(want(first))
     reconcile(tmp_path, host, [])
     assert not (tmp_path / "instances/vllm").exists()
 
@@ -922,7 +918,7 @@ def test_serving_engines_stop_while_nobody_loads(tmp_path: Path, host: Host) -> 
     """A neighbour that measures the GPU while memory is freed fails. An engine that is loading itself stops at once."""
     for name in ("serving", "loading"):
         reconcile(tmp_path, host, [instance(name=name)], purge=False)
-        host.serve(units.want(instance(name=name)))
+        host.serve(want(instance(name=name)))
         state = tmp_path / f"run/state/vllm@{name}.json"
         state.parent.mkdir(parents=True, exist_ok=True)
         state.write_text(json.dumps({"phase": "ready" if name == "serving" else "compiling"}))
@@ -942,7 +938,7 @@ def test_template_units_must_be_there(tmp_path: Path, host: Host) -> None:
 
     reconciler = Reconciler(Settings(Paths(tmp_path / "i", tmp_path / "r"), ("vllm",)), run)
     with pytest.raises(UnitsError, match=r"template units are not installed: vllm@[.]service"):
-        reconciler.apply(units.want_all([instance()], ["vllm"]))
+        reconciler.apply(want_all([instance()], ["vllm"]))
 
 
 class Killed(BaseException):
@@ -1006,7 +1002,7 @@ def test_the_next_run_repairs_what_a_killed_one_left(tmp_path: Path, monkeypatch
     host.kill_at = -1
     monkeypatch.setattr(os, "replace", real)
     reconcile(tmp_path, host, new)
-    wanted = {item.container: item for item in units.want_all(new, ["vllm"])}
+    wanted = {item.container: item for item in want_all(new, ["vllm"])}
     assert {name: container.config_hash for name, container in host.containers.items()} == {
         name: item.config_hash for name, item in wanted.items()
     }

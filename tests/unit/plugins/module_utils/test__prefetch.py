@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._container_units import Wanted, want
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Ran
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._prefetch import prefetch
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_fetch import download_arguments
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_wanted import Wanted, want
 
 TOKEN = "hf_a-canary-that-must-not-be-seen"
 IMAGE = "vllm/vllm-openai:v0.32.0"

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _ollama
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._container_units import _CONTAINER_KEYS, _LAUNCHER_KEYS, want
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_wanted import CONTAINER_KEYS, LAUNCHER_KEYS, want
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines import vllm_unit
 
 VLLM: dict[str, Any] = {
@@ -47,7 +47,7 @@ OLLAMA: dict[str, Any] = {
 
 
 def config_hash(unit: dict[str, Any]) -> str:
-    return want({**dict.fromkeys(_CONTAINER_KEYS + _LAUNCHER_KEYS), **unit}).config_hash[:16]
+    return want({**dict.fromkeys(CONTAINER_KEYS + LAUNCHER_KEYS), **unit}).config_hash[:16]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from support.described_gateway import gateway
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._container_units import want as want_unit
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_wanted import want as want_unit
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.config import build_config
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.live import digest
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.policy import build_policy
