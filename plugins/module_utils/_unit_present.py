@@ -9,11 +9,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _docker_flags as docker_flags
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import reason
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Run
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import LABEL, OWNER
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_errors import UnitsError
 
 
 @dataclass(frozen=True)
@@ -76,3 +79,45 @@ def parse_show(units: Sequence[str], text: str) -> dict[str, Unit]:
             sub=values.get("SubState", "dead"),
         )
     return found
+
+
+def present_containers(run: Run, docker: str, *, forecast: bool) -> dict[str, Container]:
+    """By name. C(forecast): nothing is going to be done, and Docker may be what an earlier task of the play would have installed."""
+    ran = run([docker, "ps", "--all", "--no-trunc", "--format", PS_FORMAT], 60)
+    if ran.rc != 0:
+        if forecast:
+            return {}
+        raise UnitsError(f"Docker does not answer ({docker} ps): {reason(ran.err)}. See systemctl status docker.")
+    return parse_ps(ran.out)
+
+
+def present_units(run: Run, systemctl: str, units: Sequence[str], *, forecast: bool) -> dict[str, Unit]:
+    """By name, each of C(units)."""
+    if not units:
+        return {}
+    ran = run([systemctl, "show", "--no-pager", "--property=" + ",".join(SHOW_PROPERTIES), "--", *units], 60)
+    if ran.rc != 0:
+        if forecast:
+            return {unit: Unit() for unit in units}
+        raise UnitsError(f"systemd does not answer (systemctl show): {ran.err.strip()}")
+    found = parse_show(units, ran.out)
+    return {unit: found.get(unit, Unit()) for unit in units}
+
+
+def check_startable(units: Mapping[str, Unit]) -> None:
+    """Raises UnitsError with all of these units that systemd would not start."""
+    problems = [
+        f"{name} is masked. 'systemctl unmask {name}' lets it start; for a service that is not to run, say enabled: false"
+        for name, unit in units.items()
+        if unit.load == "masked"
+    ]
+    problems += [
+        f"systemd cannot use {name} ({unit.load}); 'systemctl status {name}' says why"
+        for name, unit in units.items()
+        if unit.load not in ("loaded", "masked", "not-found")
+    ]
+    missing = sorted({f"{name.partition('@')[0]}@.service" for name, unit in units.items() if unit.load == "not-found"})
+    if missing:
+        problems.append(f"the template units are not installed: {', '.join(missing)}. The role of that kind installs it")
+    if problems:
+        raise UnitsError("; ".join(problems) + ".")

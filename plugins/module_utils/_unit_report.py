@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import Diagnosis
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import Paths, read_json
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import Instance, Paths, read_json
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_decision import HELD, KEEP, REFUSED, RELOAD, RESTART, START
 
 
@@ -38,6 +38,22 @@ class Report:
     warnings: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     diff: list[dict[str, str]] = field(default_factory=list)
+
+    def note(self, instance: Instance, config_hash: str, action: str, reason: str) -> None:
+        """What becomes of an instance, and why."""
+        self.units[instance.instance] = {
+            "unit": instance.unit,
+            "container": instance.container,
+            "config_hash": config_hash,
+            "action": action,
+            "reason": reason,
+        }
+
+    def take_back(self, instance: str) -> None:
+        """It neither starts nor stops nor goes after all."""
+        for names in (self.started, self.restarted, self.stopped, self.removed):
+            if instance in names:
+                names.remove(instance)
 
 
 def told_of_failures(report: Report, paths: Paths) -> str:

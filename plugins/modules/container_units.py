@@ -413,12 +413,13 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._container_units import Reconciler, Settings
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._container_units import Reconciler
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import Paths
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._prefetch import prefetch
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_errors import LockHeldError, UnitsError
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_report import told_of_failures
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_wanted import want_all
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_work import Settings
 
 PROBE = {
     "base_url": {"type": "str", "required": True},

@@ -29,14 +29,15 @@ PROGRAM = r"""
 import json, os, shutil, subprocess, sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from ansible_collections.llmops.gpu_inference.plugins.module_utils import _container_units as units
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._container_units import Reconciler
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import run_command
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import LABEL, OWNER, Paths
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_wanted import CONTAINER_KEYS, LAUNCHER_KEYS, want_all
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_work import Settings
 
 folder, image, counts, rounds = Path(sys.argv[1]), sys.argv[2], [int(word) for word in sys.argv[3].split(",")], int(sys.argv[4])
 unit_file = Path("/run/systemd/system/bench@.service")
-settings = units.Settings(Paths(folder / "instances", folder / "run"), ("bench",), wants_dir=folder / "wants")
+settings = Settings(Paths(folder / "instances", folder / "run"), ("bench",), wants_dir=folder / "wants")
 
 def run(*argv):
     return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
@@ -58,7 +59,7 @@ try:
             labels = {"owner": OWNER, "instance": item.instance, "config-hash": item.config_hash}
             run("docker", "run", "-d", "--name", item.container, "--network", "none", "--entrypoint", "sleep",
                 *[f"--label={LABEL}{key}={value}" for key, value in labels.items()], image, "infinity")
-        units.Reconciler(settings).apply(wanted)
+        Reconciler(settings).apply(wanted)
         commands = []
         def counted(argv, timeout):
             commands.append(argv)
@@ -66,7 +67,7 @@ try:
         ours, usual = [], []
         for _round in range(rounds):
             begun = time.perf_counter()
-            report = units.Reconciler(settings, counted).apply(wanted)
+            report = Reconciler(settings, counted).apply(wanted)
             ours.append(time.perf_counter() - begun)
             assert not report.changed, report.units
             begun = time.perf_counter()

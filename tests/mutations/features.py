@@ -161,7 +161,7 @@ FEATURES = [
     Feature(
         "an engine's new arguments are read by the engine itself before the old one stops",
         "the result of the check is not looked at",
-        f"{UTILS}/_container_units.py",
+        f"{UTILS}/_unit_trial.py",
         "            if ran.rc == 0:\n                continue\n            lines = ",
         "            continue\n            lines = ",
         f"{UNIT}/test__container_units.py::test_what_the_image_refuses_goes_on_as_it_was",
@@ -170,7 +170,7 @@ FEATURES = [
     Feature(
         "what Docker refuses is found while the old container serves",
         "the result of the trial is not looked at",
-        f"{UTILS}/_container_units.py",
+        f"{UTILS}/_unit_trial.py",
         "            if not told:\n                continue\n",
         "            continue\n",
         f"{UNIT}/test__container_units.py::test_what_docker_refuses_leaves_everything_as_it_was",
@@ -224,9 +224,9 @@ FEATURES = [
     Feature(
         "what somebody else made is never removed",
         "folders without our marker count as ours",
-        f"{UTILS}/_container_units.py",
-        "                if folder.owned:\n",
-        "                if folder.exists:\n",
+        f"{UTILS}/_unit_strays.py",
+        "            if folder.owned:\n",
+        "            if folder.exists:\n",
         f"{UNIT}/test__container_units.py::test_foreign_folders_and_containers_stay",
         "removed=['vllm/empty', 'vllm/mine']",
     ),

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._container_units import Reconciler, Settings
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._container_units import Reconciler
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Ran
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import OWNER, FileLock, Paths, program_hash
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._ollama import Installed, OllamaError
@@ -25,6 +25,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_errors 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_present import Container, Unit, parse_ps, parse_show
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_report import Report, told_of_failures
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_wanted import Wanted, want, want_all
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_work import Settings
 
 STILL_SERVES = "The old container still serves with its old configuration; the next run tries again."
 SECRET = "sk-a-canary-that-must-not-be-seen"
