@@ -53,7 +53,7 @@ FEATURES = [
     Feature(
         "engines start one after another on a GPU",
         "the launcher takes no lock",
-        f"{UTILS}/_launcher.py",
+        f"{UTILS}/_gpu_turn.py",
         "        if not self.locks:\n            return\n        began",
         "        if True:\n            return\n        began",
         f"{UNIT}/test__launcher_run.py::test_the_gpu_is_waited_for",
@@ -134,8 +134,8 @@ FEATURES = [
     Feature(
         "no key shows in the journal",
         "the engine's lines are copied as they come",
-        f"{UTILS}/_launcher.py",
-        'redact(line.decode("utf-8", "replace").rstrip("\\n"), self.secrets)',
+        f"{UTILS}/_container_follow.py",
+        'redact(line.decode("utf-8", "replace").rstrip("\\n"), life.secrets)',
         'line.decode("utf-8", "replace").rstrip("\\n")',
         f"{UNIT}/test__launcher_run.py::test_a_good_life",
         "'key-0123456789-engine' is contained here",
@@ -143,8 +143,8 @@ FEATURES = [
     Feature(
         "no key shows in the log lines that a failure reports",
         "the state file gets them as they are",
-        f"{UTILS}/_launcher.py",
-        '"log_lines": [redact(line, self.secrets) for line in diagnosis.log_lines]',
+        f"{UTILS}/_launcher_state.py",
+        '"log_lines": [redact(line, secrets) for line in diagnosis.log_lines]',
         '"log_lines": list(diagnosis.log_lines)',
         f"{UNIT}/test__launcher_run.py::test_a_failed_download_tells_no_key",
         "['hub: 401 for key-0123456789-engine']",

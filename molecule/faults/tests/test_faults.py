@@ -722,7 +722,7 @@ def test_a_launcher_that_hangs_is_noticed_in_every_phase() -> None:
         unit: kept for unit, (_process, kept) in before.items()
     }
     assert max(noticed.values()) < 120, noticed
-    assert "_launcher.py" in sh(f"journalctl --no-pager --since=@{int(began)} -t vllm-chat-a -g 'in serve'"), (
+    assert "_engine_watch.py" in sh(f"journalctl --no-pager --since=@{int(began)} -t vllm-chat-a -g 'in serve'"), (
         "it does not say where it hung"
     )
     assert lock_is_free()

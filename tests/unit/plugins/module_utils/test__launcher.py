@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _launcher as launcher
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._gpu_turn import lock_holder
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_program import Differences, compare, program
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import FileLock
 
@@ -28,7 +29,7 @@ def test_lock_is_exclusive_between_processes_and_freed_by_death(tmp_path: Path) 
     assert other.stdout.readline() == b"held\n"
     lock = FileLock(tmp_path / "gpu.lock")
     assert not lock.try_lock("me")
-    assert launcher.lock_holder(lock.path) == "held by other"
+    assert lock_holder(lock.path) == "held by other"
     other.kill()
     other.wait()
     other.stdout.close()

@@ -23,11 +23,18 @@ from support import played_docker
 from support.ollama import played_ollama
 from support.played_server import Play, Server
 
+from ansible_collections.llmops.gpu_inference.plugins.module_utils import _gpu_turn as gpu_turn
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _launcher as launcher
+from ansible_collections.llmops.gpu_inference.plugins.module_utils import _launcher_life as launcher_life
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _silence as silence
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import Cause
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._gpu_turn import lock_holder
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_ends import EXIT_FAILED, EXIT_PERMANENT, EXIT_STOPPED
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_events import Reload
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_life import WATCHDOG_USEC, known_cause
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._moments import Clock
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import LABEL, OWNER, FileLock, Paths, is_locked, write_atomically
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._sd_notify import Notifier
 
 pytestmark = pytest.mark.slow
 KEY = "key-0123456789-engine"
@@ -77,16 +84,16 @@ class Node:
 
     def start(self, clock: Clock | None = None) -> launcher.Launcher:
         self.out = io.BytesIO()
-        self.launcher = launcher.Launcher(self.kind, "chat", self.paths, launcher.Notifier(self.address), self.out, clock)
+        self.launcher = launcher.Launcher(self.kind, "chat", self.paths, Notifier(self.address), self.out, clock)
         self.code: int | None = None
 
         def body() -> None:
             try:
                 code = self.launcher.run()
-            except launcher.Reload:
-                self.launcher.let_go()
+            except Reload:
+                self.launcher.following.let_go()
                 code = -1
-            for lock in (self.launcher.own_lock, *self.launcher.locks):
+            for lock in (self.launcher.own_lock, *self.launcher.gpu.locks):
                 lock.release()  # a process that ends loses its locks
             self.code = code
 
@@ -109,7 +116,7 @@ class Node:
         return self.code
 
     def stop(self) -> int:
-        self.launcher.on_signal(signal.SIGTERM, None)
+        self.launcher.life.on_signal(signal.SIGTERM, None)
         return self.ends()
 
     def said(self) -> str:
@@ -182,9 +189,9 @@ def test_a_good_life(node: Node, engine: Server) -> None:
     state = node.until("ready")
     assert (state["container_id"], state["failures"], state["loading"]) == ("id-of-vllm-chat", 0, False)
     wait_for(lambda: "READY=1" in node.notified, node.said)
-    wait_for(lambda: not node.launcher.locks[0].held, node.said)
+    wait_for(lambda: not node.launcher.gpu.locks[0].held, node.said)
     wait_for(lambda: "WATCHDOG=1" in node.notified, node.said)
-    assert node.stop() == launcher.EXIT_STOPPED
+    assert node.stop() == EXIT_STOPPED
     assert node.state()["phase"] == "stopped"
     # Drained with a limit, then killed by Docker.
     assert node.calls().index("stop --time 1 id-of-vllm-chat") < node.calls().index("rm --force id-of-vllm-chat")
@@ -269,7 +276,7 @@ def test_a_failed_download_tells_no_key(node: Node) -> None:
     node.play(images=[IMAGE], run=[1, f"hub: 401 for {KEY}"])
     node.instance("http://127.0.0.1:9/v1", download_command=["x"])
     node.start()
-    assert node.ends() == launcher.EXIT_FAILED
+    assert node.ends() == EXIT_FAILED
     state = node.state()
     assert "hub: 401 for ********" in state["log_lines"]
     assert KEY not in json.dumps(state) + node.said() + node.notified
@@ -279,7 +286,7 @@ def test_a_container_of_somebody_else_stays(node: Node) -> None:
     node.docker.write(container(owner="me"))
     node.instance(None)
     node.start()
-    assert node.ends() == launcher.EXIT_PERMANENT
+    assert node.ends() == EXIT_PERMANENT
     assert "not ours" in node.state()["message"]
     assert node.docker.find("vllm-chat")
 
@@ -289,7 +296,7 @@ def test_a_killed_launcher_leaves_a_container_that_the_next_adopts(node: Node, e
     node.instance(engine.base_url)
     node.start()
     assert node.until("ready")["container_id"] == "id-of-vllm-chat"
-    node.launcher.on_signal(signal.SIGHUP, None)
+    node.launcher.life.on_signal(signal.SIGHUP, None)
     assert node.ends() == -1
     node.start()
     wait_for(lambda: "adopts the running container" in node.said() and "READY=1" in node.notified, node.said)
@@ -297,7 +304,7 @@ def test_a_killed_launcher_leaves_a_container_that_the_next_adopts(node: Node, e
     # It ends by itself: a failure, and the next attempt is the second.
     node.docker.log("RuntimeError: CUDA error: an illegal memory access was encountered")
     node.docker.end("vllm-chat", 1)
-    assert node.ends() == launcher.EXIT_FAILED
+    assert node.ends() == EXIT_FAILED
     assert node.state()["failures"] == 1
 
 
@@ -321,7 +328,7 @@ def test_a_container_is_adopted_without_the_pause_after_failures(node: Node, eng
     node.instance(engine.base_url)
     node.start()
     node.until("ready")  # within less than the 80 s that a new start would wait
-    assert node.stop() == launcher.EXIT_STOPPED
+    assert node.stop() == EXIT_STOPPED
 
 
 def test_a_start_after_failures_waits_first_and_can_be_stopped(node: Node) -> None:
@@ -330,7 +337,7 @@ def test_a_start_after_failures_waits_first_and_can_be_stopped(node: Node) -> No
     node.start()
     assert node.until("starting")["detail"] == "waits 80 s before attempt 6"
     assert is_locked(node.paths.instance_lock("vllm", "chat")), "a neighbour would think that nobody is there"
-    assert node.stop() == launcher.EXIT_STOPPED
+    assert node.stop() == EXIT_STOPPED
     assert not any(call.startswith("create") for call in node.calls())
 
 
@@ -341,7 +348,7 @@ def test_an_outdated_container_is_replaced_and_one_that_vanishes_is_a_failure(no
     node.until("ready")
     assert [call.split()[0] for call in node.calls()].count("create") == 1
     node.docker.remove("vllm-chat")
-    assert node.ends() == launcher.EXIT_FAILED
+    assert node.ends() == EXIT_FAILED
     assert "removed by somebody else" in node.state()["message"]
 
 
@@ -350,7 +357,7 @@ def test_a_hung_engine_is_started_anew(node: Node, engine: Server) -> None:
     node.start()
     node.until("ready")
     engine.change(hang=60.0)
-    assert node.ends() == launcher.EXIT_FAILED
+    assert node.ends() == EXIT_FAILED
     assert node.state()["message"].startswith("hung: no sign of life for 2 s")
 
 
@@ -375,7 +382,7 @@ def test_a_container_that_lost_its_gpu_is_made_anew(node: Node, engine: Server) 
 def test_a_start_has_a_time_limit(node: Node) -> None:
     node.instance("http://127.0.0.1:9/v1", start_timeout=1)
     node.start()
-    assert node.ends() == launcher.EXIT_FAILED
+    assert node.ends() == EXIT_FAILED
     assert (node.state()["cause"], "not ready within 1 s" in node.state()["message"]) == ("timeout", True)
     assert "GPU lock released: GPU-a" in node.said()  # never held past the deadline
 
@@ -408,7 +415,7 @@ def test_a_start_without_a_sign_of_life_is_told_and_given_up(
     node.play(images=[IMAGE], pid=idle, **play)
     node.instance("http://127.0.0.1:9/v1", silence_timeout=4, start_timeout=60, **changes)
     node.start()
-    assert node.ends() == launcher.EXIT_FAILED
+    assert node.ends() == EXIT_FAILED
     state = node.state()
     assert (state["cause"], state["permanent"], state["silent"]) == (cause, False, 0)
     assert "no sign of life for " in state["message"]
@@ -422,7 +429,7 @@ def test_without_a_probe_running_is_enough(node: Node) -> None:
     node.instance(None, watchdog=0)
     node.start()
     node.until("ready")
-    assert node.stop() == launcher.EXIT_STOPPED
+    assert node.stop() == EXIT_STOPPED
 
 
 def test_docker_goes_away_for_a_moment(node: Node, engine: Server) -> None:
@@ -434,7 +441,7 @@ def test_docker_goes_away_for_a_moment(node: Node, engine: Server) -> None:
     node.play(images=[IMAGE])
     wait_for(lambda: "Docker is back" in node.said(), node.said)
     assert node.state()["phase"] == "ready"
-    assert node.stop() == launcher.EXIT_STOPPED
+    assert node.stop() == EXIT_STOPPED
 
 
 def test_a_start_waits_for_docker_and_can_be_stopped(node: Node) -> None:
@@ -443,7 +450,7 @@ def test_a_start_waits_for_docker_and_can_be_stopped(node: Node) -> None:
     node.start()
     wait_for(lambda: len(node.calls()) > 1, node.said)
     node.play(images=[IMAGE])
-    assert node.stop() == launcher.EXIT_STOPPED
+    assert node.stop() == EXIT_STOPPED
 
 
 def test_the_gpu_is_waited_for(node: Node, engine: Server) -> None:
@@ -459,7 +466,7 @@ def test_the_gpu_is_waited_for(node: Node, engine: Server) -> None:
     wait_for(lambda: node.state()["detail"] == "vllm/ocr still loads", node.said)
     write_atomically(node.paths.state("vllm", "ocr"), json.dumps({**loading, "phase": "ready", "loading": False}))
     node.until("ready")
-    assert node.stop() == launcher.EXIT_STOPPED
+    assert node.stop() == EXIT_STOPPED
 
 
 def test_several_gpus_are_locked_in_one_order(node: Node, engine: Server) -> None:
@@ -471,32 +478,32 @@ def test_several_gpus_are_locked_in_one_order(node: Node, engine: Server) -> Non
     node.until("waiting_for_gpu")
     assert last.try_lock("vllm@ocr.service 1\n")
     first.release()
-    wait_for(lambda: node.launcher.locks[0].held, node.said)
+    wait_for(lambda: node.launcher.gpu.locks[0].held, node.said)
     assert not first.try_lock()
     assert node.state()["phase"] == "waiting_for_gpu"
     last.release()
     node.until("ready")
     assert "GPU lock taken: GPU-a, GPU-b" in node.said()
-    assert node.stop() == launcher.EXIT_STOPPED
+    assert node.stop() == EXIT_STOPPED
 
 
 def test_a_loading_neighbour_without_launcher_is_removed(node: Node, engine: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(launcher, "NEIGHBOUR_GRACE", 0.0)
+    monkeypatch.setattr(gpu_turn, "NEIGHBOUR_GRACE", 0.0)
     node.docker.write(container("vllm-ocr", instance="vllm/ocr"))
     node.instance(engine.base_url)
     node.start()
     node.until("ready")
     assert node.docker.find("vllm-ocr") is None
-    assert node.stop() == launcher.EXIT_STOPPED
+    assert node.stop() == EXIT_STOPPED
 
 
 def test_failures_count_until_it_is_given_up(node: Node) -> None:
     node.play(images=[IMAGE], exit=3, log=["nothing known"])
     node.instance(None, restart_limit=2)
     node.start()
-    assert node.ends() == launcher.EXIT_FAILED
+    assert node.ends() == EXIT_FAILED
     node.start()
-    assert node.ends() == launcher.EXIT_PERMANENT
+    assert node.ends() == EXIT_PERMANENT
     assert (node.state()["cause"], node.state()["permanent"]) == ("crash_loop", True)
 
 
@@ -511,7 +518,7 @@ def test_a_clock_that_is_set_does_not_matter(node: Node, engine: Server, ahead: 
     clock.passed += 200.0
     clock.ahead += ahead
     node.docker.end("vllm-chat", 1)
-    assert node.ends() == launcher.EXIT_FAILED
+    assert node.ends() == EXIT_FAILED
     assert node.state()["failures"] == 2
     node.play(images=[IMAGE])
     node.start(clock.clock)
@@ -520,13 +527,13 @@ def test_a_clock_that_is_set_does_not_matter(node: Node, engine: Server, ahead: 
     node.until("ready")
     clock.ahead -= ahead
     clock.passed += 150.0
-    node.launcher.on_signal(signal.SIGHUP, None)  # its successor knows since when it is ready
+    node.launcher.life.on_signal(signal.SIGHUP, None)  # its successor knows since when it is ready
     assert node.ends() == -1
     clock.passed += 150.0
     node.start(clock.clock)
     wait_for(lambda: "adopts the running container" in node.said() and "GPU lock" not in node.said(), node.said)
     node.docker.end("vllm-chat", 1)
-    assert node.ends() == launcher.EXIT_FAILED
+    assert node.ends() == EXIT_FAILED
     assert node.state()["failures"] == 1
 
 
@@ -541,12 +548,12 @@ def test_lines_of_a_clock_that_was_set_back_are_read(node: Node, engine: Server)
     node.docker.log("from after")
     wait_for(lambda: "from after" in node.said(), node.said)
     node.docker.end("vllm-chat", 1)
-    assert node.ends() == launcher.EXIT_FAILED
+    assert node.ends() == EXIT_FAILED
 
 
 def test_systemd_hears_of_the_launcher_in_every_phase(node: Node, engine: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(launcher, "ALIVE_EVERY", 0.1)
-    sign = f"EXTEND_TIMEOUT_USEC={launcher.WATCHDOG_USEC}"
+    monkeypatch.setattr(launcher_life, "ALIVE_EVERY", 0.1)
+    sign = f"EXTEND_TIMEOUT_USEC={WATCHDOG_USEC}"
 
     def alive_while(text: str) -> None:
         wait_for(lambda: text in node.said() + node.notified, node.said)
@@ -566,23 +573,23 @@ def test_systemd_hears_of_the_launcher_in_every_phase(node: Node, engine: Server
     alive_while("launcher: waiting for GPU")
     neighbour.release()
     wait_for(lambda: "READY=1" in node.notified, node.said)
-    assert f"WATCHDOG_USEC={launcher.WATCHDOG_USEC}" in node.notified.split("READY=1")[1]
+    assert f"WATCHDOG_USEC={WATCHDOG_USEC}" in node.notified.split("READY=1")[1]
     alive_while("launcher: ready")
     assert "WATCHDOG=1" in node.notified
-    node.launcher.on_signal(signal.SIGTERM, None)
+    node.launcher.life.on_signal(signal.SIGTERM, None)
     alive_while("launcher: stopping")
-    assert node.ends() == launcher.EXIT_STOPPED
+    assert node.ends() == EXIT_STOPPED
     write_atomically(node.paths.history("vllm", "chat"), json.dumps({"failures": 5}))
     node.start()
     alive_while("waits 80 s before attempt 6")
     heard = node.notified.count(sign)
-    node.launcher.alive()  # from another thread, which is not what systemd asks for
-    node.launcher._alive_at = node.launcher.clock.monotonic() + 1000  # the main thread hangs
+    node.launcher.life.alive()  # from another thread, which is not what systemd asks for
+    node.launcher.life._alive_at = node.launcher.life.clock.monotonic() + 1000  # the main thread hangs
     for _ in range(5):
-        node.launcher._alive_at = 0.0 if threading.get_ident() == node.launcher._thread else node.launcher._alive_at
-        node.launcher.alive()
+        node.launcher.life._alive_at = 0.0 if threading.get_ident() == node.launcher.life.thread else node.launcher.life._alive_at
+        node.launcher.life.alive()
     assert node.notified.count(sign) <= heard + 3
-    assert node.stop() == launcher.EXIT_STOPPED
+    assert node.stop() == EXIT_STOPPED
 
 
 BAD_FLAG = {"exit": 2, "log": ["vllm serve: error: unrecognized arguments: --x"]}
@@ -594,14 +601,14 @@ def test_what_has_served_is_tried_again_for_ever(node: Node, engine: Server) -> 
     node.instance(engine.base_url, restart_limit=2)
     node.start()
     assert node.until("ready")["served"] is True
-    assert node.stop() == launcher.EXIT_STOPPED
+    assert node.stop() == EXIT_STOPPED
     shutil.rmtree(node.paths.runtime)  # a reboot
     node.instance(nobody, restart_limit=2)
     node.play(images=[IMAGE], **BAD_FLAG)
     for failures in (0, 1):
         write_atomically(node.paths.history("vllm", "chat"), json.dumps({"failures": failures}))
         node.start()
-        assert node.ends() == launcher.EXIT_FAILED, node.said()
+        assert node.ends() == EXIT_FAILED, node.said()
         state = node.state()
         assert (state["cause"], state["permanent"], state["served"]) == ("bad_flag", False, True)
         again = f"unrecognized arguments: --x; has served before, trying again in {(5, 15)[failures]} s"
@@ -609,9 +616,9 @@ def test_what_has_served_is_tried_again_for_ever(node: Node, engine: Server) -> 
         wait_for(lambda again=again: again in node.notified, node.said)  # type: ignore[misc]
     node.start()
     assert node.until("starting")["detail"] == "has served before; waits 10 s before attempt 3"
-    assert node.stop() == launcher.EXIT_STOPPED
+    assert node.stop() == EXIT_STOPPED
     # Another configuration has yet to prove itself; the old one is still known.
-    for config_hash, code in (("new", launcher.EXIT_PERMANENT), ("abc", launcher.EXIT_FAILED)):
+    for config_hash, code in (("new", EXIT_PERMANENT), ("abc", EXIT_FAILED)):
         write_atomically(node.paths.history("vllm", "chat"), json.dumps({"failures": 0}))
         node.instance(nobody, config_hash=config_hash)
         node.start()
@@ -624,14 +631,14 @@ def test_files_that_cannot_be_read_are_no_end_for_what_has_served(node: Node, en
     folder = node.paths.folder("vllm", "chat")
     (folder / "service.json").rename(folder / "away")
     node.start()
-    assert node.ends() == launcher.EXIT_PERMANENT
+    assert node.ends() == EXIT_PERMANENT
     (folder / "away").rename(folder / "service.json")
     node.start()
     node.until("ready")
-    assert node.stop() == launcher.EXIT_STOPPED
+    assert node.stop() == EXIT_STOPPED
     (folder / "service.json").rename(folder / "away")
     node.start()
-    assert node.ends() == launcher.EXIT_FAILED
+    assert node.ends() == EXIT_FAILED
     assert "has served before" in node.state()["message"]
 
 
@@ -645,7 +652,7 @@ def test_ollama_pulls_its_models_through_its_server(tmp_path: Path, model: str, 
         if code == 0:
             node.until("ready")
             time.sleep(1.5)
-            assert node.stop() == launcher.EXIT_STOPPED
+            assert node.stop() == EXIT_STOPPED
         else:
             assert node.ends() == code
             assert node.state()["cause"] == "bad_model"
@@ -664,8 +671,8 @@ def test_the_program_itself(node: Node, monkeypatch: pytest.MonkeyPatch, capfd: 
         "--docker",
         node.paths.docker,
     ]
-    assert launcher.main(argv) == launcher.EXIT_PERMANENT
+    assert launcher.main(argv) == EXIT_PERMANENT
     assert "service.json" in node.state()["message"]
-    assert launcher.lock_holder(Path("/nonexistent")) == ""
-    assert launcher.known_cause("dns") is Cause.DNS
-    assert launcher.known_cause(None) is Cause.UNKNOWN
+    assert lock_holder(Path("/nonexistent")) == ""
+    assert known_cause("dns") is Cause.DNS
+    assert known_cause(None) is Cause.UNKNOWN

@@ -1,0 +1,27 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+# It also lies beside _launcher.py on the managed nodes, so it uses the standard library only and runs on Python 3.9.
+
+"""What tells of an engine beyond the answers that it gives: the routes that one has and another has not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Signs:
+    """Below the server's root; empty where the engine has no such route."""
+
+    counters: str = ""  # Prometheus metrics that move while it works, however long its queue: rules.activity
+    loaded: str = ""  # the models in memory, and how much of them lies in the GPU's: rules.cpu_share
+
+
+_SIGNS = {"vllm": Signs(counters="/metrics"), "ollama": Signs(loaded="/api/ps")}
+
+
+def signs_of(kind: str) -> Signs:
+    return _SIGNS.get(kind, Signs())
