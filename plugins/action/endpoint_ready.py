@@ -12,7 +12,7 @@ import typing as t
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._endpoint_ready import argument_spec
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._ready_options import argument_spec
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._secrets.system_log import unlogged
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._units.endpoint_progress import Progress, in_slices
 

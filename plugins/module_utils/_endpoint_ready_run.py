@@ -16,24 +16,15 @@ from dataclasses import asdict, dataclass
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _probe as probe_file
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import Cause
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._endpoint_ready import (
-    Limits,
-    Outcome,
-    Polled,
-    Prober,
-    Since,
-    Target,
-    failure_message,
-    poll,
-    with_log,
-    without_secrets,
-)
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._endpoint_ready import Limits, Polled, Prober, Since, poll
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._probe import Endpoint
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._probers import (
     ContainerProber,
     ThreadProber,
     requests_transport,
 )
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._ready_judge import Target
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._ready_tell import Outcome, failure_message, with_log, without_secrets
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_watch import UnitWatch, WatchError, journal_tail
 
 #: A pause that shows a new percentage only; a new phase is shown at once.

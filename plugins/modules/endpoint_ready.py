@@ -332,9 +332,9 @@ msg:
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._endpoint_ready import argument_spec
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._endpoint_ready_run import RunError, run, would_poll
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._probers import HAS_REQUESTS
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._ready_options import argument_spec
 
 
 def main() -> None:

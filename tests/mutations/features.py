@@ -71,7 +71,7 @@ FEATURES = [
     Feature(
         "a server that runs another configuration is not ready",
         "the config hash is not compared",
-        f"{UTILS}/_endpoint_ready.py",
+        f"{UTILS}/_ready_judge.py",
         "state.config_hash != target.config_hash)",
         "False)",
         f"{UNIT}/test__endpoint_ready.py::test_another_configuration_is_never_ready",
@@ -260,7 +260,7 @@ FEATURES = [
     Feature(
         "the wait ends soon after the cause is known",
         "a launcher's failure is not looked at",
-        f"{UTILS}/_endpoint_ready.py",
+        f"{UTILS}/_ready_judge.py",
         '    if state is not None and state.phase == "failed":\n',
         "    if False:\n",
         f"{UNIT}/test__endpoint_ready.py::test_a_failed_unit_ends_the_wait_at_once",

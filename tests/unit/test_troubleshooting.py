@@ -14,7 +14,8 @@ import pytest
 import yaml
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import PERMANENT, REMEDIES, Cause, classify_log
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._endpoint_ready import PHASE_TEXT, argument_spec
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._ready_options import argument_spec
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._ready_tell import PHASE_TEXT
 from ansible_collections.llmops.gpu_inference.plugins.modules import endpoint_ready
 
 ROOT = Path(__file__).parents[2]
@@ -69,7 +70,10 @@ def test_messages_before_an_engine_starts_are_in_the_code() -> None:
 
 @pytest.mark.parametrize("cause", WORDS)
 def test_the_words_of_an_example_are_in_the_code(cause: str) -> None:
-    code = "".join((ROOT / "plugins" / "module_utils" / name).read_text(encoding="utf-8") for name in ("_probe.py", "_endpoint_ready.py"))
+    code = "".join(
+        (ROOT / "plugins" / "module_utils" / name).read_text(encoding="utf-8")
+        for name in ("_probe.py", "_endpoint_ready.py", "_ready_judge.py")
+    )
     example = SECTIONS[cause].split("```text\n")[1].split("\n```")[0]
     assert [words for words in WORDS[cause] if words not in example or words not in code] == []
 

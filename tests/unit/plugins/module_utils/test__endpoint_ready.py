@@ -9,26 +9,24 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._endpoint_ready import (
-    GATHER,
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._endpoint_ready import GATHER, Limits, Polled, Since, poll
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._probe import Endpoint, Observation
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._ready_judge import (
     SETTLE,
     UNKNOWN_NAME,
     Baseline,
-    Limits,
-    Outcome,
-    Polled,
-    Since,
     Target,
+    judge,
+    unit_is_ready,
+)
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._ready_tell import (
+    Outcome,
     duration,
     failure_message,
-    judge,
-    poll,
     progress_text,
-    unit_is_ready,
     with_log,
     without_secrets,
 )
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._probe import Endpoint, Observation
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_watch import LauncherState, Run, UnitView
 
 WALL = 1_800_000_000.0

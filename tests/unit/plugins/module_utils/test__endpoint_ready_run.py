@@ -19,8 +19,8 @@ import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from support.played_server import Play, Server
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._endpoint_ready import argument_spec
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._endpoint_ready_run import RunError, program_text, run, would_poll
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._ready_options import argument_spec
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._units.endpoint_progress import Progress, in_slices
 
 # It waits for servers and clocks that are real.
