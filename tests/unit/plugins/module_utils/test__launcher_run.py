@@ -12,6 +12,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -32,8 +33,17 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._gpu_turn imp
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_ends import EXIT_FAILED, EXIT_PERMANENT, EXIT_STOPPED
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_events import Reload
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_life import WATCHDOG_USEC, known_cause
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_program import program
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._moments import Clock
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import LABEL, OWNER, FileLock, Paths, is_locked, write_atomically
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import (
+    LABEL,
+    OWNER,
+    FileLock,
+    Paths,
+    is_locked,
+    program_hash,
+    write_atomically,
+)
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._sd_notify import Notifier
 
 pytestmark = pytest.mark.slow
@@ -676,3 +686,33 @@ def test_the_program_itself(node: Node, monkeypatch: pytest.MonkeyPatch, capfd: 
     assert lock_holder(Path("/nonexistent")) == ""
     assert known_cause("dns") is Cause.DNS
     assert known_cause(None) is Cause.UNKNOWN
+
+
+def test_an_upgrade_of_the_program_touches_no_container(node: Node, engine: Server, tmp_path: Path) -> None:
+    """The files as they lie on a node, replaced by others while a process runs them, which then gets SIGHUP."""
+    folder = tmp_path / "program"
+    for name, text in program().items():
+        write_atomically(folder / name, text)
+    before = program_hash(folder)
+    node.instance(engine.base_url)
+    argv = [sys.executable, "-S", str(folder / "_launcher.py"), "run", "vllm/chat", "--docker", node.paths.docker]
+    argv += ["--instances", str(node.paths.instances), "--runtime", str(node.paths.runtime), "--lasting", str(node.paths.lasting)]
+    process = subprocess.Popen(argv, env={"NOTIFY_SOCKET": node.address}, stdout=subprocess.DEVNULL)
+    node.out = io.BytesIO()
+    try:
+        first = node.until("ready")
+        assert first["program_hash"] == before
+        for name, text in program().items():
+            write_atomically(folder / name, f"{text}# another version\n")
+        process.send_signal(signal.SIGHUP)
+        wait_for(lambda: node.state()["program_hash"] == program_hash(folder) != before, node.said)
+        then = node.until("ready")
+        kept = ("pid", "container_id", "started", "ready_at", "program_dir")
+        assert [then[key] for key in kept] == [first[key] for key in kept]
+        assert [call.split()[0] for call in node.calls()].count("create") == 1
+        assert not [call for call in node.calls() if call.split()[0] in ("stop", "rm", "kill")]
+        process.terminate()
+        assert process.wait(30) == EXIT_STOPPED
+    finally:
+        process.kill()
+        process.wait()
