@@ -107,9 +107,10 @@ test-all: gates load mutations compat ## The same with every scenario, and with 
 compat: env-dev programs ## Syntax, unit tests and an offline plan with other versions of ansible-core
 	tests/compat.sh
 
-docs: env-dev ## The tables of variables on the roles' pages, from their argument specs, and those of docs/proven.md, support.md and advisories.md
+docs: env-dev ## The tables of variables on the roles' pages, from their argument specs, those of docs/proven.md, support.md and advisories.md, and schemas/
 	python tests/support/role_pages.py
 	python tests/support/scenario_list.py
+	PYTHONPATH=collections python tests/support/inventory_schema.py
 	PYTHONPATH=collections python tests/support/versions.py --page
 	python tests/mutations/features.py
 

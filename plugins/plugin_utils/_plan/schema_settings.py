@@ -186,7 +186,7 @@ class SettingsKeys(Keys):
     inference_address = with_reader({"type": "string"}, _address)
     inference_gpu_access = choice(("runtime", "cdi"), _DEFAULTS.gpu_access)
     inference_gpu_reserve = with_reader(any_of(_RESERVE, mapping_of(_RESERVE)), _reserve)
-    inference_data_dir = with_reader({"type": "string"}, _data_dir)
+    inference_data_dir = with_reader({"type": "string", "pattern": "^/"}, _data_dir)
     inference_allow_floating_tags = boolean(False)
     inference_images = with_reader(mapping_of(any_of(_IMAGE, mapping_of(_IMAGE, "|".join(PLATFORMS))), "|".join(_IMAGES)), _images)
     inference_dns = with_reader(list_of({"type": "string"}), _dns)

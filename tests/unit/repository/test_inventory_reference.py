@@ -133,7 +133,7 @@ def test_every_row_is_whole(heading: str) -> None:
 def test_the_examples_plan() -> None:
     variables: dict[str, Any] = {}
     for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.S):
-        variables |= yaml.safe_load(block)
+        variables |= yaml.safe_load(block) or {}
     host = {"groups": ["inference_nodes", "gateways", "inference_clients"], "vars": variables, "hardware": dgpu()}
     plan = build_plan({"hosts": {"gpu01": host}, "in_play": ["gpu01"]})
     assert plan["warnings"] == []

@@ -34,6 +34,7 @@ TOP = {
     "playbooks",
     "plugins",
     "roles",
+    "schemas",
 }
 
 
