@@ -135,35 +135,33 @@ def _writable(value: Any) -> bool:
 
 def _contradictions(fields: Fields, flags: list[Flag], found: Mapping[str, Any], written: Mapping[str, str]) -> None:
     """What is said twice of one flag in different forms: of a value and of its fields vLLM would take the fields alone."""
-
-    def add(flag: Flag, message: str) -> None:
-        fields.add(f"engine_args.{written[flag.key]}", found[flag.key], message)
-
-    by_key = {flag.key: flag for flag in flags}
     for flag in flags:
         if found[flag.key] is None:
             continue
-        if not flag.fields:
-            opposite = f"no-{flag.name}"
-            if found.get(opposite) is not None:
-                add(by_key[opposite], f"contradicts {written[flag.name]}; keep one of the two")
-            continue
-        for length in range(1, len(flag.fields)):
-            outer = found.get(Flag(flag.name, flag.fields[:length]).key)
-            if outer is not None:
-                add(flag, f"is a field of {written[Flag(flag.name, flag.fields[:length]).key]}, which is given too; keep one of the two")
-        whole = found.get(flag.name)
-        if whole is None:
-            continue
-        mapping = whole_value(whole)
-        if mapping is None:
-            add(flag, f"is a field of {written[flag.name]}, whose value is given too and is no mapping; keep one of the two")
-            continue
-        inside: Any = mapping
-        for name in flag.fields:
-            inside = inside.get(name) if isinstance(inside, Mapping) else None
-        if inside is not None and not flag.appends and inside != field_value(found[flag.key]):
-            add(flag, f"is given in {written[flag.name]} too, with another value; keep one of the two")
+        opposite = f"no-{flag.name}"
+        if flag.fields:
+            for message in _against_the_rest(flag, found, written):
+                fields.add(f"engine_args.{written[flag.key]}", found[flag.key], message)
+        elif found.get(opposite) is not None:
+            fields.add(f"engine_args.{written[opposite]}", found[opposite], f"contradicts {written[flag.name]}; keep one of the two")
+
+
+def _against_the_rest(flag: Flag, found: Mapping[str, Any], written: Mapping[str, str]) -> Iterator[str]:
+    """What a field of a flag has against it: the value of a field around it, or of the whole flag."""
+    for length in range(1, len(flag.fields)):
+        outer = Flag(flag.name, flag.fields[:length]).key
+        if found.get(outer) is not None:
+            yield f"is a field of {written[outer]}, which is given too; keep one of the two"
+    if found.get(flag.name) is None:
+        return
+    inside: Any = whole_value(found[flag.name])
+    if inside is None:
+        yield f"is a field of {written[flag.name]}, whose value is given too and is no mapping; keep one of the two"
+        return
+    for name in flag.fields:
+        inside = inside.get(name) if isinstance(inside, Mapping) else None
+    if inside is not None and not flag.appends and inside != field_value(found[flag.key]):
+        yield f"is given in {written[flag.name]} too, with another value; keep one of the two"
 
 
 # --- what one service on one host cannot give ----------------------------------------------------------------------

@@ -21,6 +21,9 @@ from .vllm_flags import settings
 
 Capability = tuple[int, int]
 
+_NO_END: Capability = (99, 0)
+#: The major of 10.0 (B200) and 10.3 (B300).
+_BLACKWELL_OF_DATA_CENTRES = 10
 #: Methods of quantization that ask for more than the image does.
 QUANTIZATION_SINCE: Mapping[str, Capability] = {
     "experts_int8": (8, 0),
@@ -33,7 +36,7 @@ QUANTIZATION_SINCE: Mapping[str, Capability] = {
 }
 #: Attention backends, with the capabilities that they run on: from the first, up to but without the second.
 ATTENTION_BACKENDS: Mapping[str, tuple[Capability, Capability]] = {
-    "FLASH_ATTN": ((8, 0), (99, 0)),
+    "FLASH_ATTN": ((8, 0), _NO_END),
     "FLASHINFER": ((8, 0), (12, 2)),
     "CUTLASS_MLA": ((10, 0), (11, 0)),
     "FLASHINFER_MLA": ((10, 0), (11, 0)),
@@ -62,7 +65,7 @@ def capability_troubles(arguments: Mapping[str, Any], capability: Capability) ->
     needed = QUANTIZATION_SINCE.get(method)
     if needed is not None and capability < needed:
         yield "quantization", f"{method} needs {text(needed)}; use a model in another format (AWQ, GPTQ), or another GPU"
-    elif method == "nvfp4_per_token" and capability[0] != 10:
+    elif method == "nvfp4_per_token" and capability[0] != _BLACKWELL_OF_DATA_CENTRES:
         yield "quantization", "nvfp4_per_token needs 10.0 or 10.3; leave it out for a model that is quantized already"
     cache = str(arguments.get("kv-cache-dtype") or "").lower()
     backend = attention_backend(arguments)
@@ -85,7 +88,7 @@ def attention_backend(arguments: Mapping[str, Any]) -> str:
 
 
 def _range(first: Capability, end: Capability) -> str:
-    if end[0] == 99:
+    if end == _NO_END:
         return f"{text(first)} and newer"
     return (
         f"{first[0]}.x" if end == (first[0] + 1, 0) else f"{text(first)} to {text((end[0] - 1, 9) if not end[1] else (end[0], end[1] - 1))}"

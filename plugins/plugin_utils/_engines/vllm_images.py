@@ -24,6 +24,9 @@ VLLM_CPU_IMAGES: Mapping[str, str] = {
 #: Orin on JetPack 6: built for Tegra's CUDA 12.6, needs L4T 36.4 or newer.
 VLLM_ORIN_JETPACK6 = "ghcr.io/nvidia-ai-iot/vllm:r36.4-tegra-aarch64-cu126-22.04"
 
+#: The major of L4T.
+_JETPACK_6 = 36
+_CUDA_13 = 13
 CUDA13_DRIVER = 580
 CUDA12_DRIVER = 525
 BLACKWELL_DRIVER = 570
@@ -103,7 +106,7 @@ def default_image(platform: str, hardware: Hardware | None) -> tuple[str | None,
         return image, "" if image else f"there is no CPU image of vLLM for {architecture}; name one in inference_images.vllm.cpu"
     if platform == "jetson":
         l4t = hardware.l4t if hardware else None
-        if l4t is None or l4t[0] > 36:
+        if l4t is None or l4t[0] > _JETPACK_6:
             return VLLM_IMAGE, ""
         if l4t >= (36, 4):
             return VLLM_ORIN_JETPACK6, ""
@@ -136,22 +139,27 @@ def driver_trouble(image: str, hardware: Hardware, devices: Sequence[str]) -> st
         )
     if driver is None or hardware.platform == "jetson":
         return None
+    return _older_driver(image, hardware, driver[0], chosen)
+
+
+def _older_driver(image: str, hardware: Hardware, driver: int, chosen: Sequence[Device]) -> str | None:
+    """What needs a newer driver than this: the image's CUDA, or a GPU."""
     text = hardware.driver_text
     major = cuda_major(image)
     if major is None:
         return None
-    if major >= 13 and driver[0] < CUDA13_DRIVER:
+    if major >= _CUDA_13 and driver < CUDA13_DRIVER:
         return (
             f"the image {image} is built for CUDA {major}, which needs the NVIDIA driver {CUDA13_DRIVER} or newer; the host has {text}. "
             f"Update the driver, or use an image of CUDA 12 such as {VLLM_IMAGE}-cu129"
         )
-    if driver[0] < CUDA12_DRIVER:
+    if driver < CUDA12_DRIVER:
         return (
             f"the image {image} is built for CUDA {major}, which needs the NVIDIA driver {CUDA12_DRIVER} or newer; "
             f"the host has {text}. Update the driver"
         )
     blackwell = [device for device in chosen if (device.compute_capability or (0, 0)) >= (10, 0)]
-    if blackwell and driver[0] < BLACKWELL_DRIVER:
+    if blackwell and driver < BLACKWELL_DRIVER:
         return f"{blackwell[0].name} needs the NVIDIA driver {BLACKWELL_DRIVER} or newer, the host has {text}; update the driver"
     return None
 
@@ -161,7 +169,7 @@ def tegra_trouble(image: str, hardware: Hardware) -> str | None:
     if hardware.l4t is None or hardware.platform != "jetson":
         return None
     major = cuda_major(image)
-    if major is not None and major >= 13 and hardware.l4t[0] <= 36:
+    if major is not None and major >= _CUDA_13 and hardware.l4t[0] <= _JETPACK_6:
         release = ".".join(map(str, hardware.l4t))
         return (
             f"the image {image} is built for CUDA {major}, L4T {release} carries CUDA 12.6 or older; "

@@ -32,20 +32,7 @@ def offloads(arguments: Mapping[str, Any], env: Mapping[str, Any], gpus: int, ve
     """What the arguments of a vLLM on C(gpus) GPUs ask of main memory."""
     replicas = max(1, number(arguments, "data-parallel-size") or 1)
     shared = version is None or version >= _SHARED_SINCE
-    native = _gib(arguments, "kv-offloading-size")
-    if native and str(arguments.get("kv-offloading-backend") or "native") == "native":
-        simple = str(env.get("VLLM_USE_SIMPLE_KV_OFFLOAD") or "0").lower() in ("1", "true")
-        yield Offload("kv-offloading-size", native * replicas, pinned=simple or not shared, shared=shared and not simple)
-    elif not native:
-        name = next((key for key in arguments if key.partition(".")[0] == "kv-transfer-config"), "")
-        for connector, extra in _connectors(settings(arguments, "kv-transfer-config")):
-            simple = connector == "SimpleCPUOffloadConnector"
-            if extra.get("kv_offload_backend") == "disk" or not (simple or connector == "OffloadingConnector"):
-                continue
-            per_rank, total = _bytes(extra.get("cpu_bytes_to_use_per_rank")), _bytes(extra.get("cpu_bytes_to_use"))
-            taken = per_rank * gpus if simple and per_rank else replicas * (total or (_DEFAULT_SIMPLE_BYTES if simple else 0))
-            if taken:
-                yield Offload(name, taken / 1024**2, pinned=simple or not shared, shared=shared and not simple)
+    yield from _of_the_kv_cache(arguments, env, gpus, replicas, shared)
     for name in ("cpu-offload-gb", "swap-space"):
         each = _gib(arguments, name)
         if each:
@@ -60,6 +47,25 @@ def offloads(arguments: Mapping[str, Any], env: Mapping[str, Any], gpus: int, ve
     lmcache = _number(env.get("LMCACHE_MAX_LOCAL_CPU_SIZE"))
     if lmcache:
         yield Offload("LMCACHE_MAX_LOCAL_CPU_SIZE", lmcache * 1024 * gpus, variable=True)
+
+
+def _of_the_kv_cache(arguments: Mapping[str, Any], env: Mapping[str, Any], gpus: int, replicas: int, shared: bool) -> Iterator[Offload]:
+    """By the argument for it, or by connectors, which vLLM makes of that argument where it is given."""
+    native = _gib(arguments, "kv-offloading-size")
+    if native:
+        if str(arguments.get("kv-offloading-backend") or "native") == "native":
+            simple = str(env.get("VLLM_USE_SIMPLE_KV_OFFLOAD") or "0").lower() in ("1", "true")
+            yield Offload("kv-offloading-size", native * replicas, pinned=simple or not shared, shared=shared and not simple)
+        return
+    name = next((key for key in arguments if key.partition(".")[0] == "kv-transfer-config"), "")
+    for connector, extra in _connectors(settings(arguments, "kv-transfer-config")):
+        simple = connector == "SimpleCPUOffloadConnector"
+        if extra.get("kv_offload_backend") == "disk" or not (simple or connector == "OffloadingConnector"):
+            continue
+        per_rank, total = _bytes(extra.get("cpu_bytes_to_use_per_rank")), _bytes(extra.get("cpu_bytes_to_use"))
+        taken = per_rank * gpus if simple and per_rank else replicas * (total or (_DEFAULT_SIMPLE_BYTES if simple else 0))
+        if taken:
+            yield Offload(name, taken / 1024**2, pinned=simple or not shared, shared=shared and not simple)
 
 
 def _connectors(config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
