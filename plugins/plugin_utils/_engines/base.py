@@ -63,6 +63,8 @@ class Engine(ABC):
     main_memory_per_further_gpu: ClassVar[float] = 0.0
     #: What the collection mounts itself, by the place in the container.
     own_targets: ClassVar[Mapping[str, str]]
+    #: Environment variables that the collection sets itself or leaves unset, and what is for the user instead.
+    own_variables: ClassVar[Mapping[str, str]]
     #: How the gateway speaks with it.
     dialect: ClassVar[Dialect]
 

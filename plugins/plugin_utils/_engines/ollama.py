@@ -47,6 +47,10 @@ class Ollama(Engine):
     shares_port = True
     main_memory = 2048.0
     own_targets: ClassVar[Mapping[str, str]] = {STORE: "the models of the instance (below inference_data_dir)"}
+    own_variables: ClassVar[Mapping[str, str]] = {
+        "OLLAMA_HOST": "the port is the service's: inference_services[].port",
+        "OLLAMA_MODELS": "models are kept below inference_data_dir",
+    }
     #: Embeddings go through its OpenAI-compatible API: LiteLLM's C(ollama/) embeddings send no key, so a guarded server would refuse them.
     dialect = Dialect(
         health_path="/",

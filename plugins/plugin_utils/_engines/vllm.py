@@ -58,6 +58,13 @@ class Vllm(Engine):
         COMPILE_CACHE: "the cache of torch.compile",
         CONFIG_PATH: "its file",
     }
+    own_variables: ClassVar[Mapping[str, str]] = {
+        "VLLM_PORT": "vLLM uses it for internal ports and fails when it is set; the service's port is inference_services[].port",
+        "VLLM_API_KEY": "engine keys are generated, or taken from inference_engine_key",
+        "VLLM_SERVER_DEV_MODE": "it opens endpoints that need no key",
+        "HF_TOKEN": "use inference_huggingface_token",
+        "HUGGING_FACE_HUB_TOKEN": "use inference_huggingface_token",
+    }
     dialect = Dialect(health_path=HEALTH_PATH)
     fallback_image = VLLM_IMAGE
 

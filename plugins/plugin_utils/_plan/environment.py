@@ -11,20 +11,15 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from .._engines.registry import ENGINES
 from .findings import Fields
 from .keys import ANYTHING, Key, Schema, mapping_of
 
-#: Environment variables that are ours, and why.
+#: Environment variables that are ours, and why. A model's may go to any engine.
 RESERVED_ENV: Mapping[str, str] = {
-    "VLLM_PORT": "vLLM uses it for internal ports and fails when it is set; the service's port is inference_services[].port",
-    "VLLM_API_KEY": "engine keys are generated, or taken from inference_engine_key",
-    "VLLM_SERVER_DEV_MODE": "it opens endpoints that need no key",
-    "HF_TOKEN": "use inference_huggingface_token",
-    "HUGGING_FACE_HUB_TOKEN": "use inference_huggingface_token",
     "NVIDIA_VISIBLE_DEVICES": "use gpus of the service",
     "CUDA_VISIBLE_DEVICES": "use gpus of the service",
-    "OLLAMA_HOST": "the port is the service's: inference_services[].port",
-    "OLLAMA_MODELS": "models are kept below inference_data_dir",
+    **{name: why for engine in ENGINES.values() for name, why in engine.own_variables.items()},
 }
 #: Docker reads its env files with a bufio.Scanner.
 _LONGEST_LINE = 65535

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the gateway takes from the engines' classes."""
+"""What the plan and the gateway take from the classes of all engines."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import ast
 from pathlib import Path
 
 import pytest
+from support.inventories import dgpu, one, service
 from support.repository import ROOT
 
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines.dialect import HOSTED_VLLM
@@ -22,7 +23,9 @@ from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines.regi
     dialect_of,
     engines_for,
 )
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.environment import RESERVED_ENV
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.model import CAPABILITIES
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.plan import PlanError, build_plan
 
 GATEWAY = sorted((ROOT / "plugins/plugin_utils/_gateway").glob("*.py"))
 
@@ -63,6 +66,29 @@ def test_external_endpoints_are_any_server_or_an_engine() -> None:
 )
 def test_engines_for(capability: str, engines: list[str]) -> None:
     assert engines_for(capability) == engines
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "VLLM_PORT",
+        "VLLM_API_KEY",
+        "VLLM_SERVER_DEV_MODE",
+        "HF_TOKEN",
+        "HUGGING_FACE_HUB_TOKEN",
+        "NVIDIA_VISIBLE_DEVICES",
+        "CUDA_VISIBLE_DEVICES",
+        "OLLAMA_HOST",
+        "OLLAMA_MODELS",
+    ],
+)
+def test_variables_of_an_engine_are_reserved_with_a_remedy(variable: str) -> None:
+    """Of every engine, whichever serves the model."""
+    with pytest.raises(PlanError) as refused:
+        build_plan(one(service(env={variable: "x"}), hardware=dgpu()))
+    (finding,) = refused.value.findings
+    assert f"inference_services[0].env.{variable} (host node1): is reserved: " in str(finding)
+    assert RESERVED_ENV[variable] in str(finding)
 
 
 @pytest.mark.parametrize("path", GATEWAY, ids=lambda path: path.stem)
