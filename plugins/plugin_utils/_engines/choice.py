@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from .._plan.model import Model, Variant
+from .._plan.model import CAPABILITIES, Model, Variant
 from .base import Engine
 from .registry import DEFAULT, ENGINES, engines_for
 from .vllm_flags import overlay
@@ -60,14 +60,15 @@ def source_kind(source: str) -> str:
 
 
 def forced_engine(model: Model, platform: str, forced: str) -> str:
-    """The engine that C(inference_engine) leaves a model no choice but: Ollama where it is a chat model, or where Ollama can have it.
+    """The engine that C(inference_engine) leaves a model no choice but; where it cannot serve everything, chat models and what it can have.
 
     To force Ollama is to say which engine chats. It is no reason to lose an embedding model of the hub, rerank or speech.
     """
-    if forced != "ollama" or model.capability == "chat":
+    engine = ENGINES.get(forced)
+    if engine is None or engine.capabilities.issuperset(CAPABILITIES) or model.capability == "chat":
         return forced
     source = variant_for(model, platform, forced).source or ""
-    return forced if model.capability == "embedding" and source_kind(source) == "ollama" else "auto"
+    return forced if model.capability in engine.capabilities and source_kind(source) in engine.sources else "auto"
 
 
 def variant_for(model: Model, platform: str, forced: str) -> Variant:
