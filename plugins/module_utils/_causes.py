@@ -235,7 +235,7 @@ def _judge(kind: str, rules: t.Sequence[Rule], entry: Entry, number: int, best: 
         if match and (one.applies is None or one.applies(match)):
             best = Found(one.rank + penalty, number, one)
     if entry.frames and entry.exception and not points_back and kind == "vllm" and (best is None or best.rank > Rank.STAGE):
-        staged = python.by_stage(entry.frames)
+        staged = python.by_stage(entry.frames, entry.exception)
         if staged is not None:
             best = Found(int(Rank.STAGE), number, staged)
     return best

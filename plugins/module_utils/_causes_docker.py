@@ -160,7 +160,7 @@ RULES = (
         Cause.DOCKER_DOWN,
         _MOBY,
         r"\b(?:docker-proxy|docker-init|containerd-shim[\w-]*|runc)\"?'?: (?:executable file not found|no such file|file does not exist"
-        r"|permission denied|exec format)",
+        r"|permission denied|exec format)|failed to start docker-proxy",
         remedy=_DOCKER_PROGRAM,
     ),
     # The image
@@ -195,7 +195,7 @@ RULES = (
         r"no basic auth credentials",
         r"(?:unexpected status|received unexpected HTTP status|failed with status code)\b.*: 40[13]\b",
         r"/v2/\S*: .*(?:[Bb]ad [Cc]redentials|[Ww]rong (?:username|password))",
-        r"denied: (?:permission|Permission|installation|.*not have permission)",
+        r"denied: (?:permission|Permission|installation|.*not have permission)|error from registry: (?:denied|unauthorized)",
         r"(?:Head|Get|HEAD) \"?https?://\S+/v2/\S*:? .*(?:denied|unauthorized)",
         r"error getting credentials",
         remedy=_LOGIN,
@@ -287,7 +287,7 @@ RULES = (
         r"exec: \"[^\"]*\": .*(?:no such file or directory|permission denied|is a directory)",
         r"exec: [\w./-]+: (?:not found|cannot execute)",
         r"\b(?:vllm|ollama|litellm|llama-server|python3?): (?:command )?not found",
-        r"runc create failed: .*(?:no such file or directory)$",
+        r"runc create failed: .*(?:no such file or directory)$|failed to exec\b.*: (?:No such file|Permission denied|Exec format)",
         r"No command specified",
         r"can't open file '[^']+': \[Errno 2\]",
         remedy=_ENTRYPOINT,
@@ -329,7 +329,7 @@ RULES = (
         r"sysctl \S+ .*(?:not in a separate|is not (?:allowed|permitted|whitelisted))",
         r"bad format for (?:path|add-host|links)",
         r"poorly formatted environment",
-        r"invalid argument \"",
+        r"invalid argument \"|[Aa]dditional propert(?:y|ies)\b.*not allowed|validating \S+\.ya?ml: ",
         remedy=_ARGUMENTS,
     ),
     rule(

@@ -79,7 +79,7 @@ RULES = (
         Cause.RUNTIME_MISSING,
         _CUDA,
         r"Error 80[34]\b",
-        r"unsupported display driver ?/ ?cuda driver combination",
+        r"unsupported display driver ?/ ?\w+ driver combination",
         r"forward compatibility was attempted on non supported HW",
         r"cudaErrorCompatNotSupportedOnDevice|cudaErrorSystemDriverMismatch|CUDA_ERROR_COMPAT_NOT_SUPPORTED_ON_DEVICE",
         r"CUDA_ERROR_SYSTEM_DRIVER_MISMATCH",

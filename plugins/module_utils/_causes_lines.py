@@ -18,7 +18,7 @@ import re
 import typing as t
 from dataclasses import dataclass, field, replace
 
-_ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[()][A-Z0-9]|\x1b[=>]")
+_ANSI = re.compile(r"(?:\x1b|#033)\[[0-9;?]*[ -/]*[@-~]|\x1b[()][A-Z0-9]|\x1b[=>]")  # #033: as syslog writes it
 _LINE_LIMIT = 4000
 _UNPACKED_LINES = 400
 
@@ -32,12 +32,13 @@ _WHEN = (
     r"\[?\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?\]?:? ?(?:std(?:out|err) [FP] |\| )?"
     r"|(?:[^\W\d_]{3,4}\.?|\d{1,2}月) [ \d]\d \d\d:\d\d:\d\d \S+ [\w./@-]+(?:\[\d+\])?: ?"  # the month in any language
     r"|\d\d:\d\d:\d\d(?:\.\d+)? (?=[A-Z(\[])|- (?=[A-Z])"
-    r"|\d\d:\d\d:\d\d - (?=[A-Z])|\d{4}-\d\d-\d\d \| "
+    r"|(?:[a-z][\w.-]*-[a-z0-9]{5} )?\d\d:\d\d:\d\d - (?=[A-Z])|\d{4}-\d\d-\d\d \| "  # below a pod's name
     r"|(?:ERROR|CRITICAL|WARNING|INFO|DEBUG) \d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)? ?"
     r"|\d+\.\d\d\.\d{3}\.\d{3} [EWIDT] (?:[a-z]+ +(?=\w+: ))?"  # llama.cpp
 )
 _WHERE = (
-    r"\[?[\w./-]+\.(?:py|cpp|go):\d+\] ?|launcher: |docker: "
+    r"\[?[\w./-]+\.(?:py|cpp|cc|go|rs):\d+\] ?|launcher: |docker: "
+    r"|\[[A-Z]\w*Thread(?:-\d+)?\] \[[\w.]+\] (?:>>> ?)?"  # Python's thread and logger
     r"|(?:[\w-]+-\d+|[a-z][\w.-]*) +\| "  # docker compose
     r"|(?:- )?[a-z_][\w.]* - (?=(?:ERROR|CRITICAL|FATAL|WARNING|WARN|INFO|DEBUG) - )"  # Python's own format: a logger's name
 )
@@ -211,6 +212,7 @@ class _Tracebacks:
 
     def __init__(self) -> None:
         self._open: dict[str, list[str]] = {}
+        self._margin: dict[str, int] = {}  # by how much a report has moved all to the right
         self._after_frame: set[str] = set()
 
     def place(self, entry: Entry) -> Entry:
@@ -222,6 +224,7 @@ class _Tracebacks:
         frame = _FRAME.match(text)
         if frame:
             self._open.setdefault(who, []).append(frame.group("file") or "")
+            self._margin[who] = max(len(text) - len(text.lstrip()) - 2, 0)
             self._after_frame.add(who)
             return replace(entry, source=True)
         if _SOURCE.match(text):
@@ -230,8 +233,8 @@ class _Tracebacks:
         if who not in self._open:
             return replace(entry, source=text.lstrip(" |").startswith(_CHAIN))
         bare = text.strip()
-        # Source stands four blanks and more to the right; a report may have moved all by one.
-        indented = len(text) - len(text.lstrip()) >= (4 if entry.exception else 1)
+        # Source stands four blanks and more to the right of what a traceback ends with.
+        indented = len(text) - len(text.lstrip()) - self._margin.get(who, 0) >= (4 if entry.exception else 1)
         exception = _EXCEPTION.match(text)
         is_end = bool(bare) and not indented and exception is not None and (exception.group("colon") != "" or bool(entry.exception))
         # The line below a frame is its source, also where a report has lost the indentation.
@@ -241,7 +244,8 @@ class _Tracebacks:
             return replace(entry, source=True)
         frames = tuple(self._open.pop(who))
         self._after_frame.discard(who)
-        return entry if entry.repeated else replace(entry, frames=frames)
+        self._margin.pop(who, None)
+        return entry if entry.repeated else replace(entry, text=bare, frames=frames)
 
 
 # --- JSON ------------------------------------------------------------------------------------------------------------

@@ -142,7 +142,7 @@ RULES = (
     rule(
         Cause.BAD_FLAG,
         "ollama/ollama, envconfig/config.go",
-        r"invalid (?:port|duration|host|value) .*OLLAMA_|OLLAMA_\w+.*(?:invalid|unsupported)|invalid environment variable",
+        r"invalid (?:port|duration|host|value|setting)\b.*OLLAMA_|OLLAMA_\w+.*(?:invalid|unsupported)|invalid environment variable",
         r"unknown (?:command|flag|shorthand)|Error: (?:unknown|accepts)",
         r"KV cache type .*(?:not supported|unsupported)|quantized KV cache requires flash attention",
         kinds=_OLLAMA,

@@ -13,12 +13,14 @@ import re
 import typing as t
 
 try:
-    from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes_base import Cause, Rank, Rule, rule
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes_base import PERMANENT, Cause, Rank, Rule, rule
 except ImportError:  # on the node the files lie side by side
-    from _causes_base import Cause, Rank, Rule, rule  # type: ignore[import-not-found,no-redef]
+    from _causes_base import PERMANENT, Cause, Rank, Rule, rule  # type: ignore[import-not-found,no-redef]
 
 _FAMILY = "vllm: messages by the folder that raises them"
 _ENGINES = ("vllm",)
+_LLAMA = ("llama_cpp", "ollama")
+_OTHERS = (*_LLAMA, "litellm", "docker")
 
 _FILE = (
     "A file or folder that the engine needs is not there in the container. Correct the path in engine_args or env, or mount it "
@@ -57,6 +59,24 @@ _DETERMINED = re.compile(
     r"|[Aa]ssertion|\b(?:less|greater|larger|smaller|longer|more) than\b|\bexceeds|divisible|different from|equal size|is not on"
     r"|[Ii]nconsistent|negative|out of range|ensure|[Ff]ailed to apply|[Ff]ailed to initialize|[Uu]nexpected"
 )
+
+#: The same of programs that say as often what a network or a neighbour did to them: those words count more.
+_SETTLED = (
+    r"not support|[Uu]nsupported|[Ii]nvalid|[Uu]nknown (?:option|flag|key|field|name|type|runtime|driver|command|argument)|not allowed"
+    r"|must (?:be|not|have|contain)|[Nn]o such file|is required|[Rr]equires|[Cc]annot (?:be|parse|convert|unmarshal|use|find|open)"
+    r"|not (?:valid|implemented|installed|defined|recognized)|is not an?\b|does not (?:exist|match|support)|undefined|[Mm]issing"
+)
+_MAY_PASS = re.compile(
+    r"(?i)time[ds]? ?out|temporar|again|retr(?:y|ied)|refused|reset|busy|unavailable|deadline|in use|already|connect|\beof\b|memory"
+    r"|unreachable|resolve|\b(?:429|5\d\d)\b|aborted|killed|no such host|transport"
+)
+_OF_THE_MODEL = r"\b(?:model|tensor|gguf|GGUF|weight|vocab\w*|tokenizer|architecture|quant\w*|layer|blob)s?\b"
+_SETTLED_KIND = "any program: what it cannot do"
+
+
+def _cannot_pass(match: re.Match[str]) -> bool:
+    """Whether nothing in the line may have been otherwise a moment later."""
+    return not _MAY_PASS.search(match.string)
 
 
 def _can_be_told(match: re.Match[str]) -> bool:
@@ -97,7 +117,9 @@ RULES = (
         Cause.RUNTIME_MISSING,
         "flashinfer; pytorch, utils/cpp_extension.py",
         r"versions? \(?\S+\)? (?:does not|doesn't) match|[Vv]ersion mismatch|mismatches the version|[Ii]ncompatible version",
-        r"\b_C(?:::\w+)?'|name '_?\w*_(?:C|ops)' is not defined|libcud\w+\.so (?:cannot|is not)",
+        r"\.so[.\d]*: cannot open shared object|'NoneType' object is not callable",  # what stands for a part that could not be imported
+        r"_\w*Action\.__init__\(\)|\b_C(?:::\w+)?'",
+        r"name '_?\w*_(?:C|ops)' is not defined|libcud\w+\.so (?:cannot|is not)",
         remedy=_LACKS_PACKAGE,
         kinds=_ENGINES,
         rank=Rank.FAMILY,
@@ -128,11 +150,12 @@ RULES = (
         remedy=_LACKS_PACKAGE,
         rank=Rank.FAMILY,
     ),
+    rule(Cause.BAD_FLAG, "vllm/platforms/cuda.py", r"'(?:MIG|GPU)-[0-9a-f-]{8,}|device < num_gpus", kinds=_ENGINES, rank=Rank.FAMILY),
     rule(
         Cause.BAD_MODEL,
         "CPython, messages of the interpreter itself",
-        r"too many values to unpack|not enough values to unpack|not (?:subscriptable|iterable|callable|hashable)|unhashable type"
-        r"|unsupported operand type|index out of range|substring not found"
+        r"too many values to unpack|not enough values to unpack|not (?:subscriptable|iterable|hashable)|unhashable type"
+        r"|'(?!None)\w+' object is not callable|unsupported operand type|index out of range|substring not found"
         r"|invalid literal for|could not convert|must be str, not|can only concatenate|NoneType|expected Tensor as element",
         r"object does not support|division by zero|dictionary changed size|maximum recursion",
         remedy=_UNSUPPORTED_MODEL,
@@ -164,7 +187,7 @@ RULES = (
         _FAMILY,
         r"\b(?:[Kk]ernels?|\w*(?:GEMM|gemm|cublas\w*))\b.*(?:\bcannot|\bnot\b|\bno\b|fail)",
         r"(?:\b[Cc]annot|\b[Nn]ot|\b[Nn]o\b|[Ff]ail|[Ee]rror)\w*\b.*\b(?:kernels?|GEMM)\b|build does not support",
-        r"Error in function '\w+' at \S+\.(?:h|hpp|cuh?|cpp)\b|[Dd]evice does not support",
+        r"\bError Internal\b|Error in function '\w+' at \S+\.(?:h|hpp|cuh?|cpp)\b|[Dd]evice does not support",
         r"\b(?:compute capability|sm_\d+|SM\d+|CUDA (?:version|>=|\d)|CUDA arch|GPU arch\w*|ROCm|XPU|this (?:GPU|device|hardware"
         r"|platform)|current (?:GPU|platform|device))\b.*(?:support|require|only|not)",
         r"(?:support|require|only|not)\w*\b.*\b(?:compute capability|sm_\d+|SM\d+|CUDA (?:version|>=|\d)|CUDA arch|GPU arch\w*"
@@ -183,10 +206,10 @@ RULES = (
         r"(?:visible|available|local|required) (?:devices|[Gg][Pp][Uu]s?)\b|\b(?:TP|PP|DP|EP|DCP|PCP)\b|[Kk][Vv][ _-]?cache",
         r"'\w*(?:Proposer|Connector\w*|Executor\w*|Communicator|Manager|Scheduler|Worker\w*|Logger|Runner)' object has no attribute",
         r"(?<![a-zA-Z])(?:[Pp]refix[ -]cach|[Cc]hunked prefill|chunked MM|CUDA ?[gG]raph|cuda[ _]?graph|cudagraph|compilation"
-        r"|torch\.compile|inductor|[Ss]cheduler|[Ee]xecutor|[Cc]onnector|kv_role|KV transfer|[Oo]ffload|[Ss]leep mode|[Pp]ooling|[Pp]ooler"
-        r"|[Rr]unner|elastic EP|EPLB|DBO|ubatch|batch[ _]invarian|async[ _]scheduling|draft_model|structured output|guided decoding"
-        r"|logits processor|multi-node|load balanc|api server|API server|beam|prompt embeds?|encoder-decoder|speculative|profil"
-        r"|metrics|tracing|otlp|watermark|NIXL|UCX|LMCache|[Mm]ooncake)",
+        r"|torch\.compile|inductor|[Ss]cheduler|[Ee]xecutor|[Cc]onnector|kv_role|KV transfer|kv_transfer|[Oo]ffload|[Ss]leep mode"
+        r"|[Pp]ooling|[Pp]ooler|[Rr]unner|elastic EP|EPLB|DBO|ubatch|batch[ _]invarian|async[ _]scheduling|draft_model|structured output"
+        r"|guided decoding|logits processor|multi-node|load balanc|api server|API server|beam|prompt embeds?|encoder-decoder|speculative"
+        r"|profil|metrics|tracing|otlp|watermark|NIXL|UCX|LMCache|[Mm]ooncake)",
         r"\b(?:max|min|num)_[a-z_]*(?:tokens|seqs|len|loras?|batch|blocks?|requests|threads|workers)\b",
         r"\b(?:\w*block_size|gpu_memory|kv_cache_dtype|swap_space|cpu_offload|load_format|dtype|seed|port|host|ssl|uds|api_key"
         r"|root_path)\b",
@@ -258,6 +281,25 @@ RULES = (
         rank=Rank.TYPE,
     ),
     rule(
+        Cause.BAD_MODEL,
+        _SETTLED_KIND,
+        rf"{_OF_THE_MODEL}.*(?:{_SETTLED})|(?:{_SETTLED}).*{_OF_THE_MODEL}",
+        remedy=_UNSUPPORTED_MODEL,
+        kinds=_LLAMA,
+        rank=Rank.TYPE,
+        applies=_cannot_pass,
+    ),
+    rule(Cause.BAD_FLAG, _SETTLED_KIND, _SETTLED, kinds=_OTHERS, rank=Rank.TYPE, applies=_cannot_pass),
+    rule(
+        Cause.BAD_FLAG,
+        "C++, std::exception::what",
+        rf"what\(\): .*(?:{_SETTLED}|filesystem error)",
+        kinds=_LLAMA,
+        rank=Rank.FAMILY,
+        anywhere=True,
+        applies=_cannot_pass,
+    ),
+    rule(
         Cause.UNKNOWN,
         "Python, names of exceptions",
         r"(?:^|[\s.])[A-Z]\w*(?:Error|Exception): ?(?!Engine core initialization failed|Engine process failed|.*[Ss]ee root cause"
@@ -278,12 +320,16 @@ RULES = (
 )
 
 
-def by_stage(files: t.Sequence[str]) -> Rule | None:
+#: What the interpreter itself raises comes from the versions of the packages, not from a network or a GPU.
+_OF_VERSIONS = frozenset({"AttributeError", "TypeError", "NameError", "ImportError", "ModuleNotFoundError", "UnicodeDecodeError"})
+
+
+def by_stage(files: t.Sequence[str], exception: str = "") -> Rule | None:
     """What the files of a traceback tell about its exception: the last one that is known counts."""
     for file in reversed(files):
         for pattern, cause in STAGES:
             if pattern.search(file):
-                return _STAGED[cause]
+                return _STAGED[cause if cause in PERMANENT or exception not in _OF_VERSIONS else Cause.RUNTIME_MISSING]
     return None
 
 

@@ -67,7 +67,7 @@ def _corpus() -> list[Seen]:
 
 CORPUS = _corpus()
 #: How many there are of each kind. They only ever become more.
-AT_LEAST = {"docker": 171, "litellm": 78, "llama_cpp": 77, "ollama": 123, "vllm": 699}
+AT_LEAST = {"docker": 187, "litellm": 85, "llama_cpp": 99, "ollama": 139, "vllm": 811}
 RIGHT = 0.98
 
 
