@@ -81,8 +81,11 @@ _POINTS_BACK = re.compile(
 _TRACEBACK = re.compile(r"\s*(?:[+|] +)?Traceback \(most recent call last\)|^\s*[╭┌].*Traceback")
 _FRAME = re.compile(r"^\s*(?:[+|] +)*File \"(?P<file>[^\"]+)\", line \d+|^\s*[\w/.-]+\.py\(\d+\): ")
 _SOURCE = re.compile(r"^\s*raise [\w.]+(?:\(|$| from )|^\s*(?:\|\s*)?[\^~]+\s*$|^\s*[│╭╰┌└]|^\s+\.\.\.<\d+ lines?>\.\.\.")
-_EXCEPTION = re.compile(r"^\s*(?:[+|] +)*(?P<type>(?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*)(?P<colon>: ?|$)(?P<text>.*)")
-_EXCEPTION_NAME = re.compile(r"(?:Error|Exception|Exit|Interrupt|Timeout|Resources|Enabled|Refused|NotFound|Failure|Group|Warning)\w*$")
+_EXCEPTION = re.compile(r"^\s*(?:[+|] +)*(?P<type>(?:[A-Za-z_]\w*(?:\.|::))*[A-Za-z_]\w*)(?P<colon>: ?|$)(?P<text>.*)")
+_EXCEPTION_NAME = re.compile(
+    r"(?:Error|Exception|Exit|Interrupt|Timeout|Resources|Enabled|Refused|NotFound|Failure|Group|Warning)\w*$"
+    r"|_(?:error|exception)$"
+)
 #: A parent process that repeats the words of its child.
 _REPEATED = re.compile(
     r"^(?:[\w.]*\.)?\w*Error: (?:Worker failed with error|Call to \w+ method failed:) ['\"]?(?P<text>.*?)['\"]?"
@@ -90,7 +93,8 @@ _REPEATED = re.compile(
 )
 _ERROR = re.compile(
     r"\s*(?:Value error|Assertion failed|Input should|Worker failed|\[?(?:ERROR|FATAL|CRITICAL|Error|error|fatal|panic|Fatal)\b)|"
-    r"(?:\S+: ){1,3}(?:error|fatal|failed|Error)\b|.*\b(?:failed|Failed) with (?:error|exception)|terminate called|.*: [A-Z]\w+Error: "
+    r"(?:\S+: ){1,3}(?:error|fatal|failed|Error)\b|.*\b(?:failed|Failed) with (?:error|exception)|terminate called"
+    r"|.*: [A-Z]\w+Error: |.*\bAssertion .* failed"
 )
 #: A line without any of these is no trouble: most of a log is spared the rules by it.
 _TROUBLE = re.compile(

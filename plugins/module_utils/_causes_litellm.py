@@ -164,6 +164,7 @@ RULES = (
         Cause.BAD_FLAG,
         "prisma migrate; litellm-proxy-extras",
         r"\bP30\d\d\b|migrate deploy|migrations? (?:failed|have failed)|[Ff]ailed to apply migration|db push' failed|push database changes",
+        r"prisma package not found",
         r"database schema is not (?:empty|up to date)|Error validating datasource|the URL must start with the protocol",
         remedy=_MIGRATION,
         kinds=_LITELLM,

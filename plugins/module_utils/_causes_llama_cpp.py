@@ -118,8 +118,9 @@ RULES = (
     ),
     rule(
         Cause.RUNTIME_MISSING,
-        "Vulkan, vk::Result",
-        r"Error(?:Extension|Feature|Layer)NotPresent|ErrorIncompatible\w+|Error\w+NotSupported",
+        "Vulkan, vk::Result; rocBLAS",
+        r"Error(?:Extension|Feature|Layer)NotPresent|ErrorIncompatible\w+|Incompatible\w+Error|Error\w+NotSupported",
+        r"\b(?:rocblas|hipblas)\w* error: |TensileLibrary",
         remedy=_NO_BACKEND,
         kinds=_ANY,
     ),

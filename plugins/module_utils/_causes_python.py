@@ -63,7 +63,8 @@ _DETERMINED = re.compile(
 #: The same of programs that say as often what a network or a neighbour did to them: those words count more.
 _SETTLED = (
     r"not support|[Uu]nsupported|[Ii]nvalid|[Uu]nknown (?:option|flag|key|field|name|type|runtime|driver|command|argument)|not allowed"
-    r"|must (?:be|not|have|contain)|[Nn]o such file|is required|[Rr]equires|[Cc]annot (?:be|parse|convert|unmarshal|use|find|open)"
+    r"|must (?:be|not|have|contain)|[Nn]o such file|is required|[Rr]equires"
+    r"|[Cc]an ?not (?:be|parse|convert|unmarshal|use|find|open|map|read)"
     r"|not (?:valid|implemented|installed|defined|recognized)|is not an?\b|does not (?:exist|match|support)|undefined|[Mm]issing"
 )
 _MAY_PASS = re.compile(
@@ -136,7 +137,7 @@ RULES = (
     rule(
         Cause.RUNTIME_MISSING,
         "flashinfer and tvm; deep_gemm; optional parts of vLLM",
-        r"Check failed: |Assertion error \(",
+        r"Check failed: |Assertion error \(|\bAssertion .* failed",
         r"operation not permitted when stream is capturing|cudaErrorStreamCapture\w+",
         kinds=_ENGINES,
         remedy=_UNSUPPORTED_MODEL,
@@ -165,9 +166,9 @@ RULES = (
     rule(
         Cause.RUNTIME_MISSING,
         "triton, torch inductor, flashinfer, tvm",
-        r"(?:BackendCompilerFailed|InductorError|CompilationError|LoweringException|OutOfResources|TritonError|PassManager"
+        r"(?:BackendCompilerFailed|InductorError|CompilationError|LoweringException|OutOfResources|TritonError|PassManager|DSL\w*Error"
         r"|NoValidChoicesError|TorchRuntimeError)\b",
-        r"autotun\w+|Internal Triton PTX codegen error|LLVM|MLIR|[Cc]ompil\w+ (?:failed|error)|failed to compile|JIT compilation",
+        r"autotun\w+|Internal Triton PTX codegen error|LLVM|(?i:mlir)|[Cc]ompil\w+ (?:failed|error)|failed to compile|JIT compilation",
         r"torch\._dynamo\.exc|torch\._inductor|torch\.fx\.",
         remedy=_COMPILE,
         kinds=_ENGINES,

@@ -24,7 +24,7 @@ RULES = (
         r"[Aa]ddress (?:is )?(?:already )?in use",
         r"[Ff]ailed to bind host port(?!.*cannot assign)",
         r"\[Errno 98\]",
-        r"EADDRINUSE",
+        r"EADDRINUSE|Only one usage of each socket address|forbidden by its access permissions",
         r"[Pp]orts are not available",
         r"couldn't bind (?:HTTP )?server socket",
         r"bind: address already|[Pp]ort \d+ is (?:already )?(?:in use|taken|occupied|not available)",

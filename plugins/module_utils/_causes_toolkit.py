@@ -135,7 +135,7 @@ RULES = (
     rule(
         Cause.RUNTIME_MISSING,
         _TOOLKIT,
-        r"unresolvable CDI devices|stat nvidia\.com/gpu=\S+: no such file",
+        r"unresolvable CDI devices|stat nvidia\.com/gpu=\S+: no such file|empty device edits",
         r"failed to (?:stat|inject) CDI (?:host )?device",
         r"failed to fulfil mount request",
         r"CDI registry initialization failure",

@@ -67,7 +67,7 @@ def _corpus() -> list[Seen]:
 
 CORPUS = _corpus()
 #: How many there are of each kind. They only ever become more.
-AT_LEAST = {"docker": 187, "litellm": 85, "llama_cpp": 99, "ollama": 139, "vllm": 811}
+AT_LEAST = {"docker": 193, "litellm": 88, "llama_cpp": 119, "ollama": 148, "vllm": 876}
 RIGHT = 0.98
 
 
