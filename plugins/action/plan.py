@@ -13,7 +13,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.render import entry_findings, plan_findings
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.checks import entry_findings, plan_findings
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.inventory import (
     collect_inventory,
     read_known_hardware,

@@ -10,14 +10,13 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._clients import ClientFileError
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.base import ClientRenderError
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.containers import container_units
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.dimensions import models_to_measure, with_dimensions
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.render import (
-    ClientRenderError,
-    container_units,
     files_to_write,
     gateway_endpoints,
-    models_to_measure,
     render_client_files,
-    with_dimensions,
 )
 
 
@@ -42,7 +41,7 @@ def client_files(
             api_keys=api_keys,
             network_url=network_url or None,
             controller_dir=controller_dir or None,
-            crawl4ai_token=crawl4ai_token or None,
+            tokens={"crawl4ai": crawl4ai_token} if crawl4ai_token else None,
             predict=bool(predict),
             variable=variable,
         )
@@ -50,7 +49,7 @@ def client_files(
 
 
 def client_container_units(files: Sequence[Mapping[str, Any]], rendered: Sequence[Mapping[str, Any]], image: str) -> list[dict[str, Any]]:
-    return _explained(lambda: container_units(files, rendered, image))
+    return _explained(lambda: container_units(files, rendered, {"crawl4ai": image}))
 
 
 def _explained(work: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:

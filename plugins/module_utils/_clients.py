@@ -6,8 +6,8 @@
 
 This module util is PRIVATE to the collection. It can have breaking changes at any time.
 
-Pure functions over texts: no file is opened here. Rendering for the single programs is in
-plugin_utils/_clients/render.py, writing in the module client_files.
+Pure functions over texts: no file is opened here. What is particular to a program is in
+plugin_utils/_clients, writing in the module client_files.
 """
 
 from __future__ import annotations
@@ -192,16 +192,3 @@ def plan_removal(record: Record, text: str | None) -> Removal:
 def is_ours(text: str) -> bool:
     """Whether a text file starts with our marker."""
     return text.startswith(MARKER)
-
-
-def chunking(context: int | None, size: int | None = None, overlap: int | None = None) -> tuple[int, int]:
-    """Chunk size and overlap in tokens that an embedding model with that context can take.
-
-    An eighth of the context stays free for metadata and the difference between tokenizers (448 of 512). Above that,
-    1024 and 200 are Metis' own defaults; longer chunks make retrieval coarser, not better.
-    """
-    if size is None:
-        size = 1024 if context is None else max(1, min(1024, context * 7 // 8))
-    if overlap is None:
-        overlap = min(200, size * 3 // 14)
-    return size, overlap

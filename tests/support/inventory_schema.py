@@ -17,7 +17,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.render import COMMON_KEYS, PROGRAMS
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.keys import COMMON_KEYS
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.registry import CLIENTS
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.keys import (
     SECRET,
     TEMPLATE,
@@ -42,7 +43,7 @@ GROUPS: Final = ("all", "ungrouped", "inference_nodes", "gateways", "inference_c
 #: Kinds of client programs have keys of their own, told by the plan.
 _CLIENT: Final[Schema] = {
     "type": "object",
-    "properties": {**{name: {} for name in COMMON_KEYS}, "type": value_of({"enum": sorted(PROGRAMS)})},
+    "properties": {**{name: {} for name in COMMON_KEYS}, "type": value_of({"enum": sorted(CLIENTS)})},
     "required": ["type"],
 }
 _VALUES: Final[Mapping[str, Schema]] = {

@@ -17,7 +17,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .._secrets.secrecy import looks_secret, secret_env
+from .._clients import entries as client_entries
+from .._secrets.secrecy import looks_secret, present, secret_env
 from .findings import Finding
 
 GROUPS = ("inference_nodes", "gateways", "inference_clients")
@@ -56,18 +57,6 @@ def plain(value: Any) -> Any:
     return str.__str__(value) if isinstance(value, str) else str(value)
 
 
-def present(value: Any) -> bool | None:
-    """Whether a secret is given, never which: false for what is no text, which the plan refuses."""
-    if value is None or value == "":
-        return None
-    return isinstance(value, str)
-
-
-def _present_variable(value: Any) -> Any:
-    """The same for a variable of a client program, which may be a number. A list keeps its type, to be refused."""
-    return [] if isinstance(value, (list, dict)) else None if value is None else True
-
-
 def without_secrets(variable: str, value: Any) -> Any:
     """The value with its secrets reduced to whether they are there, or to where they are to be found."""
     if variable in ("inference_models", "inference_services"):
@@ -79,7 +68,7 @@ def without_secrets(variable: str, value: Any) -> Any:
     if variable == "inference_external_endpoints" and isinstance(value, list):
         return [{**item, "api_key": present(item["api_key"])} if isinstance(item, dict) and "api_key" in item else item for item in value]
     if variable == "inference_clients_config" and isinstance(value, list):
-        return [_client_without_secrets(item) if isinstance(item, dict) else item for item in value]
+        return [client_entries.without_secrets(item) if isinstance(item, dict) else item for item in value]
     if variable == "inference_gateway" and isinstance(value, dict):
         value = dict(value)
         keys = value.get("client_keys")
@@ -89,18 +78,6 @@ def without_secrets(variable: str, value: Any) -> Any:
         if isinstance(redis, dict) and "password" in redis:
             value["redis"] = {**redis, "password": present(redis["password"])}
     return value
-
-
-def _client_without_secrets(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """An entry may hold the token of a program's own API, and any environment variable or setting."""
-    reduced = dict(entry)
-    if "api_token" in reduced:
-        reduced["api_token"] = present(reduced["api_token"])
-    if isinstance(reduced.get("variables"), dict):
-        reduced["variables"] = {name: _present_variable(value) for name, value in reduced["variables"].items()}
-    if isinstance(reduced.get("settings"), dict):
-        reduced["settings"] = {}
-    return reduced
 
 
 def collect_inventory(

@@ -71,6 +71,13 @@ def is_secret_name(name: str) -> bool:
     return bool(_SECRET_NAME.search(_CAMEL.sub("_", name))) and not _NOT_SECRET.search(name)
 
 
+def present(value: Any) -> bool | None:
+    """Whether a secret is given, never which: false for what is no text, which is refused."""
+    if value is None or value == "":
+        return None
+    return isinstance(value, str)
+
+
 def has_credentials(text: str) -> bool:
     """Whether an address has a user, a password, or a query, which may be a key."""
     return bool(_CREDENTIALS.search(text) or _QUERY.search(text))

@@ -17,11 +17,9 @@ from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
 from support.inventories import cpu, dgpu, gpu, jetson, spark
 
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.render import (
-    container_units,
-    plan_findings,
-    render_client_files,
-)
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.checks import plan_findings
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.containers import container_units
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.render import render_client_files
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.inventory import collect_inventory
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.plan import build_plan
 
@@ -82,11 +80,11 @@ def test_its_client_files_can_be_written(name: str) -> None:
             network_url="http://litellm-gateway:4000",
             models=models,
             api_keys={client: f"sk-{client}-0123456789" for client in plan["gateway"]["client_names"]},
-            crawl4ai_token="tok-0123456789",
+            tokens={"crawl4ai": "tok-0123456789"},
             controller_dir="/inventory/clients",
         )
         assert len(rendered) == len(entries)
-        container_units(entries, rendered, "unclecode/crawl4ai:0.9.5")
+        container_units(entries, rendered)
 
 
 def test_crawl4ai() -> None:

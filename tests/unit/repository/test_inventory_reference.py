@@ -15,7 +15,9 @@ import yaml
 from support.inventories import dgpu
 from support.repository import ROOT
 
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.render import COMMON_KEYS, PROGRAMS, plan_findings
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.checks import plan_findings
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.keys import COMMON_KEYS
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.registry import CLIENTS
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.findings import Report
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.model import VARIABLES
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.plan import build_plan
@@ -119,7 +121,7 @@ def test_what_may_differ_by_platform_is_marked() -> None:
 
 def test_the_types_of_client_files_and_the_engines_of_images_are_listed() -> None:
     types = {name: row[1] for heading in ("inference_clients_config", "Images") for row in cells(heading) for name in names(row)}
-    assert sorted(re.findall(r"`(\w+)`", types["type"])) == sorted(PROGRAMS)
+    assert sorted(re.findall(r"`(\w+)`", types["type"])) == sorted(CLIENTS)
     engines = re.findall(r"`(\w+)`", types["inference_images"].split(" to ")[0])
     assert sorted(engines) == asked(parse_settings, {"inference_images": NO_SUCH})
 

@@ -14,7 +14,6 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._clients impo
     MARKER,
     ClientFileError,
     Record,
-    chunking,
     dump_connections,
     dump_manifest,
     is_ours,
@@ -189,18 +188,3 @@ def test_plan_removal(record: Record, text: str | None, action: str) -> None:
 def test_is_ours() -> None:
     assert is_ours(render_env({}))
     assert not is_ours("A=1\n")
-
-
-@pytest.mark.parametrize(
-    ("context", "size", "overlap", "expected"),
-    [
-        (512, None, None, (448, 96)),  # the numbers of Metis' documentation
-        (8192, None, None, (1024, 200)),
-        (None, None, None, (1024, 200)),
-        (512, 320, 64, (320, 64)),
-        (512, 320, None, (320, 68)),
-        (1, None, None, (1, 0)),
-    ],
-)
-def test_chunking(context: int | None, size: int | None, overlap: int | None, expected: tuple[int, int]) -> None:
-    assert chunking(context, size, overlap) == expected

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The files against golden copies, and against what each program's loader looks at (see plugin_utils/_clients/render.py)."""
+"""The files against golden copies, and against what each program's loader looks at (see the files of plugin_utils/_clients)."""
 
 from __future__ import annotations
 
@@ -15,18 +15,16 @@ import pytest
 import yaml
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._clients import MARKER, parse_env_as_docker
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.base import ClientRenderError
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.checks import entry_findings, plan_findings
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.containers import container_units
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.dimensions import models_to_measure, with_dimensions
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.registry import CLIENTS
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.render import (
-    PROGRAMS,
-    ClientRenderError,
-    container_units,
-    entry_findings,
     files_to_write,
     gateway_endpoints,
-    models_to_measure,
-    plan_findings,
     render_client_files,
     root_url,
-    with_dimensions,
 )
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -206,7 +204,7 @@ def test_every_key_that_is_written_is_read_by_the_program(kind: str) -> None:
 
 
 def test_each_program_has_what_it_reads() -> None:
-    assert set(READ) == set(PROGRAMS)
+    assert set(READ) == set(CLIENTS)
 
 
 # --- choices -------------------------------------------------------------------------------------------------------
@@ -396,7 +394,7 @@ IMAGE = "unclecode/crawl4ai:0.9.5"
 
 
 def units(*files: dict[str, Any]) -> list[dict[str, Any]]:
-    return container_units(files, render(*files, network_url="http://litellm-gateway:4000"), IMAGE)
+    return container_units(files, render(*files, network_url="http://litellm-gateway:4000"))
 
 
 def test_crawl4ai_runs_with_the_environment_of_its_file() -> None:
@@ -411,9 +409,9 @@ def test_crawl4ai_runs_with_the_environment_of_its_file() -> None:
 
 def test_the_token_for_all_serves_containers_without_their_own() -> None:
     bare = {"type": "crawl4ai", "path": "/a"}
-    assert "CRAWL4AI_API_TOKEN" not in render(bare, crawl4ai_token="tok-generated")[0]["content"]
-    assert "CRAWL4AI_API_TOKEN=tok-generated\n" in render({**bare, "container": True}, crawl4ai_token="tok-generated")[0]["content"]
-    assert "tok-generated" not in render({**CRAWL4AI, "container": True}, crawl4ai_token="tok-generated")[0]["content"]
+    assert "CRAWL4AI_API_TOKEN" not in render(bare, tokens={"crawl4ai": "tok-generated"})[0]["content"]
+    assert "CRAWL4AI_API_TOKEN=tok-generated\n" in render({**bare, "container": True}, tokens={"crawl4ai": "tok-generated"})[0]["content"]
+    assert "tok-generated" not in render({**CRAWL4AI, "container": True}, tokens={"crawl4ai": "tok-generated"})[0]["content"]
 
 
 def test_crawl4ai_settings() -> None:
@@ -506,6 +504,15 @@ def test_entries_are_checked_where_there_is_no_plan() -> None:
         ),
         ("inference_clients_config[1].container.prot (host node)", "unknown key. Did you mean 'port'?"),
     ]
+
+
+def test_a_name_with_a_colon_is_part_of_the_variable() -> None:
+    """A name such as `A: secret` is shown as a place, which hides what may be one, and not as a sentence."""
+    (found,) = entry_findings({"node": [{"type": "openai", "path": "/a", "variables": {"a: b": 1}}]})
+    assert found == (
+        "inference_clients_config[0].variables.a: b (host node)",
+        "must be the name of an environment variable (letters, digits and _)",
+    )
 
 
 @pytest.mark.parametrize(

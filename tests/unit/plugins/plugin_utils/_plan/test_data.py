@@ -15,7 +15,7 @@ import pytest
 import yaml
 from support.inventories import changed, dgpu, host, inventory, one, service
 
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.render import plan_findings
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.checks import plan_findings
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines.vllm_unit import container_unit
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.plan import PlanError, build_plan
 

@@ -28,7 +28,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._clients impo
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import create_argv
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._instance_spec import parse_env, parse_spec
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_wanted import env_text, want
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients import render as clients
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients import checks as clients
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines import vllm_unit
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.config import build_config, config_text
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.endpoints import build_endpoints

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from support.inventories import cpu, dgpu, everything, gpu, jetson, spark
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _ollama
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.render import plan_findings
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.checks import plan_findings
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines.vllm_unit import engine_config
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.config import build_config
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.endpoints import build_endpoints

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from support.inventories import dgpu, everything
 
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.render import entry_findings, plan_findings
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.checks import entry_findings, plan_findings
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.inventory import collect_inventory
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.plan import Finding, PlanError, build_plan
 

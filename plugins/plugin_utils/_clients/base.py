@@ -1,0 +1,177 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this plugin util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""What the collection asks of a client program. One file for each program, and its line in C(registry.py)."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from .._plan.findings import Fields
+
+#: The value of one key in the type that it must have; None where it is left out, or wrong, which is reported.
+Reader = Callable[[Fields, str], Any]
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key of an entry."""
+
+    read: Reader
+    #: What a plan sees of a value that may be a secret, or has some in it.
+    hide: Callable[[Any], Any] | None = None
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """What is wrong with one key of an entry, and what would be right."""
+
+    variable: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.variable}: {self.message}"
+
+
+class ClientRenderError(ValueError):
+    """One or more client files cannot be rendered; `findings` has one sentence for each reason."""
+
+    def __init__(self, mistakes: Sequence[Mistake]) -> None:
+        self.mistakes = tuple(mistakes)
+        self.findings = tuple(map(str, mistakes))
+        super().__init__("; ".join(self.findings))
+
+
+@dataclass(frozen=True)
+class ClientModel:
+    """A model as the gateway offers it."""
+
+    name: str
+    capability: str
+    aliases: tuple[str, ...] = ()
+    max_input_tokens: int | None = None
+    dimension: int | None = None
+    timeout: int | None = None
+    temperature: float | None = None
+    max_tokens: int | None = None
+
+    @classmethod
+    def from_plan(cls, model: Mapping[str, Any]) -> ClientModel:
+        defaults = model.get("request_defaults") or {}
+        return cls(
+            name=model["name"],
+            capability=model["capability"],
+            aliases=tuple(model.get("aliases") or ()),
+            max_input_tokens=model.get("max_input_tokens"),
+            dimension=model.get("dimension"),
+            timeout=model.get("timeout"),
+            temperature=defaults.get("temperature"),
+            max_tokens=defaults.get("max_tokens"),
+        )
+
+    def answers_to(self, name: str) -> bool:
+        return name == self.name or name in self.aliases
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a program may use: its own entry, where the gateway is for it, the key, and the models."""
+
+    client: Client
+    entry: Mapping[str, Any]
+    label: str
+    root_url: str  # without /v1
+    api_key: str
+    models: Sequence[ClientModel]
+    mistakes: list[Mistake] = field(default_factory=list)
+    own_token: str | None = None  # the one that was made for its container
+    predict: bool = False  # the text is for a comparison in check mode, so what is not known yet may be missing
+    used: list[str] = field(default_factory=list)  # the models that the file names
+
+    @property
+    def v1_url(self) -> str:
+        return f"{self.root_url}/v1"
+
+    def refuse(self, key: str, message: str) -> None:
+        self.mistakes.append(Mistake(f"{self.label}.{key}", message))
+
+    def served(self, capability: str) -> list[ClientModel]:
+        return [model for model in self.models if model.capability == capability]
+
+    def model(self, key: str, wanted: str | None = None) -> tuple[str, ClientModel] | None:
+        """The name to write and the model behind it: the one asked for, else the first of the capability that C(key) needs."""
+        capability = self.client.needs[re.sub(r"\[\d+\]", "[]", key)]
+        name = wanted if wanted is not None else self.entry.get(key)
+        candidates = self.served(capability)
+        if name is None:
+            if candidates:
+                self.used.append(candidates[0].name)
+                return candidates[0].name, candidates[0]
+            self.refuse(key, f"the gateway serves no {capability} model, and {self.client.name} needs one; declare one in inference_models")
+            return None
+        for model in self.models:
+            if model.answers_to(name):
+                if model.capability == capability:
+                    self.used.append(model.name)
+                    return name, model
+                self.refuse(key, f"{name!r} has the capability {model.capability}, but {self.client.name} needs {capability} here")
+                return None
+        served = ", ".join(model.name for model in candidates) or "none"
+        self.refuse(key, f"{name!r} is not served by the gateway; {capability} models: {served}")
+        return None
+
+
+@dataclass(frozen=True)
+class Token:
+    """A secret of the program's own; one is made where the program runs as a container and its entry has none."""
+
+    #: Of the entry, and of the program's environment.
+    key: str
+    variable: str
+    #: What happens by it, for a sentence: the program needs it ...
+    purpose: str
+
+
+@dataclass(frozen=True)
+class Container:
+    """How a program runs as a container. Its environment is what the file that is rendered for it says."""
+
+    #: Of its template unit.
+    description: str
+    image: str
+    #: In the container, and on the host where an entry gives none.
+    port: int
+    health_path: str
+    #: Where an entry gives none; None is Docker's own.
+    shm_size: str | None = None
+    token: Token | None = None
+
+
+class Client(ABC):
+    """All that is particular to a client program."""
+
+    #: C(type) of an entry, also the kind of its unit; and the program as sentences have it.
+    name: ClassVar[str]
+    title: ClassVar[str]
+    #: Models that it is told of: the key that names one, with C([]) for positions of a list, and the capability that it must have.
+    needs: ClassVar[Mapping[str, str]] = {}
+    #: Keys of C(needs) for embedding models whose dimension is written too, with the key that gives it. Else it is measured.
+    dimensions: ClassVar[Mapping[str, str]] = {}
+    #: Keys of its entry besides those of every program.
+    keys: ClassVar[Mapping[str, Key]] = {}
+    #: What else its file holds: C(none), or C(connections) of others (C(client_files) merges by C(id)).
+    merge: ClassVar[str] = "none"
+    #: Whether it usually runs on the gateway's container network.
+    in_container: ClassVar[bool] = False
+    #: How it is run, where the collection does that.
+    container: ClassVar[Container | None] = None
+
+    @abstractmethod
+    def render(self, context: Context) -> str | None:
+        """The text of its file; None where it cannot be made, which is told by C(context.refuse)."""

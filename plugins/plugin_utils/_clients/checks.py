@@ -1,0 +1,63 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this plugin util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""What is wrong with the client files of an inventory, before any host is asked or changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .base import ClientRenderError, Mistake
+from .containers import container_kinds, container_units
+from .entries import read_entry
+from .render import render_client_files
+
+VARIABLE = "inference_clients_config"
+MADE_UP = "made-up-for-the-check"  # stands for keys that a check needs none of
+
+
+def entry_findings(hosts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Variable and message of what is wrong with the client files of these hosts however the plan comes out."""
+    found: list[tuple[str, str]] = []
+    for host, entries in hosts.items():
+        mistakes: list[Mistake] = []
+        for number, raw in enumerate(entries if isinstance(entries, (list, tuple)) else ()):
+            if isinstance(raw, Mapping):
+                read_entry(raw, f"{VARIABLE}[{number}]", mistakes)
+        found += _of_host(host, mistakes)
+    return found
+
+
+def plan_findings(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Variable and message of every mistake in the client files of a plan; keys and dimensions are made up for that."""
+    gateway = plan.get("gateway")
+    found: list[tuple[str, str]] = []
+    for host, entries in (plan.get("clients") or {}).items():
+        if not entries or gateway is None:
+            continue
+        try:
+            rendered = render_client_files(
+                entries,
+                gateway_url=gateway["url"],
+                models=gateway["models"],
+                api_keys=dict.fromkeys(gateway["client_names"], MADE_UP),
+                network_url="http://litellm-gateway:4000" if host in gateway["hosts"] else None,
+                controller_dir="/",
+                tokens=dict.fromkeys(container_kinds(), MADE_UP),
+                predict=True,
+                variable=VARIABLE,
+            )
+            taken = {row["port"]: f"the service {row['service']}" for row in plan["table"] if row["host"] == host}
+            if host in gateway["hosts"]:
+                taken[gateway["port"]] = "the gateway"
+            container_units(entries, rendered, None, VARIABLE, taken)
+        except ClientRenderError as error:
+            found += _of_host(host, error.mistakes)
+    return found
+
+
+def _of_host(host: str, mistakes: Sequence[Mistake]) -> list[tuple[str, str]]:
+    return [(f"{mistake.variable} (host {host})", mistake.message) for mistake in mistakes]

@@ -1,0 +1,66 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this plugin util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""Client programs that read environment variables, from a file that C(docker --env-file), a shell and python-dotenv read alike."""
+
+from __future__ import annotations
+
+import re
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from ...module_utils._clients import ClientFileError, render_env
+from .._plan.findings import Fields
+from .base import Client, Context, Key
+
+_VARIABLE_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+
+
+def _variables(fields: Fields, key: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in fields.mapping(key).items():
+        if not re.fullmatch(_VARIABLE_NAME, name):
+            fields.add(f"{key}.{name}", None, "must be the name of an environment variable (letters, digits and _)")
+        elif isinstance(value, (str, int, float)):
+            found[name] = str(value)
+        elif value is not None:
+            fields.add(f"{key}.{name}", None, "must be one line of text, or a number")
+    return found
+
+
+def _hidden_variables(value: Any) -> Any:
+    """Any of them may be a secret, or a number. A list keeps its type, to be refused."""
+    if not isinstance(value, dict):
+        return value
+    return {name: [] if isinstance(item, (list, dict)) else None if item is None else True for name, item in value.items()}
+
+
+def _variable_names(fields: Fields, key: str) -> tuple[str, ...]:
+    return fields.texts(key, pattern=_VARIABLE_NAME, expected="the name of an environment variable (letters, digits and _)")
+
+
+ENVIRONMENT_KEYS: Mapping[str, Key] = {"variables": Key(_variables, _hidden_variables), "key_names": Key(_variable_names)}
+
+
+class EnvironmentClient(Client):
+    """A program that gets all it needs to know as environment variables."""
+
+    keys: ClassVar[Mapping[str, Key]] = ENVIRONMENT_KEYS
+
+    @abstractmethod
+    def environment(self, context: Context) -> Mapping[str, str] | None:
+        """Its variables, before those that its entry adds; None where a model is missing, which is told already."""
+
+    def render(self, context: Context) -> str | None:
+        variables = self.environment(context)
+        if variables is None:
+            return None
+        keys = dict.fromkeys(context.entry.get("key_names", ()), context.api_key)
+        try:
+            return render_env({**variables, **keys, **context.entry.get("variables", {})})
+        except ClientFileError as error:
+            context.refuse("variables", str(error))
+            return None

@@ -1,0 +1,103 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this plugin util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""Readers for the keys of an entry: those of every program, and those that several have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ...module_utils import _docker_flags as docker_flags
+from .._plan.findings import Fields, Report
+from .._plan.grammar import IMAGE, NETWORK_EXPECTED, NETWORK_NAME, NO_CONTROL, path_trouble
+from .._plan.model import PULL
+from .._plan.schema_gateway import read_bind
+from .._plan.schema_services import read_shm_size
+from .._secrets.secrecy import present, shown
+from .base import Key, Reader
+
+
+def read(data: Any, path: str, keys: Mapping[str, Key], report: Report) -> dict[str, Any]:
+    """The given values in their types; what is null or wrong is left out."""
+    fields = Fields(data, path, report, sorted(keys))
+    values = {name: key.read(fields, name) for name, key in keys.items() if fields.has(name)}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def said(value: Any, field: str) -> str:
+    """A value for a sentence; its kind where it may be a secret."""
+    line = str(shown(value, f"inference_clients_config.{field}"))
+    return line if line.startswith("(") else repr(value)
+
+
+def integer(minimum: int = 1, maximum: int = 2**31) -> Reader:
+    return lambda fields, key: fields.integer(key, minimum, maximum)
+
+
+def _boolean(fields: Fields, key: str) -> bool:
+    return fields.boolean(key, False)
+
+
+def _mode(fields: Fields, key: str) -> str | None:
+    return fields.maybe_text(key, pattern="0?[0-7]{3}", expected='four octal digits in quotes, such as "0640"')
+
+
+def _owner(fields: Fields, key: str) -> str | None:
+    return fields.maybe_text(key, pattern=r"[A-Za-z0-9_][A-Za-z0-9_.-]*\$?", expected="the name of a user or group, in quotes")
+
+
+def _path(fields: Fields, key: str) -> str | None:
+    """A path, also one that is not absolute: on the controller there are such."""
+    text = fields.text(key)
+    trouble = path_trouble("/" + text) if text else None
+    if trouble or text.endswith("/"):
+        fields.add(key, None, trouble or "is the path of a folder; give that of the file to write")
+        return None
+    return text or None
+
+
+def _arguments(fields: Fields, key: str) -> tuple[str, ...]:
+    arguments = fields.texts(key, pattern=NO_CONTROL, expected="one argument of docker create")
+    for mistake in docker_flags.refused(arguments):
+        fields.add(f"{key}[{mistake.position}]", None, mistake.message)
+    return arguments
+
+
+def _token(fields: Fields, key: str) -> str | None:
+    """A plan knows only whether there is one: true."""
+    value = fields.data[key]
+    return str(value) if fields.secret(key) and (value is True or isinstance(value, str)) else None
+
+
+def _container(fields: Fields, key: str) -> bool | dict[str, Any]:
+    if not isinstance(fields.data[key], Mapping):
+        return fields.boolean(key, False)
+    return read(fields.data[key], fields.where(key), CONTAINER_KEYS, fields.report)
+
+
+TEXT = Key(Fields.maybe_text)
+NUMBER = Key(Fields.number)
+TOKEN = Key(_token, present)
+#: Of every entry.
+COMMON_KEYS: Mapping[str, Key] = {
+    **dict.fromkeys(("type", "location", "base_url", "key"), TEXT),
+    **dict.fromkeys(("owner", "group"), Key(_owner)),
+    "path": Key(_path),
+    **dict.fromkeys(("mode", "directory_mode"), Key(_mode)),
+    "network": Key(_boolean),
+}
+#: Of the entries of programs that can run as containers.
+RUN_KEYS: Mapping[str, Key] = {"container": Key(_container)}
+CONTAINER_KEYS: Mapping[str, Key] = {
+    "image": Key(lambda fields, key: fields.maybe_text(key, pattern=IMAGE, expected="an image such as unclecode/crawl4ai:0.9.5")),
+    "bind": Key(lambda fields, _key: read_bind(fields, "127.0.0.1")),
+    "shm_size": Key(lambda fields, _key: read_shm_size(fields)),
+    "pull": Key(lambda fields, key: fields.choice(key, PULL, "missing")),
+    "port": Key(integer(maximum=65535)),
+    "start_timeout": Key(integer()),
+    "networks": Key(lambda fields, key: fields.texts(key, pattern=NETWORK_NAME, expected=NETWORK_EXPECTED)),
+    "arguments": Key(_arguments),
+}

@@ -1,0 +1,20 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this plugin util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""The client programs that there are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .base import Client
+from .chat_studio import ChatStudio
+from .crawl4ai import Crawl4ai
+from .litellm_sdk import LitellmSdk
+from .metis import Metis
+from .openai import Openai
+
+#: By name, in the order in which pages list them.
+CLIENTS: Mapping[str, Client] = {client.name: client for client in (Crawl4ai(), ChatStudio(), Metis(), Openai(), LitellmSdk())}
