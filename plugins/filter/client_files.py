@@ -11,7 +11,7 @@ from ansible.errors import AnsibleFilterError
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._clients import ClientFileError
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.base import ClientRenderError
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.containers import container_units
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.containers import container_units, tokens_to_make
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.dimensions import models_to_measure, with_dimensions
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.render import (
     files_to_write,
@@ -28,7 +28,7 @@ def client_files(
     api_keys: Mapping[str, str] | None = None,
     network_url: str | None = None,
     controller_dir: str | None = None,
-    crawl4ai_token: str | None = None,
+    tokens: Mapping[str, str] | None = None,
     predict: bool = False,
     variable: str = "clients_files",
 ) -> list[dict[str, Any]]:
@@ -41,15 +41,17 @@ def client_files(
             api_keys=api_keys,
             network_url=network_url or None,
             controller_dir=controller_dir or None,
-            tokens={"crawl4ai": crawl4ai_token} if crawl4ai_token else None,
+            tokens=tokens,
             predict=bool(predict),
             variable=variable,
         )
     )
 
 
-def client_container_units(files: Sequence[Mapping[str, Any]], rendered: Sequence[Mapping[str, Any]], image: str) -> list[dict[str, Any]]:
-    return _explained(lambda: container_units(files, rendered, {"crawl4ai": image}))
+def client_container_units(
+    files: Sequence[Mapping[str, Any]], rendered: Sequence[Mapping[str, Any]], images: Mapping[str, str] | None = None
+) -> list[dict[str, Any]]:
+    return _explained(lambda: container_units(files, rendered, images))
 
 
 def _explained(work: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
@@ -73,4 +75,5 @@ class FilterModule:
             "client_gateway_endpoints": gateway_endpoints,
             "client_models_to_measure": models_to_measure,
             "client_models_with_dimensions": with_dimensions,
+            "client_tokens_to_make": tokens_to_make,
         }

@@ -47,7 +47,26 @@ def test_a_bad_value_names_the_variable_and_not_the_key() -> None:
 def test_container_mistakes_are_explained_too() -> None:
     files: list[dict[str, Any]] = [{"type": "crawl4ai", "path": "/a", "container": True}]
     with pytest.raises(AnsibleFilterError, match="needs api_token"):
-        client_container_units(files, client_files(files, "http://gw:8400", MODELS, api_key="sk-0123456789abcdef"), "image")
+        client_container_units(files, client_files(files, "http://gw:8400", MODELS, api_key="sk-0123456789abcdef"))
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ({"container": True}, ["crawl4ai"]),
+        ({"container": {"port": 8080}}, ["crawl4ai"]),
+        ({"container": True, "api_token": "own-token-0123"}, []),
+        # Null leaves a key out, and an empty one is none.
+        ({"container": True, "api_token": None}, ["crawl4ai"]),
+        ({"container": True, "api_token": ""}, ["crawl4ai"]),
+        ({"container": False}, []),
+        ({"container": None}, []),
+        ({}, []),
+    ],
+)
+def test_a_token_is_made_for_a_container_that_has_none(entry: dict[str, Any], expected: list[str]) -> None:
+    files = [{"type": "openai", "path": "/a"}, {"type": "crawl4ai", "path": "/b", **entry}]
+    assert FilterModule().filters()["client_tokens_to_make"](files) == expected
 
 
 def test_every_filter_has_a_name_of_its_own() -> None:
@@ -58,4 +77,5 @@ def test_every_filter_has_a_name_of_its_own() -> None:
         "client_gateway_endpoints",
         "client_models_to_measure",
         "client_models_with_dimensions",
+        "client_tokens_to_make",
     }
