@@ -41,14 +41,19 @@ class Starting:
         self._gpu = gpu
         self._following = following
 
-    def start(self) -> None:
+    def wait_after_failures(self) -> None:
+        """The longer, the more starts have failed in a row."""
         life, state = self._life, self._life.state
-        # Not before a container is adopted: until this launcher speaks of it, neighbours take a serving one for nobody's.
         delay = rules.Backoff().delay(state.failures)
         if delay:
             why = "has served before; " if state.served else ""
             life.update(progress.STARTING, None, f"{why}waits {delay:.0f} s before attempt {state.failures + 1}", force=True)
             life.pause(delay)
+
+    def start(self) -> None:
+        life, state = self._life, self._life.state
+        # Not before a container is adopted: until this launcher speaks of it, neighbours take a serving one for nobody's.
+        self.wait_after_failures()
         life.update(progress.STARTING, force=True)
         self._pull_image()
         self._download()

@@ -88,13 +88,14 @@ class Launcher:
         life = self.life
         life.thread = threading.get_ident()
         try:
-            life.load()
+            self._load()
             self.gpu.know_locks()
             self._take_own_lock()
             self._wait_for_docker()
             container = life.docker.find(life.spec.container)
             decision = rules.decide_existing(container, life.spec)
             if decision == rules.FOREIGN:
+                self._starting.wait_after_failures()
                 raise life.failure(
                     Cause.UNKNOWN,
                     f"a container named {life.spec.container} exists that is not ours; remove or rename it",
@@ -113,6 +114,13 @@ class Launcher:
         except docker_cli.DockerDown as error:
             return self._ending.fail(life.diagnose(Cause.DOCKER_DOWN, str(error)))
         raise AssertionError("serve() does not return")
+
+    def _load(self) -> None:
+        try:
+            self.life.load()
+        except Failure:
+            self._starting.wait_after_failures()
+            self.life.load()  # it may have been mended meanwhile
 
     def _take_own_lock(self) -> None:
         """One launcher for each instance. A neighbour takes it for a moment to remove a container that nobody looks after."""
