@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -24,7 +25,8 @@ def read_back(folder: Path, text: str) -> dict[str, str]:
     (folder / "environment.d").mkdir(exist_ok=True)
     (folder / "environment.d/10-test.conf").write_text(text, encoding="utf-8", newline="")
     done = subprocess.run([READER], env={"XDG_CONFIG_HOME": str(folder), "HOME": str(folder)}, capture_output=True, text=True, check=True)
-    shell = "\n".join(f"export {line}" for line in done.stdout.split("\n") if line)
+    # The generator quotes for a shell, but leaves a leading tilde as it is.
+    shell = "\n".join(re.sub(r"^(export \w+)=~", r"\1=\~", f"export {line}") for line in done.stdout.split("\n") if line)
     shown = subprocess.run(["bash", "-c", f"{shell}\nenv -0"], env={"PATH": os.environ["PATH"]}, capture_output=True, check=True).stdout
     pairs = [item.decode("utf-8", "surrogateescape").split("=", 1) for item in shown.split(b"\0") if item]
     return {name: value for name, value in pairs if name.startswith("T_")}
@@ -48,6 +50,9 @@ def read_back(folder: Path, text: str) -> dict[str, str]:
         "\u2028x",
         "é",
         "\\n",
+        "~",
+        "~/x",
+        "a =~",
     ],
 )
 def test_systemd_reads_what_was_meant(tmp_path: Path, value: str) -> None:
