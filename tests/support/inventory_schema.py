@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.entries import keys_of
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.keys import COMMON_KEYS
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.registry import CLIENTS
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.keys import (
@@ -25,6 +26,7 @@ from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.keys im
     TEXT,
     Schema,
     list_of,
+    mapping_with,
     value_of,
 )
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.model import VARIABLES
@@ -40,11 +42,17 @@ PAGE: Final = ROOT / "docs" / "inventory.md"
 FILE: Final = ROOT / "schemas" / "inventory.json"
 #: Groups that playbooks look at, and those that every inventory has.
 GROUPS: Final = ("all", "ungrouped", "inference_nodes", "gateways", "inference_clients", "dgpu", "jetson")
-#: Kinds of client programs have keys of their own, told by the plan.
+#: Each program has keys of its own besides those of all.
 _CLIENT: Final[Schema] = {
     "type": "object",
-    "properties": {**{name: {} for name in COMMON_KEYS}, "type": value_of({"enum": sorted(CLIENTS)})},
+    "properties": {
+        **{name: value_of(key.schema) for name, key in COMMON_KEYS.items()},
+        "type": value_of({"enum": sorted(CLIENTS)}),
+    },
     "required": ["type"],
+    "allOf": [
+        {"if": {"properties": {"type": {"const": name}}}, "then": mapping_with(keys_of(client))} for name, client in sorted(CLIENTS.items())
+    ],
 }
 _VALUES: Final[Mapping[str, Schema]] = {
     "inference_models": MODELS,

@@ -9,23 +9,11 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from .._plan.findings import Fields
-
-#: The value of one key in the type that it must have; None where it is left out, or wrong, which is reported.
-Reader = Callable[[Fields, str], Any]
-
-
-@dataclass(frozen=True)
-class Key:
-    """One key of an entry."""
-
-    read: Reader
-    #: What a plan sees of a value that may be a secret, or has some in it.
-    hide: Callable[[Any], Any] | None = None
+from .._plan.keys import Key
 
 
 @dataclass(frozen=True)
@@ -164,7 +152,7 @@ class Client(ABC):
     #: Keys of C(needs) for embedding models whose dimension is written too, with the key that gives it. Else it is measured.
     dimensions: ClassVar[Mapping[str, str]] = {}
     #: Keys of its entry besides those of every program.
-    keys: ClassVar[Mapping[str, Key]] = {}
+    keys: ClassVar[Mapping[str, Key[Any]]] = {}
     #: What else its file holds: C(none), or C(connections) of others (C(client_files) merges by C(id)).
     merge: ClassVar[str] = "none"
     #: Whether it usually runs on the gateway's container network.

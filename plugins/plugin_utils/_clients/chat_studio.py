@@ -12,15 +12,16 @@ from typing import Any, ClassVar
 
 from ...module_utils._clients import dump_connections
 from .._plan.findings import Fields
-from .base import Client, ClientModel, Context, Key
-from .keys import NUMBER, TEXT, integer, read
+from .._plan.keys import Key, list_of, mapping_with
+from .base import Client, ClientModel, Context
+from .keys import COUNT, NUMBER, TEXT, read
 
 MAX_TOKENS = 4096
 TIMEOUT = 120
 
-CONNECTION_KEYS: Mapping[str, Key] = {
+CONNECTION_KEYS: Mapping[str, Key[Any]] = {
     **dict.fromkeys(("id", "name", "model"), TEXT),
-    **dict.fromkeys(("timeout", "max_tokens"), Key(integer())),
+    **dict.fromkeys(("timeout", "max_tokens"), COUNT),
     "temperature": NUMBER,
 }
 
@@ -42,7 +43,7 @@ class ChatStudio(Client):
     name: ClassVar[str] = "chat_studio"
     title: ClassVar[str] = "Chat Studio"
     needs: ClassVar[Mapping[str, str]] = {"connections[].model": "chat"}
-    keys: ClassVar[Mapping[str, Key]] = {"connections": Key(_connections)}
+    keys: ClassVar[Mapping[str, Key[Any]]] = {"connections": Key(_connections, list_of(mapping_with(CONNECTION_KEYS)))}
     merge: ClassVar[str] = "connections"
 
     def render(self, context: Context) -> str | None:

@@ -8,9 +8,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from .base import Container, Context, Key, Token
+from .._plan.keys import Key
+from .base import Container, Context, Token
 from .environment import ENVIRONMENT_KEYS, EnvironmentClient
 from .keys import NUMBER, TEXT, TOKEN, said
 
@@ -25,7 +26,7 @@ class Crawl4ai(EnvironmentClient):
     name: ClassVar[str] = "crawl4ai"
     title: ClassVar[str] = "Crawl4AI"
     needs: ClassVar[Mapping[str, str]] = {"model": "chat"}
-    keys: ClassVar[Mapping[str, Key]] = {
+    keys: ClassVar[Mapping[str, Key[Any]]] = {
         **ENVIRONMENT_KEYS,
         **dict.fromkeys(("model", "provider"), TEXT),
         "temperature": NUMBER,

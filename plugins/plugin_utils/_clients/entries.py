@@ -13,7 +13,8 @@ from typing import Any
 
 from .._gateway.plain import plain
 from .._plan.findings import Report
-from .base import Client, Container, Key, Mistake
+from .._plan.keys import Key
+from .base import Client, Container, Mistake
 from .keys import COMMON_KEYS, RUN_KEYS, read, said
 from .registry import CLIENTS
 
@@ -32,7 +33,7 @@ class Entry:
         return self.client.container if self.values.get("container") else None
 
 
-def keys_of(client: Client) -> dict[str, Key]:
+def keys_of(client: Client) -> dict[str, Key[Any]]:
     """All keys that an entry for a program may have."""
     return {**COMMON_KEYS, **client.keys, **(RUN_KEYS if client.container else {})}
 

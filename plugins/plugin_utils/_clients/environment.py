@@ -14,7 +14,8 @@ from typing import Any, ClassVar
 
 from ...module_utils._clients import ClientFileError, render_env
 from .._plan.findings import Fields
-from .base import Client, Context, Key
+from .._plan.keys import ANYTHING, Key, mapping_of, texts
+from .base import Client, Context
 
 _VARIABLE_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 
@@ -38,17 +39,16 @@ def _hidden_variables(value: Any) -> Any:
     return {name: [] if isinstance(item, (list, dict)) else None if item is None else True for name, item in value.items()}
 
 
-def _variable_names(fields: Fields, key: str) -> tuple[str, ...]:
-    return fields.texts(key, pattern=_VARIABLE_NAME, expected="the name of an environment variable (letters, digits and _)")
-
-
-ENVIRONMENT_KEYS: Mapping[str, Key] = {"variables": Key(_variables, _hidden_variables), "key_names": Key(_variable_names)}
+ENVIRONMENT_KEYS: Mapping[str, Key[Any]] = {
+    "variables": Key(_variables, mapping_of(ANYTHING, _VARIABLE_NAME), hide=_hidden_variables),
+    "key_names": texts(pattern=_VARIABLE_NAME, expected="the name of an environment variable (letters, digits and _)"),
+}
 
 
 class EnvironmentClient(Client):
     """A program that gets all it needs to know as environment variables."""
 
-    keys: ClassVar[Mapping[str, Key]] = ENVIRONMENT_KEYS
+    keys: ClassVar[Mapping[str, Key[Any]]] = ENVIRONMENT_KEYS
 
     @abstractmethod
     def environment(self, context: Context) -> Mapping[str, str] | None:

@@ -13,17 +13,32 @@ from typing import Any
 from ...module_utils import _docker_flags as docker_flags
 from .._plan.findings import Fields, Report
 from .._plan.grammar import IMAGE, NETWORK_EXPECTED, NETWORK_NAME, NO_CONTROL, path_trouble
+from .._plan.keys import (
+    BOOLEAN,
+    SECRET,
+    Key,
+    any_of,
+    boolean,
+    choice,
+    integer,
+    list_of,
+    mapping_with,
+    maybe_text,
+    number,
+    texts,
+    with_reader,
+)
+from .._plan.keys import TEXT as ANY_TEXT
 from .._plan.model import PULL
 from .._plan.schema_gateway import read_bind
-from .._plan.schema_services import read_shm_size
+from .._plan.schema_services import shm_size
 from .._secrets.secrecy import present, shown
-from .base import Key, Reader
 
 
-def read(data: Any, path: str, keys: Mapping[str, Key], report: Report) -> dict[str, Any]:
+def read(data: Any, path: str, keys: Mapping[str, Key[Any]], report: Report) -> dict[str, Any]:
     """The given values in their types; what is null or wrong is left out."""
     fields = Fields(data, path, report, sorted(keys))
-    values = {name: key.read(fields, name) for name, key in keys.items() if fields.has(name)}
+    values = {name: key.read_at(fields, name) for name, key in keys.items() if fields.has(name)}
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -33,20 +48,8 @@ def said(value: Any, field: str) -> str:
     return line if line.startswith("(") else repr(value)
 
 
-def integer(minimum: int = 1, maximum: int = 2**31) -> Reader:
-    return lambda fields, key: fields.integer(key, minimum, maximum)
-
-
-def _boolean(fields: Fields, key: str) -> bool:
-    return fields.boolean(key, False)
-
-
-def _mode(fields: Fields, key: str) -> str | None:
-    return fields.maybe_text(key, pattern="0?[0-7]{3}", expected='four octal digits in quotes, such as "0640"')
-
-
-def _owner(fields: Fields, key: str) -> str | None:
-    return fields.maybe_text(key, pattern=r"[A-Za-z0-9_][A-Za-z0-9_.-]*\$?", expected="the name of a user or group, in quotes")
+_OWNER = maybe_text(pattern=r"[A-Za-z0-9_][A-Za-z0-9_.-]*\$?", expected="the name of a user or group, in quotes")
+_MODE = maybe_text(pattern="0?[0-7]{3}", expected='four octal digits in quotes, such as "0640"')
 
 
 def _path(fields: Fields, key: str) -> str | None:
@@ -78,26 +81,27 @@ def _container(fields: Fields, key: str) -> bool | dict[str, Any]:
     return read(fields.data[key], fields.where(key), CONTAINER_KEYS, fields.report)
 
 
-TEXT = Key(Fields.maybe_text)
-NUMBER = Key(Fields.number)
-TOKEN = Key(_token, present)
+TEXT = maybe_text()
+NUMBER = number()
+COUNT = integer(1, 2**31)
+TOKEN = Key(_token, SECRET, hide=present)
 #: Of every entry.
-COMMON_KEYS: Mapping[str, Key] = {
+COMMON_KEYS: Mapping[str, Key[Any]] = {
     **dict.fromkeys(("type", "location", "base_url", "key"), TEXT),
-    **dict.fromkeys(("owner", "group"), Key(_owner)),
-    "path": Key(_path),
-    **dict.fromkeys(("mode", "directory_mode"), Key(_mode)),
-    "network": Key(_boolean),
+    **dict.fromkeys(("owner", "group"), _OWNER),
+    "path": Key(_path, ANY_TEXT),
+    **dict.fromkeys(("mode", "directory_mode"), _MODE),
+    "network": boolean(False),
+}
+CONTAINER_KEYS: Mapping[str, Key[Any]] = {
+    "image": maybe_text(pattern=IMAGE, expected="an image such as unclecode/crawl4ai:0.9.5"),
+    "bind": with_reader({"type": "string"}, lambda fields: read_bind(fields, "127.0.0.1")),
+    "shm_size": shm_size(),
+    "pull": choice(PULL, "missing"),
+    "port": integer(1, 65535),
+    "start_timeout": COUNT,
+    "networks": texts(pattern=NETWORK_NAME, expected=NETWORK_EXPECTED),
+    "arguments": Key(_arguments, list_of({"type": "string"})),
 }
 #: Of the entries of programs that can run as containers.
-RUN_KEYS: Mapping[str, Key] = {"container": Key(_container)}
-CONTAINER_KEYS: Mapping[str, Key] = {
-    "image": Key(lambda fields, key: fields.maybe_text(key, pattern=IMAGE, expected="an image such as unclecode/crawl4ai:0.9.5")),
-    "bind": Key(lambda fields, _key: read_bind(fields, "127.0.0.1")),
-    "shm_size": Key(lambda fields, _key: read_shm_size(fields)),
-    "pull": Key(lambda fields, key: fields.choice(key, PULL, "missing")),
-    "port": Key(integer(maximum=65535)),
-    "start_timeout": Key(integer()),
-    "networks": Key(lambda fields, key: fields.texts(key, pattern=NETWORK_NAME, expected=NETWORK_EXPECTED)),
-    "arguments": Key(_arguments),
-}
+RUN_KEYS: Mapping[str, Key[Any]] = {"container": Key(_container, any_of(BOOLEAN, mapping_with(CONTAINER_KEYS)))}

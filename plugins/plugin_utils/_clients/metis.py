@@ -14,8 +14,9 @@ import yaml
 
 from ...module_utils._clients import MARKER
 from .._plan.findings import Fields
-from .base import Client, ClientModel, Context, Key
-from .keys import NUMBER, TEXT, integer
+from .._plan.keys import MAPPING, Key, integer
+from .base import Client, ClientModel, Context
+from .keys import COUNT, NUMBER, TEXT
 
 MAX_TOKEN_LENGTH = 100_000  # Metis' own default for metis_engine.max_token_length
 MAX_TOKENS = 1024
@@ -60,12 +61,12 @@ class Metis(Client):
     title: ClassVar[str] = "Metis"
     needs: ClassVar[Mapping[str, str]] = {"model": "chat", "embedding_model": "embedding"}
     dimensions: ClassVar[Mapping[str, str]] = {"embedding_model": "embed_dim"}
-    keys: ClassVar[Mapping[str, Key]] = {
+    keys: ClassVar[Mapping[str, Key[Any]]] = {
         **dict.fromkeys(("model", "embedding_model"), TEXT),
-        **dict.fromkeys(("max_tokens", "embed_dim", "doc_chunk_size"), Key(integer())),
-        "doc_chunk_overlap": Key(integer(0)),
+        **dict.fromkeys(("max_tokens", "embed_dim", "doc_chunk_size"), COUNT),
+        "doc_chunk_overlap": integer(0, 2**31),
         "temperature": NUMBER,
-        "settings": Key(Fields.mapping, _hidden_settings),
+        "settings": Key(Fields.mapping, MAPPING, hide=_hidden_settings),
     }
 
     def render(self, context: Context) -> str | None:

@@ -56,16 +56,29 @@ class Key(Generic[Value]):
 
     name: str
 
-    def __init__(self, reader: Callable[[Fields, str], Value], schema: Schema, *, required: bool = False) -> None:
+    def __init__(
+        self,
+        reader: Callable[[Fields, str], Value],
+        schema: Schema,
+        *,
+        required: bool = False,
+        hide: Callable[[Any], Any] | None = None,
+    ) -> None:
         self._reader = reader
         self.schema = schema
         self.required = required
+        #: What a plan sees of a value that may be a secret, or has some in it.
+        self.hide = hide
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
     def read(self, fields: Fields) -> Value:
-        return self._reader(fields, self.name)
+        return self.read_at(fields, self.name)
+
+    def read_at(self, fields: Fields, name: str) -> Value:
+        """For a key that stands in a mapping of keys, under several names."""
+        return self._reader(fields, name)
 
 
 class Keys:
@@ -87,13 +100,18 @@ class Keys:
 
     @classmethod
     def schema(cls) -> Schema:
-        required = [name for name, key in cls.all().items() if key.required]
-        return {
-            "type": "object",
-            "properties": {name: value_of(key.schema) for name, key in cls.all().items()},
-            "additionalProperties": False,
-            **({"required": required} if required else {}),
-        }
+        return mapping_with(cls.all())
+
+
+def mapping_with(keys: Mapping[str, Key[Any]]) -> Schema:
+    """A mapping that has these keys and no others."""
+    required = [name for name, key in keys.items() if key.required]
+    return {
+        "type": "object",
+        "properties": {name: value_of(key.schema) for name, key in keys.items()},
+        "additionalProperties": False,
+        **({"required": required} if required else {}),
+    }
 
 
 def value_of(schema: Schema) -> Schema:
@@ -157,6 +175,10 @@ def choice(choices: Sequence[str], default: str) -> Key[str]:
 
 def integer(minimum: int, maximum: int = 2**53, *, what: str = "a whole number") -> Key[int | None]:
     return Key(lambda fields, name: fields.integer(name, minimum, maximum, what=what), whole_number(minimum, maximum))
+
+
+def number() -> Key[float | None]:
+    return Key(Fields.number, any_of({"type": "number"}, {"type": "string", "pattern": r"^\s*-?[0-9]+(\.[0-9]+)?\s*$"}))
 
 
 def boolean(default: bool) -> Key[bool]:

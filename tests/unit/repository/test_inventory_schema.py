@@ -22,6 +22,9 @@ import yaml
 from support.inventory_schema import FILE, PAGE, file_text
 from support.repository import ROOT
 
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.base import Mistake
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.entries import keys_of, read_entry
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.registry import CLIENTS
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.findings import Report
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.keys import Keys
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.model import VARIABLES
@@ -251,6 +254,21 @@ def test_an_editor_takes_what_the_plan_takes(place: Place, name: str) -> None:
     assert [value for value in VALUES if reads(place, name, value) and not accepts(place, name, value) and value not in stand_ins] == []
 
 
+@pytest.mark.parametrize(("program", "name"), [(program, name) for program, client in CLIENTS.items() for name in keys_of(client)])
+def test_an_editor_takes_what_a_client_file_takes(program: str, name: str) -> None:
+    def entry(value: Any) -> dict[str, Any]:
+        return {"type": program, "path": "/x", name: value}
+
+    def is_read(value: Any) -> bool:
+        mistakes: list[Mistake] = []
+        read_entry(entry(value), "inference_clients_config[0]", mistakes)
+        return not mistakes
+
+    stand_ins = [True] if name == "api_token" else []
+    taken = [value for value in VALUES if is_read(value) and value not in stand_ins]
+    assert [value for value in taken if not VALIDATOR.is_valid({"inference_clients_config": [entry(value)]})] == []
+
+
 @pytest.mark.parametrize("heading", PLACES)
 def test_an_editor_sees_most_of_what_the_plan_refuses(heading: str) -> None:
     """What a schema cannot say (a subnet that is taken, a path of LiteLLM's own) is left to the plan."""
@@ -298,8 +316,9 @@ def described(schema: Any) -> Iterator[tuple[str, bool]]:
     if isinstance(schema, Mapping):
         for name, part in (schema.get("properties") or {}).items():
             yield name, "description" in part
-        for part in schema.values():
-            yield from described(part)
+        for word, part in schema.items():
+            if word != "allOf":  # keys of one client program; the page of role clients has them
+                yield from described(part)
     elif isinstance(schema, list):
         for part in schema:
             yield from described(part)
@@ -350,6 +369,9 @@ def test_the_examples_of_the_page_fit_it() -> None:
         {"inference_services": [{"model": "chat", "memory": "12GB"}]},
         {"inference_gateway": {"cache": {"ttl": 0}}},
         {"inference_clients_config": [{"type": "unheard-of"}]},
+        {"inference_clients_config": [{"type": "metis", "path": "/x", "doc_chunk_size": 0}]},
+        {"inference_clients_config": [{"type": "openai", "path": "/x", "doc_chunk_size": 8}]},
+        {"inference_clients_config": [{"type": "chat_studio", "path": "/x", "connections": [{"modle": "x"}]}]},
         {"inference_nodes": {"hosts": {"gpu01": {"inference_engine": "tgi"}}}},
         {"all": {"children": {"gateways": {"vars": {"inference_platform": "mac"}}}}},
         {"all": {"hots": {}}},
@@ -366,6 +388,7 @@ def test_mistakes_are_seen_while_typing(wrong: Any) -> None:
         {"inference_services": [{"model": "chat", "port": "{{ chat_port }}", "memory": "{{ chat_memory }}"}]},
         {"inference_services": "{{ common_services + own_services }}"},
         {"inference_models": {"chat": {"source": "x", "engine_args": None}}},
+        {"inference_clients_config": [{"type": "metis", "path": "/x", "doc_chunk_size": "{{ size }}", "settings": {"a": 1}}]},
         {"docker_daemon_config": {"log-driver": "journald"}, "my_own": 1},
         {"all": {"hosts": {"gpu01": None}, "children": {"inference_nodes": {"hosts": {"gpu01": {"ansible_host": "192.0.2.10"}}}}}},
     ],

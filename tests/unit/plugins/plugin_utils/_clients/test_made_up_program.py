@@ -14,12 +14,13 @@ from support.inventories import host, one, service
 
 from ansible_collections.llmops.gpu_inference.plugins.filter.client_files import FilterModule
 from ansible_collections.llmops.gpu_inference.plugins.filter.unit_kinds import unit_kinds
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.base import Container, Context, Key, Token
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.base import Container, Context, Token
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.checks import plan_findings
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.environment import ENVIRONMENT_KEYS, EnvironmentClient
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.keys import TEXT, TOKEN
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.registry import CLIENTS
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.inventory import without_secrets
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.keys import Key
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.plan import build_plan
 
 FILTERS = FilterModule().filters()
@@ -33,7 +34,7 @@ class Notebook(EnvironmentClient):
     title: ClassVar[str] = "Notebook"
     needs: ClassVar[Mapping[str, str]] = {"model": "chat", "search_model": "embedding"}
     dimensions: ClassVar[Mapping[str, str]] = {"search_model": "size"}
-    keys: ClassVar[Mapping[str, Key]] = {**ENVIRONMENT_KEYS, "model": TEXT, "search_model": TEXT, "size": TEXT, "password": TOKEN}
+    keys: ClassVar[Mapping[str, Key[Any]]] = {**ENVIRONMENT_KEYS, "model": TEXT, "search_model": TEXT, "size": TEXT, "password": TOKEN}
     in_container: ClassVar[bool] = True
     container: ClassVar[Container | None] = Container(
         description="Notebook server",
