@@ -54,6 +54,7 @@ class Starting:
         life, state = self._life, self._life.state
         # Not before a container is adopted: until this launcher speaks of it, neighbours take a serving one for nobody's.
         self.wait_after_failures()
+        self._own_container()
         life.update(progress.STARTING, force=True)
         self._pull_image()
         self._download()
@@ -137,13 +138,20 @@ class Starting:
         if result.rc != 0:
             raise Failure(or_else(life.classify(result.lines, "the download failed", result.rc), Cause.DOWNLOAD_FAILED))
 
-    def _remove_old(self) -> None:
+    def _own_container(self) -> docker_cli.Container | None:
+        """The one of the instance's name, which must be ours."""
         life = self._life
         container = life.docker.find(life.spec.container)
+        if rules.decide_existing(container, life.spec) == rules.FOREIGN:
+            text = f"a container named {life.spec.container} exists that is not ours; remove or rename it"
+            raise life.failure(Cause.UNKNOWN, text, permanent=True)
+        return container
+
+    def _remove_old(self) -> None:
+        life = self._life
+        container = self._own_container()
         if container is None:
             return
-        if rules.decide_existing(container, life.spec) == rules.FOREIGN:
-            raise life.failure(Cause.UNKNOWN, f"a container named {life.spec.container} exists that is not ours", permanent=True)
         if container.running:
             seconds = int(life.spec.stop_timeout)
             life.docker.call("stop", "--time", str(seconds), container.id, timeout=seconds + 30.0)

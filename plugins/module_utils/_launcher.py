@@ -93,15 +93,7 @@ class Launcher:
             self._take_own_lock()
             self._wait_for_docker()
             container = life.docker.find(life.spec.container)
-            decision = rules.decide_existing(container, life.spec)
-            if decision == rules.FOREIGN:
-                self._starting.wait_after_failures()
-                raise life.failure(
-                    Cause.UNKNOWN,
-                    f"a container named {life.spec.container} exists that is not ours; remove or rename it",
-                    permanent=True,
-                )
-            if decision == rules.ADOPT and container is not None:
+            if container is not None and rules.decide_existing(container, life.spec) == rules.ADOPT:
                 self._adopt(container)
             else:
                 self._starting.start()
