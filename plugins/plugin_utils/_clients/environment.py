@@ -14,17 +14,16 @@ from typing import Any, ClassVar
 
 from ...module_utils._clients import ClientFileError, render_env
 from .._plan.findings import Fields
+from .._plan.grammar import VARIABLE_NAME, VARIABLE_NAME_EXPECTED
 from .._plan.keys import ANYTHING, Key, mapping_of, texts
 from .base import Client, Context
-
-_VARIABLE_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 
 
 def _variables(fields: Fields, key: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, value in fields.mapping(key).items():
-        if not re.fullmatch(_VARIABLE_NAME, name):
-            fields.add(f"{key}.{name}", None, "must be the name of an environment variable (letters, digits and _)")
+        if not re.fullmatch(VARIABLE_NAME, name):
+            fields.add(f"{key}.{name}", None, f"must be {VARIABLE_NAME_EXPECTED}")
         elif isinstance(value, (str, int, float)):
             found[name] = str(value)
         elif value is not None:
@@ -40,8 +39,8 @@ def _hidden_variables(value: Any) -> Any:
 
 
 ENVIRONMENT_KEYS: Mapping[str, Key[Any]] = {
-    "variables": Key(_variables, mapping_of(ANYTHING, _VARIABLE_NAME), hide=_hidden_variables),
-    "key_names": texts(pattern=_VARIABLE_NAME, expected="the name of an environment variable (letters, digits and _)"),
+    "variables": Key(_variables, mapping_of(ANYTHING, VARIABLE_NAME), hide=_hidden_variables),
+    "key_names": texts(pattern=VARIABLE_NAME, expected=VARIABLE_NAME_EXPECTED),
 }
 
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from .._engines.registry import ENGINES
 from .findings import Fields
-from .keys import ANYTHING, Key, Schema, mapping_of
+from .grammar import VARIABLE_NAME, VARIABLE_NAME_EXPECTED
+from .keys import ANYTHING, mapping_of, with_reader
 
 #: Environment variables that are ours, and why. A model's may go to any engine.
 RESERVED_ENV: Mapping[str, str] = {
@@ -23,8 +24,6 @@ RESERVED_ENV: Mapping[str, str] = {
 }
 #: Docker reads its env files with a bufio.Scanner.
 _LONGEST_LINE = 65535
-_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
-_SCHEMA: Schema = mapping_of(ANYTHING, _NAME)
 
 
 def read_environment(fields: Fields) -> dict[str, Any]:
@@ -33,8 +32,8 @@ def read_environment(fields: Fields) -> dict[str, Any]:
         where = f"env.{name}"
         if name in RESERVED_ENV:
             fields.add(where, None, f"is reserved: {RESERVED_ENV[name]}")
-        elif not re.fullmatch(_NAME, name):
-            fields.add(where, None, "must be the name of an environment variable (letters, digits and _)")
+        elif not re.fullmatch(VARIABLE_NAME, name):
+            fields.add(where, None, f"must be {VARIABLE_NAME_EXPECTED}")
         elif value is None:
             found[name] = None
         elif isinstance(value, bool):
@@ -48,5 +47,5 @@ def read_environment(fields: Fields) -> dict[str, Any]:
     return found
 
 
-def environment() -> Key[dict[str, Any]]:
-    return Key(lambda fields, _name: read_environment(fields), _SCHEMA)
+#: The key C(env) of whatever has one.
+ENVIRONMENT = with_reader(mapping_of(ANYTHING, VARIABLE_NAME), read_environment)

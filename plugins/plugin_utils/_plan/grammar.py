@@ -39,6 +39,8 @@ DURATION = "a number of seconds"
 ANY_TEXT = r"(?s).+"
 NO_CONTROL = r"[^\x00-\x1f\x7f]+"
 #: A branch, tag or commit. vLLM's parser would take one with a dash for a flag.
+VARIABLE_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+VARIABLE_NAME_EXPECTED = "the name of an environment variable (letters, digits and _)"
 REVISION = r"[A-Za-z0-9][A-Za-z0-9._/-]*"
 
 _DOMAIN_PART = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"

@@ -33,6 +33,7 @@ from .keys import (
     MAPPING,
     SECRET,
     SIZE,
+    Key,
     Keys,
     Schema,
     address,
@@ -138,7 +139,7 @@ def _media(fields: Fields) -> dict[str, Any]:
     return {"allow_data": MediaKeys.allow_data.read(inner), "allowed_domains": list(MediaKeys.allowed_domains.read(inner))}
 
 
-def _bytes(fields: Fields, key: str, least: int, most: int) -> int | None:
+def _read_bytes(fields: Fields, key: str, least: int, most: int) -> int | None:
     value = fields.data.get(key)
     if value is None:
         return None
@@ -147,6 +148,10 @@ def _bytes(fields: Fields, key: str, least: int, most: int) -> int | None:
         fields.add(key, value, f"must be a size from {least // MIB}MiB to {most // MIB}MiB, such as 32MiB")
         return None
     return int(size.mib * MIB)
+
+
+def _bytes(least: int, most: int) -> Key[int | None]:
+    return Key(lambda fields, name: _read_bytes(fields, name, least, most), SIZE)
 
 
 def read_bind(fields: Fields, default: str) -> str:
@@ -276,8 +281,8 @@ class GatewayKeys(Keys):
     cache = with_reader(any_of({"type": "boolean"}, CacheKeys.schema()), _cache)
     media = with_reader(MediaKeys.schema(), _media)
     health_check_interval = integer(1, 86400, what=DURATION)
-    request_limit = with_reader(SIZE, lambda fields: _bytes(fields, "request_limit", MIB, 1024 * MIB))
-    work_limit = with_reader(SIZE, lambda fields: _bytes(fields, "work_limit", 2 * MIB, 16 * 1024 * MIB))
+    request_limit = _bytes(MIB, 1024 * MIB)
+    work_limit = _bytes(2 * MIB, 16 * 1024 * MIB)
     passthrough = with_reader(list_of(PassthroughKeys.schema()), _passthroughs)
 
 

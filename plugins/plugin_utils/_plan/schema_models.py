@@ -15,7 +15,7 @@ from .._engines.registry import ENGINES
 from .._engines.vllm_arguments import read_engine_args
 from .._gateway.paths import why_not_free
 from .._secrets.secrecy import has_credentials
-from .environment import environment
+from .environment import ENVIRONMENT
 from .findings import Fields, Report, hint
 from .grammar import (
     ANY_TEXT,
@@ -114,7 +114,7 @@ class VariantKeys(Keys):
     engine = choice(ENGINE_CHOICES, "")
     max_model_len = integer(1, 100_000_000, what="a number of tokens")
     engine_args = with_reader(MAPPING, read_engine_args)
-    env = environment()
+    env = ENVIRONMENT
     image = maybe_text(pattern=IMAGE, expected=IMAGE_EXPECTED)
     engine_version = maybe_text(pattern=r"v?[0-9]+(\.[0-9]+)+.*", expected='a version such as "0.32.0", in quotes')
     image_packages = with_reader(list_of({"type": "string"}), _image_packages)

@@ -14,7 +14,7 @@ from typing import Any
 from ...module_utils import _docker_flags as docker_flags
 from .._engines.vllm_arguments import read_engine_args
 from .._secrets.secrecy import is_secret_variable
-from .environment import RESERVED_ENV, environment
+from .environment import ENVIRONMENT, RESERVED_ENV
 from .findings import Fields, Report, Size, parse_size
 from .grammar import (
     ANY_TEXT,
@@ -153,7 +153,7 @@ class ServiceKeys(Keys):
     networks = texts(pattern=NETWORK_NAME, expected=NETWORK_EXPECTED)
     container_extra_arguments = with_reader(list_of({"type": "string"}), _container_arguments)
     engine_args = with_reader(MAPPING, read_engine_args)
-    env = environment()
+    env = ENVIRONMENT
     max_model_len = VariantKeys.max_model_len
     mounts = items(MountKeys.schema())
     pull = choice(PULL, "missing")

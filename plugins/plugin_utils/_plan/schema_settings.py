@@ -37,6 +37,7 @@ from .grammar import (
 )
 from .keys import (
     SHARE,
+    Key,
     Keys,
     any_of,
     boolean,
@@ -97,7 +98,7 @@ class NetworkKeys(Keys):
     subnet = text(schema={"type": "string"})
 
 
-def _network(fields: Fields, variable: str, default: Network) -> Network:
+def _read_network(fields: Fields, variable: str, default: Network) -> Network:
     if not fields.has(variable):
         return default
     inner = NetworkKeys.fields(fields.data[variable], variable, fields.report)
@@ -108,6 +109,10 @@ def _network(fields: Fields, variable: str, default: Network) -> Network:
         inner.add("subnet", subnet, problem)
         subnet = default.subnet
     return Network(name, subnet)
+
+
+def _network(default: Network) -> Key[Network]:
+    return Key(lambda fields, name: _read_network(fields, name, default), NetworkKeys.schema())
 
 
 def _reserve(fields: Fields) -> dict[str, Size]:
@@ -192,10 +197,8 @@ class SettingsKeys(Keys):
     inference_dns = with_reader(list_of({"type": "string"}), _dns)
     inference_registry_mirrors = with_reader(list_of(matching(ADDRESS)), _registry_mirrors)
     inference_proxy = with_reader(ProxyKeys.schema(), _proxy)
-    inference_network = with_reader(NetworkKeys.schema(), lambda fields: _network(fields, "inference_network", _DEFAULTS.network))
-    inference_engines_network = with_reader(
-        NetworkKeys.schema(), lambda fields: _network(fields, "inference_engines_network", _DEFAULTS.engines_network)
-    )
+    inference_network = _network(_DEFAULTS.network)
+    inference_engines_network = _network(_DEFAULTS.engines_network)
 
 
 def parse_settings(raw: Any, report: Report) -> Settings:
