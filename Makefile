@@ -110,7 +110,7 @@ compat: env-dev programs ## Syntax, unit tests and an offline plan with other ve
 docs: env-dev ## The tables of variables on the roles' pages, from their argument specs, those of docs/proven.md, support.md and advisories.md, and schemas/
 	python tests/support/role_pages.py
 	python tests/support/scenario_list.py
-	PYTHONPATH=collections python tests/support/inventory_schema.py
+	PYTHONPATH=collections:tests python tests/support/inventory_schema.py
 	PYTHONPATH=collections python tests/support/versions.py --page
 	python tests/mutations/features.py
 

@@ -17,6 +17,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from support.inventory_page import SECTIONS, cells, names
+
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.entries import keys_of
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.keys import COMMON_KEYS
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.registry import CLIENTS
@@ -38,7 +40,6 @@ from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_settings import SettingsKeys
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-PAGE: Final = ROOT / "docs" / "inventory.md"
 FILE: Final = ROOT / "schemas" / "inventory.json"
 #: Groups that playbooks look at, and those that every inventory has.
 GROUPS: Final = ("all", "ungrouped", "inference_nodes", "gateways", "inference_clients", "dgpu", "jetson")
@@ -76,15 +77,14 @@ def plain(markdown: str) -> str:
     return re.sub(r"[`*]", "", re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", markdown)).strip()
 
 
-def tables(page: str) -> dict[str, dict[str, str]]:
+def sentences_of_the_page() -> dict[str, dict[str, str]]:
     """Heading -> name of a key or variable -> what is said of it, with its default."""
     found: dict[str, dict[str, str]] = {}
-    for heading, text in re.findall(r"^#+ ([^\n]+)\n((?:(?!^#).*\n?)*)", page, re.M):
-        for line in re.findall(r"^\|(.+)\|$", text, re.M):
-            cells = [cell.strip() for cell in line.split("|")]
-            default = plain(cells[2]) if len(cells) > 3 else ""
-            said = plain(cells[-1]) or "As its name says."
-            for name in re.findall(r"`(\w+)`", cells[0]):
+    for heading in SECTIONS:
+        for row in cells(heading):
+            default = plain(row[2]) if len(row) > 3 else ""
+            said = plain(row[-1]) or "As its name says."
+            for name in names(row):
                 found.setdefault(heading, {})[name] = f"{said.rstrip('.')}.{f' Default: {default}.' if default else ''}"
     return found
 
@@ -114,7 +114,7 @@ def describe(schema: Any, path: str, sentences: Mapping[str, Mapping[str, str]])
 
 
 def inventory_schema() -> dict[str, Any]:
-    page = tables(PAGE.read_text(encoding="utf-8"))
+    page = sentences_of_the_page()
     networks = page.pop("inference_network, inference_engines_network")
     sentences: dict[str, Mapping[str, str]] = {**page, "inference_network": networks, "inference_engines_network": networks}
     rows = {name: said for heading in page.values() for name, said in heading.items() if name in VARIABLES}

@@ -37,6 +37,7 @@ from .grammar import (
 )
 from .keys import (
     SHARE,
+    TEXT,
     Key,
     Keys,
     any_of,
@@ -161,7 +162,7 @@ def _no_proxy(fields: Fields) -> str:
 class ProxyKeys(Keys):
     http = text()
     https = text()
-    no_proxy = with_reader(any_of(list_of({"type": "string"}), {"type": "string"}), _no_proxy)
+    no_proxy = with_reader(any_of(list_of({"type": "string"}), TEXT), _no_proxy)
 
 
 def _proxy(fields: Fields) -> dict[str, str]:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 from support.inventories import dgpu
-from support.repository import ROOT
+from support.inventory_page import MAPPINGS, PAGE, SECTIONS, cells, names
 
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.checks import plan_findings
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.keys import COMMON_KEYS
@@ -21,61 +21,16 @@ from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.regi
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.findings import Report
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.model import VARIABLES
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.plan import build_plan
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_external import ExternalKeys, ExternalModelKeys
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_gateway import (
-    CacheKeys,
-    GatewayKeys,
-    MediaKeys,
-    PassthroughKeys,
-    RedisKeys,
-)
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_hardware import (
-    DriverKeys,
-    GpuKeys,
-    HardwareKeys,
-    L4tKeys,
-    MigKeys,
-)
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_models import ModelKeys, VariantKeys
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_services import MountKeys, ServiceKeys
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_settings import NetworkKeys, ProxyKeys, parse_settings
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_models import VariantKeys
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_settings import parse_settings
 
-PAGE = (ROOT / "docs" / "inventory.md").read_text(encoding="utf-8")
-#: What stands below each heading, down to the next one of any level.
-SECTIONS = dict(re.findall(r"^#+ ([^\n]+)\n((?:(?!^#).*\n?)*)", PAGE, re.M))
 OVERVIEW = re.findall(r"^\| \[`(\w+)`\]\(#([^)]+)\) \|", PAGE, re.M)
 NO_SUCH = {"no_such_key": 1}
 #: Tables of keys -> the keys that the plan declares.
 TABLES: dict[str, tuple[str, ...]] = {
-    "inference_models": ModelKeys.names(),
-    "inference_services": ServiceKeys.names(),
-    "inference_services[].mounts[]": MountKeys.names(),
-    "inference_gateway": GatewayKeys.names(),
-    "inference_gateway.cache": CacheKeys.names(),
-    "inference_gateway.media": MediaKeys.names(),
-    "inference_gateway.redis": RedisKeys.names(),
-    "inference_gateway.passthrough[]": PassthroughKeys.names(),
-    "inference_external_endpoints": ExternalKeys.names(),
-    "inference_external_endpoints[].models[]": ExternalModelKeys.names(),
+    **{heading: keys.names() for heading, keys in MAPPINGS.items()},
     "inference_clients_config": tuple(COMMON_KEYS),
-    "inference_hardware": HardwareKeys.names(),
-    "inference_hardware.driver": DriverKeys.names(),
-    "inference_hardware.gpus[]": GpuKeys.names(),
-    "inference_hardware.gpus[].mig[]": MigKeys.names(),
-    "inference_hardware.l4t": L4tKeys.names(),
-    "inference_network, inference_engines_network": NetworkKeys.names(),
-    "inference_proxy": ProxyKeys.names(),
 }
-
-
-def cells(heading: str) -> list[list[str]]:
-    """The rows of the tables in a section, without their heads."""
-    rows = [[cell.strip() for cell in line.split("|")] for line in re.findall(r"^\|(.+)\|$", SECTIONS[heading], re.M)]
-    return [row for row in rows if row[0] not in ("---", "key", "variable")]
-
-
-def names(row: list[str]) -> list[str]:
-    return re.findall(r"`(\w+)`", row[0])
 
 
 def documented(heading: str) -> list[str]:

@@ -19,41 +19,27 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from support.inventory_schema import FILE, PAGE, file_text
+from support.inventory_page import MAPPINGS, PAGE, cells, names
+from support.inventory_schema import FILE, file_text
 from support.repository import ROOT
 
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.base import Mistake
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.entries import keys_of, read_entry
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.registry import CLIENTS
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.findings import Report
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.keys import Keys
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.model import VARIABLES
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_external import (
-    ExternalKeys,
-    ExternalModelKeys,
     parse_externals,
 )
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_gateway import (
-    CacheKeys,
-    GatewayKeys,
-    MediaKeys,
-    PassthroughKeys,
-    RedisKeys,
     parse_gateway,
 )
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_hardware import (
-    DriverKeys,
-    GpuKeys,
-    HardwareKeys,
-    L4tKeys,
-    MigKeys,
     check_declared,
 )
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_models import ModelKeys, parse_models
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_services import MountKeys, ServiceKeys, parse_services
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_models import parse_models
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_services import parse_services
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_settings import (
-    NetworkKeys,
-    ProxyKeys,
     SettingsKeys,
     parse_settings,
 )
@@ -173,60 +159,55 @@ def _parse_setting(variable: str, value: Any, report: Report) -> Any:
 class Place:
     """Where a mapping stands: its variable, who reads that, and a right value of it with further keys in the mapping."""
 
-    keys: type[Keys]
     variable: str
     parse: Callable[[Any, Report], Any]
     around: Callable[[dict[str, Any]], Any]
 
 
 PLACES: dict[str, Place] = {
-    "inference_models": Place(ModelKeys, "inference_models", parse_models, lambda more: {"chat": {"source": "x", **more}}),
-    "inference_services": Place(ServiceKeys, "inference_services", parse_services, lambda more: [{"model": "chat", **more}]),
+    "inference_models": Place("inference_models", parse_models, lambda more: {"chat": {"source": "x", **more}}),
+    "inference_services": Place("inference_services", parse_services, lambda more: [{"model": "chat", **more}]),
     "inference_services[].mounts[]": Place(
-        MountKeys, "inference_services", parse_services, lambda more: [{"model": "chat", "mounts": [{"source": "/a", **more}]}]
+        "inference_services", parse_services, lambda more: [{"model": "chat", "mounts": [{"source": "/a", **more}]}]
     ),
-    "inference_gateway": Place(GatewayKeys, "inference_gateway", parse_gateway, lambda more: more),
-    "inference_gateway.cache": Place(CacheKeys, "inference_gateway", parse_gateway, lambda more: {"cache": more}),
-    "inference_gateway.media": Place(MediaKeys, "inference_gateway", parse_gateway, lambda more: {"media": more}),
-    "inference_gateway.redis": Place(RedisKeys, "inference_gateway", parse_gateway, lambda more: {"redis": {"host": "r", **more}}),
+    "inference_gateway": Place("inference_gateway", parse_gateway, lambda more: more),
+    "inference_gateway.cache": Place("inference_gateway", parse_gateway, lambda more: {"cache": more}),
+    "inference_gateway.media": Place("inference_gateway", parse_gateway, lambda more: {"media": more}),
+    "inference_gateway.redis": Place("inference_gateway", parse_gateway, lambda more: {"redis": {"host": "r", **more}}),
     "inference_gateway.passthrough[]": Place(
-        PassthroughKeys, "inference_gateway", parse_gateway, lambda more: {"passthrough": [{"path": "/a/b", "model": "x", **more}]}
+        "inference_gateway", parse_gateway, lambda more: {"passthrough": [{"path": "/a/b", "model": "x", **more}]}
     ),
     "inference_external_endpoints": Place(
-        ExternalKeys,
         "inference_external_endpoints",
         parse_externals,
         lambda more: [{"name": "lab", "base_url": "http://host", "models": ["x"], **more}],
     ),
     "inference_external_endpoints[].models[]": Place(
-        ExternalModelKeys,
         "inference_external_endpoints",
         parse_externals,
         lambda more: [{"name": "lab", "base_url": "http://host", "models": [{"name": "x", **more}]}],
     ),
-    "inference_hardware": Place(HardwareKeys, "inference_hardware", check_declared, lambda more: more),
-    "inference_hardware.driver": Place(DriverKeys, "inference_hardware", check_declared, lambda more: {"driver": more}),
-    "inference_hardware.gpus[]": Place(GpuKeys, "inference_hardware", check_declared, lambda more: {"gpus": [more]}),
+    "inference_hardware": Place("inference_hardware", check_declared, lambda more: more),
+    "inference_hardware.driver": Place("inference_hardware", check_declared, lambda more: {"driver": more}),
+    "inference_hardware.gpus[]": Place("inference_hardware", check_declared, lambda more: {"gpus": [more]}),
     "inference_hardware.gpus[].mig[]": Place(
-        MigKeys, "inference_hardware", check_declared, lambda more: {"gpus": [{"mig": [{"uuid": "MIG-1", **more}]}]}
+        "inference_hardware", check_declared, lambda more: {"gpus": [{"mig": [{"uuid": "MIG-1", **more}]}]}
     ),
-    "inference_hardware.l4t": Place(L4tKeys, "inference_hardware", check_declared, lambda more: {"l4t": more}),
+    "inference_hardware.l4t": Place("inference_hardware", check_declared, lambda more: {"l4t": more}),
     "inference_network, inference_engines_network": Place(
-        NetworkKeys, "inference_network", lambda value, report: parse_settings({"inference_network": value}, report), lambda more: more
+        "inference_network", partial(_parse_setting, "inference_network"), lambda more: more
     ),
-    "inference_proxy": Place(
-        ProxyKeys, "inference_proxy", lambda value, report: parse_settings({"inference_proxy": value}, report), lambda more: more
-    ),
-    **{
-        variable: Place(SettingsKeys, variable, partial(_parse_setting, variable), itemgetter(variable))
-        for variable in SettingsKeys.names()
-    },
+    "inference_proxy": Place("inference_proxy", partial(_parse_setting, "inference_proxy"), lambda more: more),
+    # Each is a variable of its own.
+    **{f"the variable {name}": Place(name, partial(_parse_setting, name), itemgetter(name)) for name in SettingsKeys.names()},
 }
-CASES = [
-    pytest.param(place, name, id=f"{heading}-{name}")
-    for heading, place in PLACES.items()
-    for name in ([heading] if place.keys is SettingsKeys else place.keys.names())
-]
+
+
+def keys_at(heading: str) -> tuple[str, ...]:
+    return MAPPINGS[heading].names() if heading in MAPPINGS else (PLACES[heading].variable,)
+
+
+CASES = [pytest.param(place, name, id=f"{heading}-{name}") for heading, place in PLACES.items() for name in keys_at(heading)]
 
 
 def accepts(place: Place, name: str, value: Any) -> bool:
@@ -273,8 +254,7 @@ def test_an_editor_takes_what_a_client_file_takes(program: str, name: str) -> No
 def test_an_editor_sees_most_of_what_the_plan_refuses(heading: str) -> None:
     """What a schema cannot say (a subnet that is taken, a path of LiteLLM's own) is left to the plan."""
     place = PLACES[heading]
-    names = [heading] if place.keys is SettingsKeys else place.keys.names()
-    refused = [(name, value) for name in names for value in VALUES if not reads(place, name, value)]
+    refused = [(name, value) for name in keys_at(heading) for value in VALUES if not reads(place, name, value)]
     seen = [case for case in refused if not accepts(place, *case)]
     assert len(seen) >= 0.6 * len(refused)
 
@@ -298,12 +278,10 @@ def test_editors_know_every_expression() -> None:
 NUMBER = r"(\d+) to (\d+)"
 
 
-@pytest.mark.parametrize("heading", [heading for heading, place in PLACES.items() if place.keys is not SettingsKeys])
+@pytest.mark.parametrize("heading", MAPPINGS)
 def test_the_page_gives_bounds_and_choices_as_they_are_declared(heading: str) -> None:
-    section = re.search(rf"^#+ {re.escape(heading)}\n((?:(?!^#).*\n?)*)", PAGE.read_text(encoding="utf-8"), re.M)
-    assert section is not None
-    for name, kind in re.findall(r"^\| `(\w+)` \| ([^|]+) \|", section[1], re.M):
-        schema = PLACES[heading].keys.all()[name].schema
+    for name, kind in [(name, row[1]) for row in cells(heading) for name in names(row)]:
+        schema = MAPPINGS[heading].all()[name].schema
         number = next((part for part in schema.get("anyOf", ()) if part.get("type") == "integer"), None)
         bounds = re.search(NUMBER, kind)
         if bounds and number:
@@ -349,7 +327,7 @@ def test_the_example_inventories_name_the_schema_and_fit_it(path: Path) -> None:
 
 
 def test_the_examples_of_the_page_fit_it() -> None:
-    blocks = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.S)
+    blocks = re.findall(r"```yaml\n(.*?)```", PAGE, re.S)
     assert len(blocks) > 5
     for block in blocks:
         assert [error.message for error in VALIDATOR.iter_errors(yaml.safe_load(block))] == []
