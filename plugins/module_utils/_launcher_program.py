@@ -10,11 +10,14 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import importlib
 import os
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Callable
 
 # Not used here: Ansible sends a module with what it imports, and the program's files have to be among it.
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _launcher  # noqa: F401 # pylint: disable=unused-import
@@ -73,3 +76,29 @@ def compare(folder: Path, texts: Mapping[str, str], mode: int) -> Differences:
 
     present = {file.name for file in folder.glob("_*.py")} if folder.is_dir() else set()
     return Differences(tuple(sorted(name for name in texts if not right(name))), tuple(sorted(present - set(texts))))
+
+
+def install(folder: Path, texts: Mapping[str, str], found: Differences, mode: int, move: Callable[[str, str], None]) -> None:
+    """Makes the folder what it should be; C(move) puts a file in the place of another.
+
+    All files are written beside the old ones before the first takes its place: a launcher may start at any moment, and whatever goes wrong
+    while they are written, a full disk above all, leaves the program as it was. Raises OSError.
+    """
+    staged: list[tuple[str, Path]] = []
+    try:
+        for name in found.write:
+            handle, temporary = tempfile.mkstemp(prefix=".", dir=folder)
+            staged.append((temporary, folder / name))
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(texts[name].encode())
+                os.fchmod(stream.fileno(), mode)
+    except OSError:
+        for temporary, _final in staged:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+        raise
+    for temporary, final in staged:
+        move(temporary, str(final))
+        os.chmod(final, mode)
+    for name in found.remove:
+        (folder / name).unlink()

@@ -51,13 +51,11 @@ removed:
   returned: success
 """
 
-import os
-import tempfile
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_program import compare, program
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_program import compare, install, program
 
 MODE = 0o644
 
@@ -69,15 +67,7 @@ def main() -> None:
         texts = program()
         found = compare(folder, texts, MODE)
         if not module.check_mode:
-            for name in found.write:
-                handle, temporary = tempfile.mkstemp(prefix=".", dir=folder)
-                with os.fdopen(handle, "wb") as stream:
-                    stream.write(texts[name].encode())
-                    os.fchmod(stream.fileno(), MODE)
-                module.atomic_move(temporary, str(folder / name))
-                os.chmod(folder / name, MODE)
-            for name in found.remove:
-                (folder / name).unlink()
+            install(folder, texts, found, MODE, module.atomic_move)
     except OSError as error:
         module.fail_json(msg=f"the launcher could not be installed in {folder}: {error}")
     module.exit_json(changed=bool(found.write or found.remove), written=list(found.write), removed=list(found.remove))

@@ -4,13 +4,17 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _launcher as launcher
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._gpu_turn import lock_holder
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_program import Differences, compare, program
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_program import Differences, compare, install, program
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import FileLock
 
 
@@ -73,3 +77,28 @@ def test_what_differs_is_written_and_what_left_the_program_goes(tmp_path: Path) 
     (tmp_path / "_a.py").symlink_to(tmp_path / "_b.py")
     assert "_a.py" in compare(tmp_path, texts, 0o644).write
     assert compare(tmp_path / "none", texts, 0o644).write == ("_a.py", "_b.py")
+
+
+def test_the_program_is_installed(tmp_path: Path) -> None:
+    texts = {"_a.py": "a = 2\n", "_b.py": "b = 2\n"}
+    (tmp_path / "_a.py").write_text("a = 1\n")
+    (tmp_path / "_old.py").write_text("")
+    install(tmp_path, texts, compare(tmp_path, texts, 0o644), 0o644, os.replace)
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == texts
+    assert compare(tmp_path, texts, 0o644) == Differences((), ())
+
+
+def test_a_full_disk_leaves_the_program_as_it_was(tmp_path: Path) -> None:
+    """The second file does not fit any more."""
+    old = {"_a.py": "a = 1\n", "_b.py": "b = 1\n", "_old.py": ""}
+    for name, text in old.items():
+        (tmp_path / name).write_text(text)
+    texts = {"_a.py": "a = 2\n", "_b.py": "b = 2\n" * 1000}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            install(tmp_path, texts, compare(tmp_path, texts, 0o644), 0o644, os.replace)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == old
