@@ -21,6 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._files import keep_attributes
+
 LIVE_FOLDER = "live"
 HIDDEN = "<hidden>\n"
 HIDDEN_CHANGED = "<hidden> (changed)\n"
@@ -135,6 +137,8 @@ def place_live(folder: LiveFolder) -> None:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "wb") as handle:
             handle.write(wanted.texts[name].encode("utf-8"))
+            if name in folder.texts:
+                keep_attributes(str(path / name), str(temporary))
             os.fchmod(handle.fileno(), wanted.mode(name))
             os.fchown(handle.fileno(), *wanted.owner)
             handle.flush()

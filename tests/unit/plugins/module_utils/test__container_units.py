@@ -300,6 +300,15 @@ def test_first_run_then_nothing(tmp_path: Path, host: Host) -> None:
     assert len(host.calls) == 2
 
 
+def test_a_file_that_changes_keeps_its_label(tmp_path: Path, host: Host) -> None:
+    """SELinux keeps labels, and the kernel ACLs, in extended attributes; without its label no container reads the file."""
+    reconcile(tmp_path, host, [instance()])
+    file = tmp_path / "instances/vllm/chat/config.yaml"
+    os.setxattr(file, "user.label", b"container_file_t")
+    reconcile(tmp_path, host, [instance(files={"config.yaml": "model: another\n"})])
+    assert (file.read_text(), os.getxattr(file, "user.label")) == ("model: another\n", b"container_file_t")
+
+
 def test_cost_of_no_change_does_not_grow(tmp_path: Path, host: Host) -> None:
     instances = [instance(name=f"chat{number}") for number in range(32)]
     reconcile(tmp_path, host, instances)

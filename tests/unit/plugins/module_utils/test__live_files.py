@@ -56,6 +56,15 @@ def test_a_file_that_is_replaced_is_another_one_and_the_folder_is_the_same(tmp_p
     assert (tmp_path / "live/keys.json").read_text() == "new"
 
 
+def test_a_file_that_is_replaced_keeps_its_label(tmp_path: Path) -> None:
+    """SELinux keeps labels in extended attributes, and without the right one the container cannot read its new keys."""
+    place_live(read_live(tmp_path, wanted()))
+    os.setxattr(tmp_path / "live/keys.json", "user.label", b"container_file_t")
+    place_live(read_live(tmp_path, wanted(secret_live_files={"keys.json": "new"})))
+    assert os.getxattr(tmp_path / "live/keys.json", "user.label") == b"container_file_t"
+    assert state(tmp_path)["keys.json"] == ("new", "0o600")
+
+
 def test_nobody_reads_half_a_file(tmp_path: Path) -> None:
     texts = {character * 200_000 for character in "ab"}
     seen: set[str] = set()
