@@ -76,6 +76,7 @@ DESCRIPTIONS: list[tuple[str, bool]] = [
     ("vLLM engine", True),
     ('100 % "of" it: #1; a=b \\x20 $HOME \\', True),
     ("%n%%", True),
+    ("50 %zork", True),  # where it is a specifier, one that nobody has: systemd leaves the whole line out
     ("größe", True),
     ("a\nExecStart=/bin/false", False),
     ("a\rb", False),
@@ -143,6 +144,15 @@ def test_systemd_reads_what_the_role_takes_as_it_was_meant(tmp_path: Path) -> No
     ]
     jobs += [unit(text) for text, good in DESCRIPTIONS if good]
     assert [said(tmp_path, text) for text in render("launcher", jobs)] == [""] * len(jobs)
+
+
+@pytest.mark.parametrize("text", [text for text, good in DESCRIPTIONS if good])
+def test_a_description_has_no_specifier_but_ours(text: str) -> None:
+    (rendered,) = render("launcher", [unit(text)])
+    (line,) = [line for line in rendered.split("\n") if line.startswith("Description=")]
+    specifiers = re.findall(r"%(.)", line)
+    assert [name for name in specifiers if name != "%"] == ["i"]
+    assert line.replace("%%", "%") == f"Description={text} %i"
 
 
 def test_systemd_looks_for_the_units_that_are_named(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -92,6 +93,26 @@ def test_a_host_that_failed_before_is_a_line_of_the_report(tmp_path: Path) -> No
     assert report["units"] == [{"host": "fails", "unit": "(unknown)", "message": "the host was not asked"}]
     assert [view["name"] for view in report["views"] if view["rows"]] == ["fails (host)", "fails (clients network)"]
     assert report["failed"] == 2
+
+
+@pytest.mark.parametrize(("listed", "good"), [("nvidia.com/gpu=GPU-a", True), ("", False), ("nvidia.com/gpu=GPU-of-before", False)])
+def test_cdi_is_refused_where_no_specification_names_the_gpus(tmp_path: Path, listed: str, good: bool) -> None:
+    """What would make one is not there: nvidia-ctk and systemctl are played."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name, said in {"nvidia-ctk": listed, "systemctl": "LoadState=not-found", "journalctl": ""}.items():
+        (folder / name).write_text(f"#!/bin/sh\necho '{said}'\n", encoding="utf-8")
+        (folder / name).chmod(0o755)
+    facts = {"platform": "dgpu", "gpus": [{"index": 0, "uuid": "GPU-a", "name": "NVIDIA L40S", "mig": []}]}
+    given = {
+        "nvidia_container_toolkit_cdi": True,
+        "nvidia_container_toolkit_proof": False,
+        "__nvidia_container_toolkit_answer": {"ansible_facts": {"gpu_inference": facts}},
+    }
+    play = {"environment": {"PATH": f"{folder}:{os.environ['PATH']}"}, "tasks": [tasks_of("nvidia_container_toolkit", "verify")]}
+    done = run(tmp_path, "localhost,", [play], **given)
+    assert (done.returncode == 0) is good, done.stdout + done.stderr
+    assert good or "The CDI specification of this host" in done.stdout
 
 
 def node_proxy(folder: Path, **variables: Any) -> subprocess.CompletedProcess[str]:

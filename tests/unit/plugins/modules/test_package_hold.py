@@ -86,6 +86,7 @@ def test_lists_that_cannot_be_refreshed_are_a_warning(monkeypatch: pytest.Monkey
         package_lists.main()
     said = capsys.readouterr()
     result = json.loads(said.out)
+    assert not result.get("failed"), result["msg"]
     assert not result["changed"]
     assert result["problem"] == "The repository 'http://***@gone.example x Release' does not have a Release file"
     assert "Going on with those at hand" in said.err + json.dumps(result)
