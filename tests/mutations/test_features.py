@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Every feature of features.py, taken out of a copy of the repository: its test has to fail there.
+"""Every feature of features.py, taken out of a copy of the repository: its test has to fail there, and to say what the table has.
 
 Needs the test bed's images for what only the real LiteLLM can tell: `make mutations`.
 """
@@ -12,10 +12,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from concurrent.futures import Future, ThreadPoolExecutor
+from importlib.util import cache_from_source
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
-from mutations.features import FEATURES, Feature
+from mutations.feature import Feature
+from mutations.features import FEATURES
 from support.repository import ROOT
 
 # Some tests mostly wait.
@@ -38,20 +41,34 @@ def run_tests(folder: Path, *tests: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(argv, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
 
 
-def try_without(feature: Feature, folder: Path) -> subprocess.CompletedProcess[str]:
-    file = copy_of_the_repository(folder) / feature.file
-    text = file.read_text(encoding="utf-8")
-    assert text.count(feature.old) == 1, f"{feature.file} has {text.count(feature.old)} times: {feature.old}"
-    file.write_text(text.replace(feature.old, feature.new), encoding="utf-8")
-    return run_tests(folder, feature.test)
+def try_without(feature: Feature, copies: SimpleQueue[Path]) -> subprocess.CompletedProcess[str]:
+    folder = copies.get()
+    file = folder / feature.file
+    whole = file.read_text(encoding="utf-8")
+    try:
+        write(file, whole.replace(feature.old, feature.new))
+        return run_tests(folder, feature.test)
+    finally:
+        write(file, whole)
+        copies.put(folder)
+
+
+def write(file: Path, text: str) -> None:
+    """Without what Python compiled of it: of the same size and in the same second that would be taken for the new one's."""
+    file.write_text(text, encoding="utf-8")
+    if file.suffix == ".py":
+        Path(cache_from_source(str(file))).unlink(missing_ok=True)
 
 
 @pytest.fixture(scope="module")
 def tried(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> dict[str, Future[subprocess.CompletedProcess[str]]]:
     chosen = {item.callspec.params["feature"] for item in request.session.items if hasattr(item, "callspec")}
     folder = tmp_path_factory.mktemp("mutations")
+    copies: SimpleQueue[Path] = SimpleQueue()
+    for number in range(AT_ONCE):
+        copies.put(copy_of_the_repository(folder / str(number)))
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return {one.promise: pool.submit(try_without, one, folder / str(number)) for number, one in enumerate(FEATURES) if one in chosen}
+        return {one.promise: pool.submit(try_without, one, copies) for one in FEATURES if one in chosen}
 
 
 @pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: feature.promise)

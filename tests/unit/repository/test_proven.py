@@ -7,7 +7,8 @@
 from __future__ import annotations
 
 import pytest
-from mutations.features import FEATURES, PAGE, Feature, page_with_table
+from mutations.feature import Feature
+from mutations.features import FEATURES, PAGE, page_with_tables
 from support.repository import ROOT
 
 
@@ -18,7 +19,11 @@ def test_the_edit_fits(feature: Feature) -> None:
     assert f"def {name.partition('[')[0]}(" in (ROOT / file).read_text(encoding="utf-8")
 
 
+def test_a_promise_is_made_once() -> None:
+    assert len({feature.promise for feature in FEATURES}) == len(FEATURES)
+
+
 def test_the_page_is_in_step() -> None:
     """Otherwise: make docs."""
     page = PAGE.read_text(encoding="utf-8")
-    assert page == page_with_table(page)
+    assert page == page_with_tables(page)

@@ -461,6 +461,7 @@ def test_foreign_folders_and_containers_stay(tmp_path: Path, host: Host) -> None
         "ollama-x": Container("ollama-x", "running", OWNER, "ollama/x", "x"),  # of a kind that this call does not own
     }
     report = reconcile(tmp_path, host, [])
+    assert report.removed == []
     assert not report.changed
     assert host.effects == []
     with pytest.raises(UnitsError, match="exists and is not ours"):
