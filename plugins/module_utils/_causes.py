@@ -57,6 +57,7 @@ try:
         Rule,
         diagnosis,
         or_else,
+        rule,
     )
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes_lines import Entry, clean_line, read
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes_redact import redact
@@ -71,7 +72,7 @@ except ImportError:  # on the node the files lie side by side
     import _causes_system as system  # type: ignore[import-not-found,no-redef]
     import _causes_toolkit as toolkit  # type: ignore[import-not-found,no-redef]
     import _causes_vllm as vllm  # type: ignore[import-not-found,no-redef]
-    from _causes_base import PERMANENT, REMEDIES, Cause, Diagnosis, Rank, Rule, diagnosis, or_else  # type: ignore[import-not-found,no-redef]
+    from _causes_base import PERMANENT, REMEDIES, Cause, Diagnosis, Rank, Rule, diagnosis, or_else, rule  # type: ignore[import-not-found,no-redef]
     from _causes_lines import Entry, clean_line, read  # type: ignore[import-not-found,no-redef]
     from _causes_redact import redact  # type: ignore[import-not-found,no-redef]
 
@@ -101,6 +102,22 @@ _SAID = 2000  # characters of a line in which a rule is looked for
 _CONTEXT_AFTER = 3
 _TAIL = 8
 
+_BROKE_OFF = (
+    "The engine failed in the middle of its work, with a configuration that has answered: it is started again. Where it comes back, use a "
+    "newer image, and leave out of the settings what is not the default (speculative decoding, transfer or offloading of the KV cache, "
+    "prefix caching, asynchronous scheduling, a quantised KV cache); the log lines tell which part failed."
+)
+#: What is said of an engine that has answered, where its words only seem to be about its model or its arguments.
+_OF_SERVING = rule(Cause.UNKNOWN, "any engine, while it serves", r"\S", remedy=_BROKE_OFF, permanent=False, rank=Rank.VAGUE)
+_OF_CONFIGURATION = PERMANENT - {Cause.RUNTIME_MISSING}  # kernels are chosen and compiled by what is asked, some long after the start
+_SILENT = Entry("", "")
+#: From here on an engine serves no more. What it said before was about single requests, of which clients send bad ones all day.
+_DIES = re.compile(
+    r"EngineCore (?:encountered|hit) an? |WorkerProc hit an exception|output_handler failed|Watchdog caught"
+    r"|(?:[Ee]ngine|[Bb]ackground) (?:\w+ )?(?:loop|task) (?:has |is )?(?:died|errored|stopped|failed)"
+    r"|\b(?:proc|process|[Ww]orker)\b \S+ (?:pid \d+ )?died\b"
+)
+
 
 class Found(t.NamedTuple):
     """A rule that a line of the log meets."""
@@ -110,14 +127,25 @@ class Found(t.NamedTuple):
     rule: Rule
 
 
-def classify_log(kind: str, lines: t.Sequence[str], exit_code: int | None = None, oom_killed: bool = False) -> Diagnosis:
+def classify_log(
+    kind: str, lines: t.Sequence[str], exit_code: int | None = None, oom_killed: bool = False, serving: bool = False
+) -> Diagnosis:
     """Say why an instance of this kind (vllm, ollama, litellm, ... or docker) died, from its last log lines.
 
     The first line that names a cause counts, because engines end with a line that only points back to it.
     Warnings and notices count only where no error says more: a retried download is not why a later allocation failed.
+
+    C(serving): it had answered before it died. Then its model and its arguments will do, whatever its words or the place of the error
+    suggest, and another try is always worth it.
     """
+    if serving:
+        return replace(_classify(kind, lines, exit_code, oom_killed, True), permanent=False)
+    return _classify(kind, lines, exit_code, oom_killed, False)
+
+
+def _classify(kind: str, lines: t.Sequence[str], exit_code: int | None, oom_killed: bool, serving: bool) -> Diagnosis:
     entries = read(lines)
-    best = _best(kind, entries, exit_code)
+    best = _best_of_serving(kind, entries, exit_code) if serving else _best(kind, entries, exit_code)
     shown = tuple(redact(line)[:500] for line in _excerpt(entries, best.number if best else None))
     told = _message(entries, best.number) if best else ""
     certain = best is not None and best.rank < _NOTICE_PENALTY
@@ -132,7 +160,7 @@ def classify_log(kind: str, lines: t.Sequence[str], exit_code: int | None = None
         )
     if best is not None and cause is not Cause.UNKNOWN:
         return _diagnosis(best, told, shown)
-    by_code = _of_exit_code(kind, exit_code, told if certain else "", shown)
+    by_code = None if serving and exit_code == 2 else _of_exit_code(kind, exit_code, told if certain else "", shown)
     if by_code is not None:
         return by_code
     if best is not None and certain:
@@ -192,6 +220,18 @@ def _best(kind: str, entries: t.Sequence[Entry], exit_code: int | None) -> Found
     return best
 
 
+def _best_of_serving(kind: str, entries: t.Sequence[Entry], exit_code: int | None) -> Found | None:
+    dies = next((number for number, entry in enumerate(entries) if _DIES.search(entry.text)), 0)
+    # Entries keep their numbers: the message is told by them.
+    best = _best(kind, [*[_SILENT] * dies, *entries[dies:]], exit_code) if dies else None
+    if best is None or best.rule.rank is Rank.VAGUE:
+        best = _best(kind, entries, exit_code)
+    if best is None:
+        return None
+    seems = best.rule.cause is Cause.BAD_MODEL or (best.rule.rank >= Rank.FAMILY and best.rule.cause in _OF_CONFIGURATION)
+    return best._replace(rule=_OF_SERVING) if seems else best
+
+
 def _search(kind: str, entries: t.Sequence[Entry]) -> Found | None:
     rules = [one for one in RULES if not one.kinds or kind in one.kinds]
     said = [number for number, entry in enumerate(entries) if entry.text and not entry.source]
@@ -243,9 +283,8 @@ def _judge(kind: str, rules: t.Sequence[Rule], entry: Entry, number: int, best: 
 
 def _joined(entries: t.Sequence[Entry], separator: str) -> list[Entry]:
     """Each line with the next, where a terminal or a logger has broken a long one in two."""
-    empty = Entry("", "")
     result = []
-    for entry, following in zip(entries, [*entries[1:], empty]):
+    for entry, following in zip(entries, [*entries[1:], _SILENT]):
         broken = (
             len(entry.text) >= 40
             and not entry.source
@@ -256,7 +295,7 @@ def _joined(entries: t.Sequence[Entry], separator: str) -> list[Entry]:
             and not following.exception
             and not entry.text.endswith((".", "!", "?", ":"))
         )
-        result.append(replace(entry, text=entry.text + separator + following.text.strip()) if broken else empty)
+        result.append(replace(entry, text=entry.text + separator + following.text.strip()) if broken else _SILENT)
     return result
 
 

@@ -123,6 +123,8 @@ class Proof:
                 "message": state.diagnosis.message,
             }
         state.diagnosis = None
+        if first and life.spec.probe is not None:
+            life.lines.clear()  # what it complained about on its way is not why it will fail one day
         detail = ""
         share = self._share_on_cpu()
         if share:

@@ -244,7 +244,9 @@ class Life:
         return Diagnosis(cause=cause, message=text, log_lines=tuple(lines), remedy=REMEDIES[cause], permanent=permanent)
 
     def classify(self, lines: Sequence[str], what: str, exit_code: int | None = None, oom_killed: bool = False) -> Diagnosis:
-        found = classify_log(self.kind, lines, exit_code=exit_code, oom_killed=oom_killed)
+        # Without a probe nobody knows whether it has answered.
+        serving = self.state.ready is not None and self.spec.probe is not None
+        found = classify_log(self.kind, lines, exit_code=exit_code, oom_killed=oom_killed, serving=serving)
         last = lines[-1].strip() if lines else "no output"
         # A download's own words say more than that they are not known here.
         message = found.message if found.quoted or "exit code" in what else last

@@ -51,10 +51,11 @@ class Seen:
     remedy: str = ""
     quote: str = ""  # what the line that is shown has to hold
     also: tuple[str, ...] = ()
+    serving: bool = False  # it had answered before it died; left out where the report does not say so
 
     @functools.cache  # noqa: B019 - a fixed number of them
     def told(self) -> Diagnosis:
-        return classify_log(self.kind, self.log, self.exit)
+        return classify_log(self.kind, self.log, self.exit, serving=self.serving)
 
 
 def _corpus() -> list[Seen]:
@@ -79,6 +80,7 @@ def test_the_corpus_does_not_shrink() -> None:
     count = collections.Counter(one.kind for one in CORPUS)
     assert {kind: number for kind, number in AT_LEAST.items() if count[kind] < number} == {}
     assert max(collections.Counter((one.kind, one.log) for one in CORPUS).values()) == 1
+    assert [one for one in CORPUS if one.serving and one.permanent] == []
     assert [one for one in CORPUS if not one.source or not one.log or not {one.cause, *one.also} <= set(map(str, Cause))] == []
 
 
@@ -128,7 +130,7 @@ def test_the_last_line_of_vllm_never_hides_the_first() -> None:
             '(APIServer pid=1)   File "/usr/local/bin/vllm", line 8, in <module>',
             SEE_ABOVE,
         ]
-        told = classify_log("vllm", lines, 1)
+        told = classify_log("vllm", lines, 1, serving=one.serving)
         assert (told.cause, told.remedy) == (one.told().cause, one.told().remedy), one.log[0]
 
 
@@ -439,8 +441,53 @@ def test_what_a_healthy_program_says_is_no_cause(kind: str) -> None:
 
 def test_what_a_healthy_program_says_hides_no_failure_below() -> None:
     for one in CORPUS[::60]:
-        told = classify_log(one.kind, [*HARMLESS.get(one.kind, ()), *one.log], one.exit)
+        told = classify_log(one.kind, [*HARMLESS.get(one.kind, ()), *one.log], one.exit, serving=one.serving)
         assert (told.cause, told.remedy, told.permanent) == (one.told().cause, one.told().remedy, one.told().permanent), one.log
+
+
+SERVED = [
+    # by the words, what they name at the start, what they name while it serves
+    ("vllm", "AssertionError: no such request", "bad_model", "unknown"),
+    ("vllm", "KeyError: 'chatcmpl_7'", "bad_model", "unknown"),
+    ("vllm", "ValueError: block_size has to be even", "bad_flag", "unknown"),
+    ("vllm", "RuntimeError: The size of tensor a (5) must match the size of tensor b (7)", "bad_model", "unknown"),
+    ("llama_cpp", "ggml.c:1554: GGML_ASSERT(n_tokens > 0) failed", "bad_model", "unknown"),
+    ("litellm", "TypeError: 'NoneType' object is not iterable", "bad_flag", "unknown"),
+    # what strikes at any time keeps its name
+    ("vllm", "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 1.88 GiB.", "out_of_memory", "out_of_memory"),
+    ("vllm", "torch.AcceleratorError: CUDA error: an illegal memory access was encountered", "gpu_lost", "gpu_lost"),
+    ("vllm", "triton.runtime.errors.OutOfResources: out of resource: shared memory", "runtime_missing", "runtime_missing"),
+    ("vllm", "RuntimeError: LoRA rank 128 is greater than max_lora_rank 16.", "bad_flag", "bad_flag"),
+    ("vllm", "TimeoutError: RPC call to sample_tokens timed out.", "timeout", "timeout"),
+]
+
+
+@pytest.mark.parametrize(("kind", "line", "at_start", "later"), SERVED)
+def test_an_engine_that_has_answered_has_a_model_and_arguments_that_will_do(kind: str, line: str, at_start: str, later: str) -> None:
+    assert str(classify_log(kind, [line], 1).cause) == at_start
+    told = classify_log(kind, [line], 1, serving=True)
+    assert (str(told.cause), told.permanent) == (later, False)
+    assert line in told.message
+    assert later != "unknown" or "in the middle of its work" in told.remedy
+    assert classify_log(kind, ["served"], 2, serving=True).cause is Cause.UNKNOWN  # no arguments were refused
+
+
+@pytest.mark.parametrize(
+    "dies",
+    [
+        CORE + "EngineCore encountered a fatal error.",
+        WORKER + "WorkerProc hit an exception.",
+        "ERROR 06-25 17:00:01 [async_llm.py:420] AsyncLLM output_handler failed.",
+        "CRITICAL 08-30 19:24:28 [engine.py:82] Engine background task failed",
+    ],
+)
+def test_what_an_engine_said_of_single_requests_is_not_why_it_died(dies: str) -> None:
+    refused = "ERROR 11-20 09:00:00 [serving_chat.py:1] ValueError: The prompt (9000) is longer than the maximum model length of 8192."
+    lines = [refused, dies, "torch.AcceleratorError: CUDA error: unspecified launch failure"]
+    assert classify_log("vllm", lines, 1, serving=True).cause is Cause.GPU_LOST
+    # Where the end itself says nothing, what was said before is better than nothing.
+    told = classify_log("vllm", ["torch.OutOfMemoryError: CUDA out of memory.", dies], 1, serving=True)
+    assert told.cause is Cause.OUT_OF_MEMORY
 
 
 @pytest.mark.parametrize(

@@ -642,6 +642,21 @@ def test_what_has_served_is_tried_again_for_ever(node: Node, engine: Server) -> 
         assert node.state()["permanent"] is (config_hash == "new")
 
 
+def test_an_engine_that_breaks_off_is_told_by_what_it_said_since_it_answered(node: Node, engine: Server) -> None:
+    """Neither its complaints on its way to the first answer nor an assertion about a request mean its arguments or its model."""
+    node.play(images=[IMAGE], log=["ERROR 11-20 10:00:00 [config.py:1] ValueError: max_model_len (9) is greater than the derived 8"])
+    node.instance(engine.base_url)
+    node.start()
+    node.until("ready")
+    node.docker.log("ERROR 11-20 10:09:00 [core.py:1142] EngineCore encountered a fatal error.", "AssertionError: no such request")
+    node.docker.end("vllm-chat", 1)
+    assert node.ends() == EXIT_FAILED
+    state = node.state()
+    assert (state["cause"], state["permanent"], state["served"]) == ("unknown", False, True)
+    assert state["message"].startswith("the container ended with exit code 1: AssertionError: no such request; has served before")
+    assert "in the middle of its work" in state["remedy"]
+
+
 def test_files_that_cannot_be_read_are_no_end_for_what_has_served(node: Node, engine: Server) -> None:
     node.instance(engine.base_url)
     folder = node.paths.folder("vllm", "chat")
