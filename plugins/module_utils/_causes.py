@@ -215,6 +215,8 @@ def _best(kind: str, entries: t.Sequence[Entry], exit_code: int | None) -> Found
             wrapped = _search(kind, _joined(entries, separator))
             if wrapped is not None and wrapped.rank == Rank.CERTAIN:
                 return wrapped
+    if exit_code is not None and exit_code not in _ENDED_BY_OTHERS and (best is None or best.rank >= Rank.VAGUE):
+        best = _by_last_word(kind, entries) or best
     if best is not None and best.rank > Rank.CERTAIN and exit_code in _ENDED_BY_OTHERS:
         return None
     return best
@@ -230,6 +232,20 @@ def _best_of_serving(kind: str, entries: t.Sequence[Entry], exit_code: int | Non
         return None
     seems = best.rule.cause is Cause.BAD_MODEL or (best.rule.rank >= Rank.FAMILY and best.rule.cause in _OF_CONFIGURATION)
     return best._replace(rule=_OF_SERVING) if seems else best
+
+
+def _by_last_word(kind: str, entries: t.Sequence[Entry]) -> Found | None:
+    """What a program says last before it ends by itself with an error is its error, in whichever form it says it."""
+    said = [number for number, entry in enumerate(entries) if entry.text.strip() and not entry.source and not entry.notice]
+    if not said:
+        return None
+    number = said[-1]
+    # The rules for vLLM know many words that are no complaint by themselves.
+    if not (entries[number].complains if kind == "vllm" else entries[number].is_trouble):
+        return None
+    last: list[Entry] = [*[_SILENT] * number, replace(entries[number], grave=True)]
+    found = _search(kind, last)
+    return found if found is not None and found.rank < Rank.VAGUE else None
 
 
 def _search(kind: str, entries: t.Sequence[Entry]) -> Found | None:

@@ -37,6 +37,14 @@ _DOCKER_PROGRAM = (
     "A program of Docker itself is missing on the host, or another one stands in its place. Install docker-ce and containerd.io again "
     "(role docker does), and look for a second Docker ('which -a dockerd docker-proxy runc')."
 )
+_NO_NETWORK = (
+    "Docker cannot make a network on this host: its kernel lacks the modules (after an update of the kernel reboot the host), or another "
+    "program has changed bridges and interfaces. Then 'systemctl restart docker'."
+)
+_STORE = (
+    "Docker's store of images and containers on this host is damaged or does not work on its file system. Look at the disk and at "
+    "'docker info' (Storage Driver), remove the image ('docker image rm') and have it pulled again."
+)
 _DAEMON = (
     "Docker's daemon does not start; the line says why. Correct /etc/docker/daemon.json or what it names, then 'systemctl reset-failed "
     "docker docker.socket' and 'systemctl start docker' on the host."
@@ -138,6 +146,24 @@ RULES = (
         r"can't initialize iptables table|[Ii]ptables not found|failed to find iptables",
         r"modprobe: FATAL: Module \S+ not found in directory",
         remedy=_NO_FIREWALL,
+    ),
+    rule(
+        Cause.DOCKER_DOWN,
+        "moby/moby, daemon/libnetwork",
+        r"failed to add the host .*(?:pair interfaces|sandbox)|failed to add (?:the )?(?:interface|sandbox)|could not (?:find|get) bridge",
+        r"(?:failed to create|error creating) (?:the )?(?:bridge|vxlan|macvlan|ipvlan|network sandbox)\b",
+        r"failed to set up container networking: .*(?:operation not supported|no such device|does not exist)",
+        remedy=_NO_NETWORK,
+        rank=Rank.WRAPPER,
+    ),
+    rule(
+        Cause.DOCKER_DOWN,
+        "moby/moby, daemon/graphdriver; containerd, snapshots",
+        r"/(?:overlay2|vfs|btrfs|image/overlay2)/[0-9a-f]\S*: (?:no such file|input/output)|creating overlay mount|failed to mount overlay",
+        r"initializing graphdriver|driver \\?\"\w+\\?\" failed|parent snapshot|snapshot \S+ (?:does not exist|not found)",
+        r"layer does not exist|content digest \S+: not found|failed to (?:start|connect to) containerd|metadata\.db|boltdb|fuse-overlayfs",
+        remedy=_STORE,
+        rank=Rank.WRAPPER,
     ),
     rule(
         Cause.DOCKER_DOWN,

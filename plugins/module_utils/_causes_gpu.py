@@ -273,6 +273,7 @@ RULES = (
         r"Failed to find C compiler",
         r"InvalidCxxCompiler|No working C\+\+ compiler|(?:g\+\+|gcc|cc|nvcc|ninja|cicc|c\+\+)['\"]?: (?:not found|No such file)",
         r"No such file or directory: '(?:\S*/)?(?:nvcc|ninja|gcc|g\+\+|cc|ptxas)'",
+        r"\b(?:nvcc|[Nn]inja|gcc|g\+\+|ptxas)\b.{0,20}(?: not found| is required| is not available)",
         r"[Cc]ould not find (?:nvcc|CUDA installation)|CUDA_HOME(?:\b.*(?:not set|not exist)|: )|[Cc]annot find CUDA_HOME",
         r"fatal error: \S+\.h(?:pp)?: No such file|ninja: (?:build stopped|error)|subcommand failed|Ninja build failed",
         r"NVRTC(?:Error|_ERROR)|nvrtc: error|Error building extension|Compilation failed|toolkit headers are incompatible",

@@ -108,6 +108,9 @@ _COMPLAINT = re.compile(
     r"(?i)error|fail|cannot|can't|unable|denied|refused|retry|timed out|timeout|not found|no such|unknown|unsupported|out of|insufficient"
     r"|no space|unreachable|reset by|exceed|no compatible|inference compute|offloaded|x509|lost|offline|too "
 )
+_MORE_COMPLAINT = re.compile(
+    r"(?i)invalid|missing|mismatch|incompatible|undefined|unexpected|corrupt|malformed|\bmust\b|requires|not supported"
+)
 _CHAIN = ("During handling of the above exception", "The above exception was the direct cause")
 
 
@@ -140,6 +143,11 @@ class Entry:
     def is_trouble(self) -> bool:
         """Whether the line may be worth the rules. Of what is told in passing, only what complains."""
         return bool((_COMPLAINT if self.notice else _TROUBLE).search(self.text))
+
+    @property
+    def complains(self) -> bool:
+        """Whether the line has words of complaint, whatever else it is about."""
+        return bool(_COMPLAINT.search(self.text) or _MORE_COMPLAINT.search(self.text))
 
     @property
     def is_error(self) -> bool:

@@ -141,7 +141,7 @@ RULES = (
     rule(
         Cause.REFUSED,
         "prisma, error codes P1xxx",
-        r"Can't reach database server|\bP100[128]\b",
+        r"Can't reach database server|\bP10(?:0[128]|17)\b|[Ss]erver (?:has )?closed the connection",
         r"[Dd]atabase.*(?:connection (?:refused|failed|closed)|unreachable|not reachable|timed out)",
         r"could not connect to (?:server|the database)|ConnectError: All connection attempts failed",
         r"[Nn]ot ?[Cc]onnected(?:Error| to the query engine)",
@@ -238,6 +238,15 @@ RULES = (
         r"Unmapped LLM provider|LLM Provider NOT provided|Exception: (?:Config|Missing|Invalid|No )",
         remedy=_CONFIG,
         kinds=_LITELLM,
+    ),
+    rule(
+        Cause.DNS,
+        "glibc, getaddrinfo",
+        r"gaierror|Name or service not known|[Tt]emporary failure in name resolution|nodename nor servname|could not translate host name",
+        remedy=_SERVICE,
+        permanent=False,
+        kinds=_LITELLM,
+        rank=Rank.WRAPPER,
     ),
     rule(
         Cause.REFUSED,

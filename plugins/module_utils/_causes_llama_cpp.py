@@ -106,6 +106,8 @@ RULES = (
         r"invalid device: |not built with|compiled without|option .* is not (?:supported|available)",
         r"n_(?:ctx|batch|ubatch|parallel|gpu_layers)\b.*(?:must|invalid|should|cannot)|tensor .* cannot run the operation",
         r"error: .*(?:cannot be used|must be|not supported|requires|incompatible)",
+        r"(?:fail|unable|error)\w*\b.*\b(?:lora|LoRA|control vector|grammar|json[_ ]schema|draft model|speculative|slot save path"
+        r"|api key file)",
         kinds=_SERVER,
     ),
     rule(

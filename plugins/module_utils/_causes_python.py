@@ -42,6 +42,10 @@ _NO_KERNEL = (
     "This image has no kernel for what the model needs on this GPU. Use an image built for this GPU, another quantisation or backend, "
     "or another model."
 )
+_OTHER_DIED = (
+    "Another process of the engine has ended or does not answer; its own words stand above, where it had any. It is tried again: look into "
+    "'journalctl -k' for processes that were killed for want of memory, and for Xid errors of the GPU."
+)
 _CRASHED = (
     "The program crashed in its machine code. Look into 'journalctl -k' for Xid errors of the GPU, then use another release of the image; "
     "in engine_args, enforce-eager: true leaves out what it compiles itself."
@@ -57,13 +61,20 @@ _DETERMINED = re.compile(
     r"not support|[Uu]nsupport|\bmust\b|[Cc]annot\b|can't|[Ee]xpected|[Rr]equire|[Ii]nvalid|\bshould\b|[Mm]ismatch|[Mm]issing"
     r"|not implemented|does not|doesn't|\bonly\b|compatible|not available|not enabled|not allowed|INTERNAL ASSERT|[Cc]heck failed"
     r"|[Aa]ssertion|\b(?:less|greater|larger|smaller|longer|more) than\b|\bexceeds|divisible|different from|equal size|is not on"
-    r"|[Ii]nconsistent|negative|out of range|ensure|[Ff]ailed to apply|[Ff]ailed to initialize|[Uu]nexpected"
+    r"|[Ii]nconsistent|negative|out of range|ensure|[Ff]ailed to apply|[Ff]ailed to initialize|[Uu]nexpected|[Cc]orrupt|[Dd]amaged"
+    r"|\b[Nn]eeds?\b|[Uu]nknown (?!error)|[Uu]ndefined|[Uu]nrecogni[sz]ed|no longer"
+    r"|not (?:found|enough|defined|recogni[sz]ed|valid)\b(?!.*memory)"
+    r"|\btoo (?:large|small|old|new|long|many|few)\b|is None\b|is empty\b|[Uu]nable to (?:find|determine|parse|load|read|infer|convert)"
+    r"|[Ff]ailed to (?:load|parse|find|determine|infer|convert|compile|build|decode|import)|\bnan\b|\bNaN\b"
 )
 
 #: The same of programs that say as often what a network or a neighbour did to them: those words count more.
 _SETTLED = (
     r"not support|[Uu]nsupported|[Ii]nvalid|[Uu]nknown (?:option|flag|key|field|name|type|runtime|driver|command|argument)|not allowed"
-    r"|must (?:be|not|have|contain)|[Nn]o such file|is required|[Rr]equires"
+    r"|[Mm]alformed|[Mm]ismatch|[Ii]ncompatible|[Uu]nrecogni[sz]ed|[Cc]orrupt|[Tt]runcated|[Uu]nexpected (?!EOF|status|error|signal)"
+    r"|[Dd]uplicate|[Ff]ailed to (?:parse|decode|unmarshal|convert)|out of (?:range|bounds)|too (?:large|small|old|long|many)|[Ee]mpty"
+    r"|overflow|not enough"
+    r"|(?:must|should) (?:be|not|have|contain)|[Nn]o such file|is required|[Rr]equires|profile \S+ not found"
     r"|[Cc]an ?not (?:be|parse|convert|unmarshal|use|find|open|map|read)"
     r"|not (?:valid|implemented|installed|defined|recognized)|is not an?\b|does not (?:exist|match|support)|undefined|[Mm]issing"
 )
@@ -229,6 +240,16 @@ RULES = (
         kinds=_ENGINES,
         rank=Rank.FAMILY,
         applies=_can_be_told,
+    ),
+    rule(
+        Cause.UNKNOWN,
+        "CPython, multiprocessing",
+        r"^(?:[\w.]*\.)?(?:EOFError:?$|BrokenPipeError|ConnectionRefusedError|ConnectionAbortedError|ChildProcessError|ProcessLookupError)",
+        r"^(?:[\w.]*\.)?(?:BrokenProcessPool|BrokenExecutor|ActorDiedError|ActorUnavailableError|WorkerCrashedError|RayActorError)\b",
+        r"^(?:[\w.]*\.)?(?:CancelledError|BrokenBarrierError|InterruptedError|KeyboardInterrupt)\b",
+        remedy=_OTHER_DIED,
+        kinds=_ENGINES,
+        rank=Rank.TYPE,
     ),
     rule(
         Cause.BAD_MODEL,

@@ -21,7 +21,7 @@ RULES = (
         Cause.PORT_IN_USE,
         "Linux, errno EADDRINUSE; moby/moby, portallocator",
         r"port is already allocated",
-        r"[Aa]ddress (?:is )?(?:already )?in use",
+        r"[Aa]ddress (?:is )?(?:already )?in use(?! for the requested ip)",
         r"[Ff]ailed to bind host port(?!.*cannot assign)",
         r"\[Errno 98\]",
         r"EADDRINUSE|Only one usage of each socket address|forbidden by its access permissions",

@@ -138,7 +138,7 @@ RULES = (
         r"unresolvable CDI devices|stat nvidia\.com/gpu=\S+: no such file|empty device edits",
         r"failed to (?:stat|inject) CDI (?:host )?device",
         r"failed to fulfil mount request",
-        r"CDI registry initialization failure",
+        r"CDI registry initialization failure|discover GPU vendor|no known GPU vendor",
         r"CDI device injection failed",
         r"conflicting device \"?nvidia\.com/gpu",
         r"error mounting \"[^\"]*(?:libnvidia|libcuda|libnvoptix|nvidia-smi|nvidia-persistenced|gsp_|nvidia_icd|libEGL_nvidia"

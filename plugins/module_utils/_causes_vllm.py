@@ -171,7 +171,7 @@ RULES = (
     rule(
         Cause.TIMEOUT,
         "pytorch, NCCLUtils.cpp: what NCCL says of it stands in the lines below",
-        r"NCCL error in: .*internal error|ncclInternalError",
+        r"NCCL error in: .*(?:internal error|remote process)|ncclInternalError|DistBackendError|[Dd]istributed .*[Tt]imed? ?out",
         remedy=_RANKS,
         permanent=False,
         kinds=_VLLM,
@@ -180,7 +180,7 @@ RULES = (
     rule(
         Cause.TIMEOUT,
         "vllm/v1/engine/utils.py",
-        r"[Tt]imed out waiting for (?:engine|worker|DP|all|core)",
+        r"[Tt]imed out (?:after .{1,20})?waiting for (?:engine|worker|DP|all|core)",
         r"Did not receive response from front-end",
         r"startup (?:timeout|timed out)|did not (?:start|become ready|respond) (?:with)?in",
         r"RPC call to \w+ timed out",
@@ -388,7 +388,7 @@ RULES = (
         Cause.BAD_MODEL,
         _LOADER,
         r"[Ww]eights? .*(?:were|was|is|are|has|have) not (?:initialized|found|loaded|been loaded|used)",
-        r"Cannot find any (?:of the )?model weights|cannot find weights",
+        r"Cannot find any (?:of the )?model weights|cannot find weights|Error no file named",
         r"No (?:safetensors|weights?|\.bin|\.safetensors) (?:files? )?(?:found|could)",
         r"(?:There is )?[Nn]o module or parameter named|[Nn]o parameter named|Unexpected (?:key|weight|parameter)s?\b",
         r"[Mm]issing (?:key|weight|parameter|tensor)s?\b",

@@ -68,7 +68,7 @@ def _corpus() -> list[Seen]:
 
 CORPUS = _corpus()
 #: How many there are of each kind. They only ever become more.
-AT_LEAST = {"docker": 193, "litellm": 88, "llama_cpp": 119, "ollama": 148, "vllm": 876}
+AT_LEAST = {"docker": 195, "litellm": 89, "llama_cpp": 119, "ollama": 148, "vllm": 876}
 RIGHT = 0.98
 
 
@@ -238,6 +238,12 @@ def test_remedies_of_neighbours_are_not_mixed_up(one: tuple[str, str, str], othe
         ("litellm", "redis.exceptions.ConnectionError: Error -2 connecting to redis:6379. Name or service not known.", False),
         ("vllm", "ValueError: something about an option that nobody has seen before: --foo must be positive", True),
         ("vllm", "RuntimeError: something that nobody has seen before", False),
+        ("vllm", "RuntimeError: the file is corrupted", True),
+        ("vllm", "EOFError", False),  # a child process has gone
+        ("vllm", "EOFError: Ran out of input", True),  # of a file
+        ("vllm", "BrokenPipeError: [Errno 32] Broken pipe", False),
+        ("docker", "Error response from daemon: cgroup-parent should be a valid slice", True),
+        ("litellm", "socket.gaierror: [Errno -2] Name or service not known", False),
     ],
 )
 def test_only_what_another_configuration_alone_mends_is_permanent(kind: str, line: str, permanent: bool) -> None:
@@ -443,6 +449,22 @@ def test_what_a_healthy_program_says_hides_no_failure_below() -> None:
     for one in CORPUS[::60]:
         told = classify_log(one.kind, [*HARMLESS.get(one.kind, ()), *one.log], one.exit, serving=one.serving)
         assert (told.cause, told.remedy, told.permanent) == (one.told().cause, one.told().remedy, one.told().permanent), one.log
+
+
+@pytest.mark.parametrize(
+    ("kind", "lines", "exit_code", "cause"),
+    [
+        ("docker", ["Digest: sha256:0", "compose.yml: services.x must be a mapping"], 1, "bad_flag"),
+        ("ollama", ["loading", "tensor of this type is not supported"], 2, "bad_model"),
+        ("vllm", ["Loading model", "cannot use so many layers, unsupported"], 1, "bad_model"),
+        ("vllm", ["cannot use so many layers, unsupported", "Loading model"], 1, "unknown"),  # it went on
+        ("vllm", ["Loading model", "WARNING 11-20 10:00:00 [x.py:1] cannot use so many layers"], 1, "unknown"),
+        ("docker", ["services.x must be a mapping"], 0, "unknown"),
+        ("docker", ["services.x must be a mapping"], None, "unknown"),  # it has not ended
+    ],
+)
+def test_what_a_program_says_last_before_it_fails_is_its_error(kind: str, lines: list[str], exit_code: int | None, cause: str) -> None:
+    assert str(classify_log(kind, lines, exit_code).cause) == cause
 
 
 SERVED = [
