@@ -65,7 +65,8 @@ _DETERMINED = re.compile(
     r"|\b[Nn]eeds?\b|[Uu]nknown (?!error)|[Uu]ndefined|[Uu]nrecogni[sz]ed|no longer"
     r"|not (?:found|enough|defined|recogni[sz]ed|valid)\b(?!.*memory)"
     r"|\btoo (?:large|small|old|new|long|many|few)\b|is None\b|is empty\b|[Uu]nable to (?:find|determine|parse|load|read|infer|convert)"
-    r"|[Ff]ailed to (?:load|parse|find|determine|infer|convert|compile|build|decode|import)|\bnan\b|\bNaN\b"
+    r"|[Ff]ailed to (?:load|parse|find|determine|infer|convert|compile|build|decode|import)|\bnan\b|\bNaN\b|\balready\b"
+    r"|[\w)\]] (?:[<>]=?|[!=]=) [\w(\[]"  # a condition that does not hold
 )
 
 #: The same of programs that say as often what a network or a neighbour did to them: those words count more.
@@ -131,7 +132,7 @@ RULES = (
         r"versions? \(?\S+\)? (?:does not|doesn't) match|[Vv]ersion mismatch|mismatches the version|[Ii]ncompatible version",
         r"\.so[.\d]*: cannot open shared object|'NoneType' object is not callable",  # what stands for a part that could not be imported
         r"_\w*Action\.__init__\(\)|\b_C(?:::\w+)?'",
-        r"name '_?\w*_(?:C|ops)' is not defined|libcud\w+\.so (?:cannot|is not)",
+        r"name '_?\w*_(?:C|ops)' is not defined|libcud\w+\.so (?:cannot|is not)|event loop is already running",
         remedy=_LACKS_PACKAGE,
         kinds=_ENGINES,
         rank=Rank.FAMILY,

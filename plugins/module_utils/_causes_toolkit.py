@@ -70,7 +70,7 @@ RULES = (
         Cause.RUNTIME_MISSING,
         _TOOLKIT,
         r"unsatisfied condition: \w+",
-        r"requirement error: ",
+        r"requirement error\b",
         r"requirements not met",
         r"nvml error: function not found",
         remedy=DRIVER_TOO_OLD,
@@ -117,7 +117,7 @@ RULES = (
         Cause.RUNTIME_MISSING,
         _TOOLKIT,
         r"(?:nvidia-container-(?:runtime(?:-hook|\.cdi|\.legacy)?|cli|toolkit)|nvidia-cdi-hook|nvidia-ctk)\"?'?:? ?"
-        r"(?:stat \S+: |in PATH: |in \$PATH: )*(?:executable file not found|no such file|not found|file does not exist"
+        r"(?:stat \S+: |in PATH: |in \$PATH: )*(?:executable file not found|no such file|(?:command )?not found|file does not exist"
         r"|exec format)",
         r"couldn't find binary nvidia-container-cli",
         r"stat \S*nvidia-(?:container|cdi|ctk)\S*: no such file",
@@ -168,5 +168,5 @@ RULES = (
         remedy=_HOOK_FAILED,
         rank=Rank.WRAPPER,
     ),
-    rule(Cause.RUNTIME_MISSING, _RUNC, r"OCI runtime create failed: .*nvidia", r"nvidia-container-runtime", rank=Rank.WRAPPER),
+    rule(Cause.RUNTIME_MISSING, _RUNC, r"OCI runtime create failed: .*nvidia|nvidia-container-(?:runtime|cli)\b", rank=Rank.WRAPPER),
 )

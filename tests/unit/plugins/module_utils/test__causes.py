@@ -68,7 +68,7 @@ def _corpus() -> list[Seen]:
 
 CORPUS = _corpus()
 #: How many there are of each kind. They only ever become more.
-AT_LEAST = {"docker": 195, "litellm": 89, "llama_cpp": 119, "ollama": 148, "vllm": 876}
+AT_LEAST = {"docker": 202, "litellm": 91, "llama_cpp": 140, "ollama": 162, "vllm": 932}
 RIGHT = 0.98
 
 
