@@ -250,6 +250,7 @@ RULES = (
         r"|context deadline exceeded|no route to host|network is unreachable|server misbehaving|proxyconnect|: EOF\b|unexpected EOF"
         r"|Temporary failure in name resolution|request canceled)",
         r"\b(?:dial|read|write) (?:tcp|udp)\d? (?!\S*\b127\.)\S+:.*(?:timed out|timeout|refused|reset by peer|no route|unreachable)",
+        r"\bdial tcp\d?: lookup \S+(?: on \S+)?: (?:.*: )?(?:no such host|server misbehaving|i/o timeout|connection refused)",
         r"(?:received unexpected HTTP status|failed with status code \[[^\]]*\]): (?:5\d\d|429)",
         r"unexpected status(?: code)?(?: from \S+ request to)? .*5\d\d",
         r"error from registry: (?:unknown|internal|temporar)|blob upload unknown",

@@ -255,7 +255,7 @@ class Life:
     def refused(self, result: docker_cli.Result, what: str) -> Failure:
         """A Docker command that failed: in Docker's own words, of which the last ones only say that it did."""
         why = docker_cli.reason(result.err or result.out)
-        return Failure(replace(classify_log(self.kind, [why], exit_code=result.rc), message=f"{what}: {why}"))
+        return Failure(replace(classify_log("docker", [why], exit_code=result.rc), message=f"{what}: {why}"))
 
     def slow(self, text: str, remedy: str) -> Failure:
         return Failure(replace(self.diagnose(Cause.TIMEOUT, text, lines=self.lines[-10:]), remedy=remedy))

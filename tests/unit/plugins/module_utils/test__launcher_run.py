@@ -248,7 +248,7 @@ def test_systemctl_status_shows_where_it_is(node: Node, engine: Server) -> None:
     ("play", "changes", "code", "cause", "text"),
     [
         ({"images": []}, {"pull": "never"}, 1, "image_missing", "pull is 'never'"),
-        ({"pull": [1, "dial tcp: lookup registry: no such host"]}, {}, 1, None, "cannot pull"),
+        ({"pull": [1, "dial tcp: lookup registry: no such host"]}, {}, 1, "registry_down", "cannot pull"),
         ({"create": [125, "Error response from daemon: something odd"]}, {}, 1, None, "docker create failed"),
         ({"start": [1, "could not select device driver nvidia"]}, {}, 78, "runtime_missing", ""),
         # The last line of docker start never says why.
