@@ -157,6 +157,7 @@ class Life:
             self.publish()
 
     def publish(self) -> None:
+        self.written = self.clock.monotonic()
         status = redact(self.state.status(), self.secrets)
         if status != self.status:
             self.notifier.send(STATUS=status)
@@ -167,7 +168,6 @@ class Life:
             write_atomically(self.paths.state(self.kind, self.name), json.dumps(document, indent=1, sort_keys=True) + "\n")
         except OSError as error:
             self.say(f"cannot write the state file: {error}")
-        self.written = self.clock.monotonic()
 
     def hear(self) -> None:
         """A sign of life."""
