@@ -17,10 +17,17 @@ class Signs:
     """Below the server's root; empty where the engine has no such route."""
 
     counters: str = ""  # Prometheus metrics that move while it works, however long its queue: rules.activity
+    counted: str = ""  # an expression for their names
     loaded: str = ""  # the models in memory, and how much of them lies in the GPU's: rules.cpu_share
 
 
-_SIGNS = {"vllm": Signs(counters="/metrics"), "ollama": Signs(loaded="/api/ps")}
+_SIGNS = {
+    "vllm": Signs(
+        counters="/metrics",
+        counted="vllm:(?:prompt_tokens_total|generation_tokens_total|request_success_total|iteration_tokens_total_count)",
+    ),
+    "ollama": Signs(loaded="/api/ps"),
+}
 
 
 def signs_of(kind: str) -> Signs:

@@ -42,8 +42,8 @@ class Serving:
         root, signs = server_root(endpoint.base_url), signs_of(self._life.kind)
         if signs.counters:
             try:
-                with fetch(root + signs.counters, min(10.0, limit)) as answer:
-                    current = rules.activity(answer.read().decode("utf-8", "replace"))
+                with fetch(root + signs.counters, min(10.0, limit), key=endpoint.api_key) as answer:
+                    current = rules.activity(answer.read().decode("utf-8", "replace"), signs.counted)
             except (OSError, ValueError):
                 current = None
             if current is not None and counter is not None and current != counter:

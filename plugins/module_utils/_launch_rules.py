@@ -123,14 +123,9 @@ class Watch:
         return self.limit > 0 and now - self.last_sign > self.limit
 
 
-_COUNTERS = re.compile(
-    r"^vllm:(?:prompt_tokens_total|generation_tokens_total|request_success_total|iteration_tokens_total_count)(?:\{[^}]*\})?\s+(\S+)", re.M
-)
-
-
-def activity(metrics: str) -> float | None:
-    """Sum of vLLM's work counters. While it moves, the engine works, however long its queue."""
-    values = [float(value) for value in _COUNTERS.findall(metrics)]
+def activity(metrics: str, counted: str) -> float | None:
+    """Sum of an engine's work counters, by an expression for their names. While it moves, the engine works, however long its queue."""
+    values = [float(value) for value in re.findall(rf"^(?:{counted})(?:\{{[^}}]*\}})?\s+(\S+)", metrics, re.M)]
     return sum(values) if values else None
 
 
@@ -159,6 +154,6 @@ def lost_gpu(rc: int, lines: Sequence[str]) -> str | None:
     """
     if rc == 0:
         return None if any(line.startswith("GPU ") for line in lines) else "nvidia-smi -L in the container lists no GPU"
-    if classify_log("vllm", lines).cause is not Cause.GPU_LOST:
+    if classify_log("docker", lines).cause is not Cause.GPU_LOST:
         return None
     return "nvidia-smi -L in the container: " + next((line.strip() for line in lines if line.strip()), f"exit code {rc}")

@@ -10,6 +10,7 @@ Pure: no Ansible, no network, no clock.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import typing as t
@@ -28,16 +29,11 @@ CONTEXT_LENGTH = 8192
 # Ollama keeps three models per GPU loaded, three without a GPU (OLLAMA_MAX_LOADED_MODELS=0).
 _LOADED_MODELS_PER_GPU = 3
 
-_GPU_ACCESSES = ("runtime", "cdi", "jetson", "none")
-_KV_CACHE_TYPES = ("f16", "q8_0", "q4_0")
-_PULLS = ("missing", "always", "never")
-_NAME = re.compile(r"^[a-z0-9][a-z0-9_.-]*$")
-_DIGEST = re.compile(r"^(?:sha256:)?[0-9a-f]{12,64}$")
 _DEFAULT_REGISTRY = "registry.ollama.ai/"
 _DEFAULT_NAMESPACE = "library/"
 
 
-class OllamaError(Exception):
+class OllamaError(ValueError):
     """What is wrong, in words for the user."""
 
 
@@ -70,50 +66,9 @@ def same_digest(wanted: str, present: str) -> bool:
     return len(short) >= 12 and long.startswith(short)
 
 
-@dataclass(frozen=True)
-class Model:
-    tag: str
-    digest: str | None = None
-    name: str = ""
-    capability: str = "chat"
-    modalities: tuple[str, ...] = ()
-    max_model_len: int | None = None
-
-
-@dataclass(frozen=True)
-class Mount:
-    source: str
-    target: str
-    read_only: bool = True
-
-
-@dataclass(frozen=True)
-class Instance:
-    name: str
-    image: str
-    port: int
-    models: tuple[Model, ...]
-    image_has_entrypoint: bool = True
-    device: str = "gpu"
-    gpus: tuple[str, ...] = ()
-    gpu_access: str = "runtime"
-    keep_alive: str = "-1"
-    num_parallel: int | None = None
-    max_loaded_models: int | None = None
-    context_length: int | None = None
-    flash_attention: bool | None = None
-    kv_cache_type: str | None = None
-    jetpack: str | None = None
-    env: tuple[tuple[str, str], ...] = ()
-    mounts: tuple[Mount, ...] = ()
-    networks: tuple[str, ...] = (defaults.ENGINES_NETWORK,)
-    pull: str = "missing"
-    memory_mib: int | None = None
-    host_memory_mib: int | None = None
-    container_extra_arguments: tuple[str, ...] = ()
-    ready_timeout: int = defaults.READY_TIMEOUT
-    silence_timeout: int = defaults.SILENCE_TIMEOUT
-    stop_timeout: int = defaults.STOP_TIMEOUT
+Reader = t.Callable[[t.Any, str, str], t.Any]
+"""From a value of the inventory, its key, and the place for messages."""
+_BOOLEANS = {**dict.fromkeys(("true", "yes", "on", "1"), True), **dict.fromkeys(("false", "no", "off", "0"), False)}
 
 
 def _text(value: object) -> str:
@@ -123,137 +78,145 @@ def _text(value: object) -> str:
     return str(value)
 
 
-class _Reader:
-    """Reads one dict of the inventory; None means unset, as a plan writes it."""
+def _plain(value: t.Any, key: str, where: str) -> str:
+    return str(value).strip()
 
-    def __init__(self, data: t.Mapping[str, t.Any], where: str, known: t.Iterable[str]) -> None:
-        self.data = {str(key): value for key, value in data.items() if value is not None}
-        self.where = where
-        unknown = sorted(set(self.data) - set(known))
-        if unknown:
-            raise OllamaError(f"{where}: has no key {', '.join(unknown)}. Known: {', '.join(sorted(known))}.")
 
-    def required(self, key: str) -> str:
-        value = str(self.data.get(key, "")).strip()
-        if not value:
-            raise OllamaError(f"{self.where}: {key} is missing.")
-        return value
+def _tag(value: t.Any, key: str, where: str) -> str:
+    return normalise_tag(str(value))
 
-    def text(self, key: str, default: str) -> str:
-        return str(self.data.get(key, default)).strip()
 
-    def optional_text(self, key: str) -> str | None:
-        return str(self.data[key]).strip() if key in self.data and str(self.data[key]).strip() else None
+def _texts(value: t.Any, key: str, where: str) -> tuple[str, ...]:
+    return tuple(str(entry) for entry in value)
 
-    def choice(self, key: str, choices: t.Sequence[str], default: str) -> str:
-        value = self.text(key, default)
-        if value not in choices:
-            raise OllamaError(f"{self.where}: {key} is {value!r}; it takes {', '.join(choices)}.")
-        return value
 
-    def integer(self, key: str, default: int, least: int = 0) -> int:
-        found = self.optional_integer(key, least)
-        return default if found is None else found
+def _variables(value: t.Any, key: str, where: str) -> tuple[tuple[str, str], ...]:
+    return tuple((str(name), _text(content)) for name, content in sorted(dict(value).items()))
 
-    def optional_integer(self, key: str, least: int = 0) -> int | None:
-        if key not in self.data:
-            return None
+
+def _boolean(value: t.Any, key: str, where: str) -> bool:
+    found = _BOOLEANS.get(str(value).lower())
+    if found is None:
+        raise OllamaError(f"{where}: {key} is {value!r}; it takes true or false.")
+    return found
+
+
+def _integer(least: int, most: int | None = None) -> Reader:
+    def read(value: t.Any, key: str, where: str) -> int:
         try:
-            number = int(str(self.data[key]))
+            number = int(str(value))
         except ValueError:
             number = least - 1
-        if number < least:
-            raise OllamaError(f"{self.where}: {key} is {self.data[key]!r}; it takes a whole number from {least}.")
+        if number < least or (most is not None and number > most):
+            expected = f"a whole number from {least}" if most is None else f"a number from {least} to {most}"
+            raise OllamaError(f"{where}: {key} is {value!r}; it takes {expected}.")
         return number
 
-    def boolean(self, key: str, default: bool) -> bool:
-        found = self.optional_boolean(key)
-        return default if found is None else found
-
-    def optional_boolean(self, key: str) -> bool | None:
-        if key not in self.data:
-            return None
-        value = str(self.data[key]).lower()
-        if value in ("true", "yes", "on", "1"):
-            return True
-        if value in ("false", "no", "off", "0"):
-            return False
-        raise OllamaError(f"{self.where}: {key} is {self.data[key]!r}; it takes true or false.")
-
-    def texts(self, key: str, default: t.Sequence[str] = ()) -> tuple[str, ...]:
-        return tuple(str(entry) for entry in self.data.get(key, default))
+    return read
 
 
-def _fields(kind: t.Any) -> tuple[str, ...]:
-    return tuple(kind.__dataclass_fields__)
+def _choice(*choices: str) -> Reader:
+    def read(value: t.Any, key: str, where: str) -> str:
+        if str(value).strip() not in choices:
+            raise OllamaError(f"{where}: {key} is {value!r}; it takes {', '.join(choices)}.")
+        return str(value).strip()
+
+    return read
 
 
-def read_model(data: t.Mapping[str, t.Any], where: str) -> Model:
-    reader = _Reader(data, where, _fields(Model))
-    tag = normalise_tag(reader.required("tag"))
-    digest = reader.optional_text("digest")
-    if digest is not None and not _DIGEST.match(digest):
-        raise OllamaError(f"{where}: digest is {digest!r}; it takes 12 to 64 hexadecimal digits, as `ollama list` and /api/tags show them.")
-    return Model(
-        tag=tag,
-        digest=digest,
-        name=reader.text("name", tag),
-        capability=reader.choice("capability", ("chat", "embedding", "rerank", "transcription"), "chat"),
-        modalities=reader.texts("modalities"),
-        max_model_len=reader.optional_integer("max_model_len", least=1),
+def _matching(pattern: str, expected: str) -> Reader:
+    def read(value: t.Any, key: str, where: str) -> str:
+        if not re.fullmatch(pattern, str(value).strip()):
+            raise OllamaError(f"{where}: {key} is {value!r}; it takes {expected}.")
+        return str(value).strip()
+
+    return read
+
+
+def _each(kind: t.Any) -> Reader:
+    def read(value: t.Any, key: str, where: str) -> tuple[t.Any, ...]:
+        return tuple(_read(kind, entry, f"{where}, {key}[{number}]") for number, entry in enumerate(value))
+
+    return read
+
+
+def _key(read: Reader, default: t.Any = dataclasses.MISSING) -> t.Any:
+    return dataclasses.field(default=default, metadata={"read": read})
+
+
+def _read(kind: t.Any, data: t.Mapping[str, t.Any], where: str) -> t.Any:
+    """One dict of the inventory; None or nothing means unset, as a plan writes it."""
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    given = {str(key): value for key, value in data.items() if value is not None and str(value).strip()}
+    unknown = sorted(set(given) - set(fields))
+    if unknown:
+        raise OllamaError(f"{where}: has no key {', '.join(unknown)}. Known: {', '.join(sorted(fields))}.")
+    for name, field in fields.items():
+        if name not in given and field.default is dataclasses.MISSING:
+            raise OllamaError(f"{where}: {name} is missing.")
+    return kind(**{name: fields[name].metadata["read"](value, name, where) for name, value in given.items()})
+
+
+_name = _matching("[a-z0-9][a-z0-9_.-]*", "lower-case letters, digits, and . _ - after the first")
+
+
+@dataclass(frozen=True)
+class Model:
+    tag: str = _key(_tag)
+    digest: str | None = _key(
+        _matching("(?:sha256:)?[0-9a-f]{12,64}", "12 to 64 hexadecimal digits, as `ollama list` and /api/tags show them"), None
     )
+    name: str = _key(_plain, "")
+    capability: str = _key(_choice("chat", "embedding", "rerank", "transcription"), "chat")
+    modalities: tuple[str, ...] = _key(_texts, ())
+    max_model_len: int | None = _key(_integer(1), None)
 
 
-def read_mount(data: t.Mapping[str, t.Any], where: str) -> Mount:
-    reader = _Reader(data, where, _fields(Mount))
-    return Mount(reader.required("source"), reader.required("target"), reader.boolean("read_only", Mount.read_only))
+@dataclass(frozen=True)
+class Mount:
+    source: str = _key(_plain)
+    target: str = _key(_plain)
+    read_only: bool = _key(_boolean, True)
+
+
+@dataclass(frozen=True)
+class Instance:
+    name: str = _key(_name)
+    image: str = _key(_plain)
+    port: int = _key(_integer(1, 65535))
+    models: tuple[Model, ...] = _key(_each(Model), ())
+    image_has_entrypoint: bool = _key(_boolean, True)
+    device: str = _key(_choice("gpu", "cpu"), "gpu")
+    gpus: tuple[str, ...] = _key(_texts, ())
+    gpu_access: str = _key(_choice("runtime", "cdi", "jetson", "none"), "runtime")
+    keep_alive: str = _key(_plain, "-1")
+    num_parallel: int | None = _key(_integer(1), None)
+    max_loaded_models: int | None = _key(_integer(1), None)
+    context_length: int | None = _key(_integer(1), None)
+    flash_attention: bool | None = _key(_boolean, None)
+    kv_cache_type: str | None = _key(_choice("f16", "q8_0", "q4_0"), None)
+    jetpack: str | None = _key(_plain, None)
+    env: tuple[tuple[str, str], ...] = _key(_variables, ())
+    mounts: tuple[Mount, ...] = _key(_each(Mount), ())
+    networks: tuple[str, ...] = _key(_texts, (defaults.ENGINES_NETWORK,))
+    pull: str = _key(_choice("missing", "always", "never"), "missing")
+    memory_mib: int | None = _key(_integer(0), None)
+    host_memory_mib: int | None = _key(_integer(1), None)
+    container_extra_arguments: tuple[str, ...] = _key(_texts, ())
+    ready_timeout: int = _key(_integer(1), defaults.READY_TIMEOUT)
+    silence_timeout: int = _key(_integer(0), defaults.SILENCE_TIMEOUT)
+    stop_timeout: int = _key(_integer(1), defaults.STOP_TIMEOUT)
 
 
 def read_instance(data: t.Mapping[str, t.Any], where: str = "ollama instance") -> Instance:
-    reader = _Reader(data, where, _fields(Instance))
-    name = reader.required("name")
-    if not _NAME.match(name):
-        raise OllamaError(f"{where}: name is {name!r}; it takes lower-case letters, digits, and . _ - after the first.")
-    where = f"{where} {name}"
-    reader.where = where
-    models = tuple(read_model(model, f"{where}, models[{number}]") for number, model in enumerate(reader.data.get("models", ())))
-    if not models:
+    where = f"{where} {_name(data.get('name') or '', 'name', where)}"
+    found: Instance = _read(Instance, data, where)
+    if not found.models:
         raise OllamaError(f"{where}: models is empty; an instance is ready when its first model has answered, so it needs one.")
-    twice = sorted({model.tag for model in models if sum(same_model(model.tag, other.tag) for other in models) > 1})
+    twice = sorted({model.tag for model in found.models if sum(same_model(model.tag, other.tag) for other in found.models) > 1})
     if twice:
         raise OllamaError(f"{where}: models names {', '.join(twice)} more than once.")
-    if reader.optional_text("kv_cache_type"):
-        reader.choice("kv_cache_type", _KV_CACHE_TYPES, "")
-    port = reader.integer("port", 0, least=1)
-    if not 1 <= port <= 65535:
-        raise OllamaError(f"{where}: port is {reader.data.get('port')!r}; it takes a number from 1 to 65535.")
-    return Instance(
-        name=name,
-        image=reader.required("image"),
-        image_has_entrypoint=reader.boolean("image_has_entrypoint", True),
-        port=port,
-        models=models,
-        device=reader.choice("device", ("gpu", "cpu"), "gpu"),
-        gpus=reader.texts("gpus"),
-        gpu_access=reader.choice("gpu_access", _GPU_ACCESSES, "runtime"),
-        keep_alive=reader.text("keep_alive", "-1"),
-        num_parallel=reader.optional_integer("num_parallel", least=1),
-        max_loaded_models=reader.optional_integer("max_loaded_models", least=1),
-        context_length=reader.optional_integer("context_length", least=1),
-        flash_attention=reader.optional_boolean("flash_attention"),
-        kv_cache_type=reader.optional_text("kv_cache_type"),
-        jetpack=reader.optional_text("jetpack"),
-        env=tuple((str(key), _text(value)) for key, value in sorted(dict(reader.data.get("env", {})).items())),
-        mounts=tuple(read_mount(mount, f"{where}, mounts[{number}]") for number, mount in enumerate(reader.data.get("mounts", ()))),
-        networks=reader.texts("networks") or Instance.networks,
-        pull=reader.choice("pull", _PULLS, "missing"),
-        memory_mib=reader.optional_integer("memory_mib"),
-        host_memory_mib=reader.optional_integer("host_memory_mib", least=1),
-        container_extra_arguments=reader.texts("container_extra_arguments"),
-        ready_timeout=reader.integer("ready_timeout", Instance.ready_timeout, least=1),
-        silence_timeout=reader.integer("silence_timeout", Instance.silence_timeout, least=0),
-        stop_timeout=reader.integer("stop_timeout", Instance.stop_timeout, least=1),
-    )
+    return dataclasses.replace(found, networks=found.networks or Instance.networks)
 
 
 def read_instances(data: t.Sequence[t.Mapping[str, t.Any]]) -> tuple[Instance, ...]:
@@ -356,6 +319,7 @@ def container_unit(instance: Instance, data_dir: str = defaults.DATA_DIR, watchd
         "drop_page_cache": False,
         **({"memory_limit_mib": instance.host_memory_mib} if instance.host_memory_mib else {}),
         "pull_models": [model.tag for model in instance.models],
+        "afterwards": {"tasks": "models", "data": server(instance)},
     }
 
 

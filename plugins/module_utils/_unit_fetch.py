@@ -101,7 +101,7 @@ def download(item: Item, docker: str, run: Run) -> tuple[Diagnosis | None, bool]
     return None, any(one is not None and one.phase == progress.DOWNLOADING for one in seen)
 
 
-def pull_into(server: ModelServer, tags: Sequence[str], other_image: bool) -> Diagnosis | None:
+def pull_into(kind: str, server: ModelServer, tags: Sequence[str], other_image: bool) -> Diagnosis | None:
     """Pulls models through the server that serves the old ones; what went wrong. C(other_image): the next server is another one."""
     try:
         present = server.tags()
@@ -117,6 +117,6 @@ def pull_into(server: ModelServer, tags: Sequence[str], other_image: bool) -> Di
         except OllamaError as error:
             if other_image and _WANTS_NEWER.search(str(error)):
                 continue
-            found = or_else(classify_log("ollama", [f"Error: {error}"]), Cause.DOWNLOAD_FAILED)
-            return replace(found, message=f"Ollama cannot pull {tag}: {error}")
+            found = or_else(classify_log(kind, [f"Error: {error}"]), Cause.DOWNLOAD_FAILED)
+            return replace(found, message=f"{kind} cannot pull {tag}: {error}")
     return None

@@ -135,7 +135,7 @@ class Trial:
                 found, _anything = download(item, self._docker, self._run)
             elif new["pull_models"] != old.get("pull_models") and url and work.serving(item) is not None:
                 other_image = item.image != old.get("image")
-                found = pull_into(self._server(str(url).removesuffix("/v1")), new["pull_models"] or (), other_image)
+                found = pull_into(item.kind, self._server(str(url).removesuffix("/v1")), new["pull_models"] or (), other_image)
             if found is not None:
                 work.refuse_for(found, "its model cannot be fetched", item)
 

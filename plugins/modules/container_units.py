@@ -214,6 +214,12 @@ options:
           input:
             description: Which of O(instances[].files) it gets as standard input.
             type: str
+      layer:
+        description: For role P(llmops.gpu_inference.engines#role), which builds it. O(instances[].image) as a layer on top of another one.
+        type: dict
+      afterwards:
+        description: For role P(llmops.gpu_inference.engines#role). What follows when the instance answers.
+        type: dict
       restart_limit:
         description: After so many failed starts in a row the launcher gives up.
         type: int
@@ -465,6 +471,8 @@ INSTANCE = {
     "download_entrypoint": {"type": "str"},
     "download_command": {"type": "list", "elements": "str", "default": []},
     "check": {"type": "dict", "options": CHECK},
+    "layer": {"type": "dict"},
+    "afterwards": {"type": "dict"},
     "restart_limit": {"type": "int", "default": 5},
 }
 

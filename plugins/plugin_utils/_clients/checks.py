@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .base import ClientRenderError, Mistake
-from .containers import container_kinds, container_units
+from .containers import container_units
 from .entries import read_entry
+from .registry import CLIENTS
 from .render import render_client_files
 
 VARIABLE = "inference_clients_config"
@@ -46,7 +47,7 @@ def plan_findings(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
                 api_keys=dict.fromkeys(gateway["client_names"], MADE_UP),
                 network_url="http://litellm-gateway:4000" if host in gateway["hosts"] else None,
                 controller_dir="/",
-                tokens=dict.fromkeys(container_kinds(), MADE_UP),
+                tokens=dict.fromkeys(CLIENTS, MADE_UP),
                 predict=True,
                 variable=VARIABLE,
             )

@@ -13,15 +13,9 @@ from typing import Any
 from ...module_utils._clients import parse_env_as_docker
 from .base import Client, ClientRenderError, Container, Mistake
 from .entries import Entry, read_entries
-from .registry import CLIENTS
 
 START_TIMEOUT = 600
 """Seconds that a program has to answer."""
-
-
-def container_kinds() -> list[str]:
-    """The kinds of the units of client programs."""
-    return [client.name for client in CLIENTS.values() if client.container is not None]
 
 
 def container_units(

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ...module_utils._defaults import SILENCE_TIMEOUT
+from ...module_utils._defaults import READY_TIMEOUT, SILENCE_TIMEOUT, STOP_TIMEOUT, WATCHDOG
+from .._plan.images import version_in
 from .dialect import Dialect
 
 if TYPE_CHECKING:
@@ -35,9 +36,39 @@ class Surroundings:
     #: MiB of main memory that bound the container, by port.
     bounds: Mapping[int, int | None]
 
-    def networks(self, services: Sequence[Service]) -> list[str]:
+    def common(self, members: Sequence[tuple[Task, Grant | None]]) -> dict[str, Any]:
+        """What instances of every engine have. The services of one are as patient as the most patient of them; 0 is no limit."""
+        task, grant = members[0]
+        services = [member.service for member, _grant in members]
+        silences = [SILENCE_TIMEOUT if service.silence_timeout is None else service.silence_timeout for service in services]
         own = self.told.host.settings.engines_network.name
-        return list(dict.fromkeys(name for service in services for name in (own, *service.networks)))
+        return {
+            "name": task.engine.instance_name(task.service, task.port),
+            "image": task.image,
+            "port": task.port,
+            "device": task.device,
+            "gpus": list(grant.devices) if grant else [],
+            "gpu_access": self.gpu_access,
+            "env": {**self.proxy_env, **task.env},
+            "networks": list(dict.fromkeys(name for service in services for name in (own, *service.networks))),
+            "pull": task.service.pull,
+            "container_extra_arguments": list(task.service.container_extra_arguments),
+            "ready_timeout": max(service.ready_timeout or READY_TIMEOUT for service in services),
+            "silence_timeout": 0 if 0 in silences else max(silences),
+            "stop_timeout": max(service.stop_timeout or STOP_TIMEOUT for service in services),
+            "host_memory_mib": self.bounds.get(task.port),
+        }
+
+
+@dataclass(frozen=True)
+class Means:
+    """What the units of a host are made with, besides its part of the plan."""
+
+    data_dir: str
+    #: Values of C(Engine.settings); those that are not set are C("") or missing.
+    given: Mapping[str, Any] = field(default_factory=dict)
+    api_key: str | None = field(default=None, repr=False)
+    huggingface_token: str | None = field(default=None, repr=False)
 
 
 class Engine(ABC):
@@ -52,6 +83,8 @@ class Engine(ABC):
     #: What a source has to be, for a sentence.
     wants: ClassVar[str]
     container_port: ClassVar[int]
+    #: The image that the plan goes on with where none was found.
+    fallback_image: ClassVar[str]
     #: The port on the host where a service gives none; None where it has to.
     default_port: ClassVar[int | None] = None
     #: Whether all services on one port share one container.
@@ -65,33 +98,34 @@ class Engine(ABC):
     own_targets: ClassVar[Mapping[str, str]]
     #: Environment variables that the collection sets itself or leaves unset, and what is for the user instead.
     own_variables: ClassVar[Mapping[str, str]]
+    #: What its units are called where systemd lists them.
+    description: ClassVar[str]
+    #: Variables of the user by which its units are made, without the engine's name and C(_) in front, each with its default.
+    settings: ClassVar[Mapping[str, Any]] = {"watchdog_seconds": WATCHDOG}
+    #: What the proxy in front of a host lets through. A path that ends in / stands for everything below it, / alone for itself.
+    proxied: ClassVar[tuple[str, ...]] = ("/v1/", "/health", "/metrics")
     #: How the gateway speaks with it.
     dialect: ClassVar[Dialect]
 
-    @abstractmethod
     def default_image(self, platform: str, hardware: Hardware | None) -> tuple[str | None, str]:
         """The image where the user names none, and, where there is none, what to do about it. C(cpu) stands for services on the CPU."""
-
-    @property
-    @abstractmethod
-    def fallback_image(self) -> str:
-        """The image that the plan goes on with where none was found."""
+        return self.fallback_image, ""
 
     def meant_image(self, variant: Variant) -> str | None:
         """The image that the user gave the model, where it is meant for this engine."""
         return variant.image
 
-    @abstractmethod
     def version(self, variant: Variant, image: str) -> str | None:
         """The engine's version in an image, as far as it is known."""
+        return version_in(image)
 
-    @abstractmethod
     def image_trouble(self, image: str, hardware: Hardware, devices: Sequence[str]) -> str | None:
         """Why an image cannot work with a host's driver or GPUs, with the remedy; None where nothing speaks against it."""
+        return None
 
-    @abstractmethod
     def version_trouble(self, image: str, version: str | None) -> str | None:
         """What has to be known of the version of an image that the user named."""
+        return None
 
     @abstractmethod
     def arguments(
@@ -131,9 +165,9 @@ class Engine(ABC):
         """The name by which the engine itself knows a model."""
         return model
 
-    @abstractmethod
     def instance_name(self, service: Service, port: int) -> str:
         """The name of what runs for a service; services that share an instance have the same."""
+        return service.name
 
     def unit_name(self, service: Service, port: int) -> str:
         """Of the container and of what the host proxies."""
@@ -143,8 +177,11 @@ class Engine(ABC):
     def instance(self, around: Surroundings, members: Sequence[tuple[Task, Grant | None]]) -> dict[str, Any]:
         """One container as the engine's role takes it, for one service or for all that share its port."""
 
+    @abstractmethod
+    def units(self, instances: Sequence[Mapping[str, Any]], means: Means) -> list[dict[str, Any]]:
+        """The instances of a host as module container_units takes them. Raises ValueError with all that is wrong."""
 
-def silence_timeout(services: Sequence[Service]) -> int:
-    """Of services that share an instance: the most patient one's. 0 is no limit."""
-    limits = [SILENCE_TIMEOUT if service.silence_timeout is None else service.silence_timeout for service in services]
-    return 0 if 0 in limits else max(limits)
+    def setting(self, means: Means, name: str) -> Any:
+        """As the user set it, else its default."""
+        given = means.given.get(f"{self.name}_{name}")
+        return self.settings[name] if given in (None, "") else given

@@ -10,17 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ...module_utils._defaults import READY_TIMEOUT, STOP_TIMEOUT
-from ...module_utils._ollama import STORE, normalise_tag
+from ...module_utils._ollama import STORE, container_unit, normalise_tag, read_instances
 from .._plan.advisories import OLLAMA, vulnerable
 from .._plan.grammar import normal_path
 from .._plan.host_findings import HostFindings, Trouble
-from .._plan.images import version_in
 from .._plan.memory import Grant
 from .._plan.model import Model, Mount, Service, Variant
 from .._plan.platform import Hardware
 from .._plan.task import Task
-from .base import Engine, Surroundings, silence_timeout
+from .base import Engine, Means, Surroundings
 from .dialect import Dialect, Provider
 from .vllm_flags import overlay
 
@@ -51,6 +49,9 @@ class Ollama(Engine):
         "OLLAMA_HOST": "the port is the service's: inference_services[].port",
         "OLLAMA_MODELS": "models are kept below inference_data_dir",
     }
+    description = "Ollama server"
+    #: No pull, create, copy, push or delete: they change what the node serves. show and ps only tell.
+    proxied = ("/", "/v1/", "/api/chat", "/api/generate", "/api/embed", "/api/show", "/api/tags", "/api/ps", "/api/version")
     #: Embeddings go through its OpenAI-compatible API: LiteLLM's C(ollama/) embeddings send no key, so a guarded server would refuse them.
     dialect = Dialect(
         health_path="/",
@@ -59,15 +60,9 @@ class Ollama(Engine):
     )
     fallback_image = IMAGE
 
-    def default_image(self, platform: str, hardware: Hardware | None) -> tuple[str | None, str]:
-        return IMAGE, ""
-
     def meant_image(self, variant: Variant) -> str | None:
         image = variant.image
         return image if image is None or variant.engine == self.name or "ollama" in image else None
-
-    def version(self, variant: Variant, image: str) -> str | None:
-        return version_in(image)
 
     def image_trouble(self, image: str, hardware: Hardware, devices: Sequence[str]) -> str | None:
         driver = hardware.driver_version
@@ -120,26 +115,17 @@ class Ollama(Engine):
         l4t = hardware.l4t if hardware else None
         amount = grant.amount if grant else None
         return {
-            "name": self.instance_name(task.service, task.port),
-            "port": task.port,
-            "image": task.image,
+            **around.common(members),
             "image_has_entrypoint": task.variant.image_has_entrypoint is not False,
-            "device": task.device,
-            "gpus": list(grant.devices) if grant else [],
-            "gpu_access": around.gpu_access,
             "models": _models(members),
             "jetpack": _JETPACK.get(l4t[0]) if l4t and around.told.platform == "jetson" and task.device == "gpu" else None,
-            "env": {**around.proxy_env, **task.env},
             "mounts": _mounts(around.told, services),
-            "networks": around.networks(services),
-            "pull": task.service.pull,
-            "container_extra_arguments": list(task.service.container_extra_arguments),
-            "ready_timeout": max(service.ready_timeout or READY_TIMEOUT for service in services),
-            "silence_timeout": silence_timeout(services),
-            "stop_timeout": max(service.stop_timeout or STOP_TIMEOUT for service in services),
             "memory_mib": int(amount) if amount is not None else _sum_mib(services),
-            "host_memory_mib": around.bounds.get(task.port),
         }
+
+    def units(self, instances: Sequence[Mapping[str, Any]], means: Means) -> list[dict[str, Any]]:
+        watchdog = int(self.setting(means, "watchdog_seconds"))
+        return [container_unit(instance, means.data_dir, watchdog) for instance in read_instances(instances)]
 
 
 def _models(members: Sequence[tuple[Task, Grant | None]]) -> list[dict[str, Any]]:

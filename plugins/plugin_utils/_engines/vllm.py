@@ -11,14 +11,14 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ...module_utils._defaults import READY_TIMEOUT, STOP_TIMEOUT
+from ...module_utils._defaults import WATCHDOG
 from .._plan.host_findings import HostFindings, Trouble
 from .._plan.main_memory import Offload
 from .._plan.memory import DEFAULT_SHARE, Grant, find_device
 from .._plan.model import Model, Service, Variant
 from .._plan.platform import Device, Hardware, version_tuple
 from .._plan.task import Task, argument_path
-from .base import Engine, Surroundings, silence_timeout
+from .base import Engine, Means, Surroundings
 from .dialect import Dialect
 from .vllm_arguments import GPU_FACTORS, flag_troubles, gone_arguments, slice_arguments
 from .vllm_capability import capability_doubt, capability_troubles
@@ -36,7 +36,16 @@ from .vllm_images import (
     version_trouble,
 )
 from .vllm_offloads import offloads, shm_size_for
-from .vllm_unit import COMPILE_CACHE, CONFIG_PATH, CONTAINER_PORT, HEALTH_PATH, HUB_CACHE, cpu_utilization
+from .vllm_unit import (
+    COMPILE_CACHE,
+    CONFIG_PATH,
+    CONTAINER_PORT,
+    HEALTH_PATH,
+    HUB_CACHE,
+    INSTALL_COMMAND,
+    container_unit,
+    cpu_utilization,
+)
 
 if TYPE_CHECKING:
     from .choice import Choice
@@ -64,6 +73,12 @@ class Vllm(Engine):
         "VLLM_SERVER_DEV_MODE": "it opens endpoints that need no key",
         "HF_TOKEN": "use inference_huggingface_token",
         "HUGGING_FACE_HUB_TOKEN": "use inference_huggingface_token",
+    }
+    description = "vLLM engine"
+    settings: ClassVar[Mapping[str, Any]] = {
+        "watchdog_seconds": WATCHDOG,
+        "huggingface_dir": None,  # below the folder of the host's data
+        "image_layer_install_command": INSTALL_COMMAND,
     }
     dialect = Dialect(health_path=HEALTH_PATH)
     fallback_image = VLLM_IMAGE
@@ -130,9 +145,6 @@ class Vllm(Engine):
         """A hub id can do without an organisation (C(gpt2)); a tag's version it cannot have."""
         return ":" not in source
 
-    def instance_name(self, service: Service, port: int) -> str:
-        return service.name
-
     def instance(self, around: Surroundings, members: Sequence[tuple[Task, Grant | None]]) -> dict[str, Any]:
         task, grant = members[0]
         told, service, model, variant = around.told, task.service, task.model, task.variant
@@ -150,39 +162,40 @@ class Vllm(Engine):
         device = find_device(grant.devices[0], told.hardware.devices) if grant and grant.devices and told.hardware else None
         kv_cache = service.kv_cache_memory
         return {
-            "name": self.instance_name(service, task.port),
+            **around.common(members),
             "model": source,
             "revision": variant.revision,
             "served_model_names": list(dict.fromkeys((model.name, source))),
             "capability": model.capability,
             "modalities": list(model.modalities),
-            "image": task.image,
             "engine_version": task.engine_version,
             "image_has_entrypoint": has_entrypoint(task.image) if variant.image_has_entrypoint is None else variant.image_has_entrypoint,
             "image_packages": packages,
-            "port": task.port,
-            "device": task.device,
-            "gpus": list(grant.devices) if grant else [],
-            "gpu_access": around.gpu_access,
             "gpu_memory_utilization": utilization,
             "kv_cache_memory_bytes": int(kv_cache.mib * 1024 * 1024) if kv_cache is not None and kv_cache.mib is not None else None,
             "max_model_len": service.max_model_len or variant.max_model_len,
             "tensor_parallel_size": parallel if task.device == "gpu" else service.tensor_parallel_size or 1,
             "shm_size": shm_size,
             "engine_args": {**(slice_arguments(device, model.capability, task.engine_args) if device else {}), **task.engine_args},
-            "env": {**around.proxy_env, **task.env},
             "mounts": [vars(mount) for mount in service.mounts],
-            "networks": around.networks([service]),
-            "pull": service.pull,
-            "container_extra_arguments": list(service.container_extra_arguments),
-            "ready_timeout": service.ready_timeout or READY_TIMEOUT,
-            "silence_timeout": silence_timeout([service]),
-            "stop_timeout": service.stop_timeout or STOP_TIMEOUT,
             "memory_mib": memory_mib,
-            "host_memory_mib": around.bounds.get(task.port),
             "drop_page_cache": _drop_page_cache(told, service),
             "dimension": model.dimension,
         }
+
+    def units(self, instances: Sequence[Mapping[str, Any]], means: Means) -> list[dict[str, Any]]:
+        return [
+            container_unit(
+                instance,
+                api_key=means.api_key,
+                huggingface_token=means.huggingface_token,
+                data_dir=means.data_dir,
+                huggingface_dir=self.setting(means, "huggingface_dir"),
+                watchdog=int(self.setting(means, "watchdog_seconds")),
+                install_command=self.setting(means, "image_layer_install_command"),
+            )
+            for instance in instances
+        ]
 
 
 def _check_capability(told: HostFindings, task: Task, grant: Grant | None) -> None:

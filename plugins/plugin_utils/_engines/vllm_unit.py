@@ -30,6 +30,8 @@ HEALTH_PATH = "/health"
 HUB_CACHE = "/root/.cache/huggingface"
 COMPILE_CACHE = "/root/.cache/vllm"
 CONFIG_PATH = "/etc/vllm/config.yaml"
+#: In the image, for packages that it lacks: what its documentation names.
+INSTALL_COMMAND = "uv pip install --system"
 
 # Flags of `vllm serve` that the collection itself sets, with the first release that has them. A flag that the image's
 # engine lacks would end it with exit code 2, so it is left out there. (disable-access-log-for-endpoints: Red Hat OpenShift
@@ -165,26 +167,30 @@ def utilization(instance: Mapping[str, Any]) -> float | None:
     return float(given or cpu_utilization(int(instance["memory_mib"])))
 
 
-def layered_image(image: str, packages: Sequence[str]) -> str:
-    """The local tag of C(image) with C(packages) installed on top; the same packages always give the same tag."""
+def image_layer(
+    instance: Mapping[str, Any], data_dir: str = defaults.DATA_DIR, install_command: str = INSTALL_COMMAND
+) -> dict[str, Any] | None:
+    """The instance's image with packages installed on top; the same packages always give the same tag."""
+    packages = sorted(instance.get("image_packages") or [])
     if not packages:
-        return image
-    digest = hashlib.sha256("\n".join([image, *sorted(packages)]).encode()).hexdigest()[:16]
-    return f"gpu-inference/vllm-layer:{digest}"
+        return None
+    digest = hashlib.sha256("\n".join([instance["image"], *packages]).encode()).hexdigest()[:16]
+    env = instance.get("env") or {}
+    # One with a password is for the container alone: arguments of a build can be read by every user, and stay in the image.
+    given = {name: str(env[name]) for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY") if env.get(name)}
+    return {
+        "tag": f"gpu-inference/vllm-layer:{digest}",
+        "image": instance["image"],
+        "packages": packages,
+        "install_command": install_command,
+        "folder": f"{data_dir}/images/{digest}",
+        "proxy": {name: value for name, value in given.items() if not is_reference(value) and not has_credentials(value)},
+    }
 
 
 def image_layers(instances: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The image layers to build for these instances, each once."""
-    layers: dict[str, dict[str, Any]] = {}
-    for instance in instances:
-        packages = sorted(instance.get("image_packages") or [])
-        if packages:
-            tag = layered_image(instance["image"], packages)
-            env = instance.get("env") or {}
-            # One with a password is for the container alone: arguments of a build can be read by every user, and stay in the image.
-            given = {name: str(env[name]) for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY") if env.get(name)}
-            proxy = {name: value for name, value in given.items() if not is_reference(value) and not has_credentials(value)}
-            layers[tag] = {"tag": tag, "image": instance["image"], "packages": packages, "proxy": proxy}
+    layers = {layer["tag"]: layer for layer in map(image_layer, instances) if layer}
     return [layers[tag] for tag in sorted(layers)]
 
 
@@ -251,10 +257,11 @@ def container_unit(
     huggingface_dir: str | None = None,
     instances_dir: str = defaults.INSTANCES_DIR,
     watchdog: int = defaults.WATCHDOG,
+    install_command: str = INSTALL_COMMAND,
 ) -> dict[str, Any]:
     """The container unit of one vLLM instance, as module container_units takes it."""
     instance = plain(instance)
-    packages = list(instance.get("image_packages") or [])
+    layer = image_layer(instance, data_dir, install_command)
     names = list(instance.get("served_model_names") or [instance["name"]])
     secrets = {"VLLM_API_KEY": api_key, "HF_TOKEN": huggingface_token if asks_hub(instance) else None}
     command = ["--config", CONFIG_PATH]
@@ -264,9 +271,9 @@ def container_unit(
     return {
         "kind": "vllm",
         "name": instance["name"],
-        "image": layered_image(instance["image"], packages),
+        "image": layer["tag"] if layer else instance["image"],
         # A layer exists on this node only, no registry has it.
-        "pull": "never" if packages else instance.get("pull") or "missing",
+        "pull": "never" if layer else instance.get("pull") or "missing",
         "entrypoint": None,
         "command": command if instance.get("image_has_entrypoint", True) else ["vllm", "serve", *command],
         "docker_arguments": docker_arguments(
@@ -302,4 +309,5 @@ def container_unit(
         "download_entrypoint": "python3" if download else None,
         "download_command": download,
         "check": {"entrypoint": "python3", "command": ["-c", CHECK_PROGRAM], "input": "config.yaml"},
+        **({"layer": layer} if layer else {}),
     }

@@ -9,19 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from .._clients.containers import container_kinds
+from .._clients.registry import CLIENTS
 from .._engines.registry import ENGINES
 
-_GROUPS: Mapping[str, Callable[[], Sequence[str]]] = {
-    "gateway": lambda: ["litellm"],
-    "clients": container_kinds,
-    "engines": lambda: list(ENGINES),
+#: The description of each kind of a group, as systemd shows it.
+_GROUPS: Mapping[str, Callable[[], Mapping[str, str]]] = {
+    "gateway": lambda: {"litellm": "LiteLLM gateway"},
+    "clients": lambda: {name: client.container.description for name, client in CLIENTS.items() if client.container is not None},
+    "engines": lambda: {name: engine.description for name, engine in ENGINES.items()},
 }
 
 
-def kinds_of(groups: Sequence[str]) -> list[str]:
-    """The kinds of these groups, in their order; a ValueError where there is no such group."""
+def described_kinds(groups: Sequence[str]) -> dict[str, str]:
+    """The kinds of these groups, in their order, with their descriptions; a ValueError where there is no such group."""
     unknown = [group for group in groups if group not in _GROUPS]
     if unknown:
         raise ValueError(f"{', '.join(map(repr, unknown))}: no such group of units; known: {', '.join(_GROUPS)}")
-    return [kind for group in groups for kind in _GROUPS[group]()]
+    return {kind: text for group in groups for kind, text in _GROUPS[group]().items()}

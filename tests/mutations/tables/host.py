@@ -229,8 +229,8 @@ FEATURES = [
     Feature(
         "an engine on a GPU cannot take all of the host's main memory",
         "the plan gives its container no bound",
-        "plugins/plugin_utils/_engines/vllm.py",
-        '"host_memory_mib": around.bounds.get(task.port),',
+        "plugins/plugin_utils/_engines/base.py",
+        '"host_memory_mib": self.bounds.get(task.port),',
         '"host_memory_mib": None,',
         "tests/unit/plugins/plugin_utils/_plan/test_main_memory.py::test_every_engine_on_a_gpu_is_bounded",
         "{'chat': None} == {'chat': 58368}",

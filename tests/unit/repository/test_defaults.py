@@ -16,7 +16,7 @@ import yaml
 from support.inventories import dgpu, one, service
 from support.repository import ROOT
 
-from ansible_collections.llmops.gpu_inference.plugins.filter.ollama_units import ollama_units
+from ansible_collections.llmops.gpu_inference.plugins.filter.engines import ollama_units
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _defaults, _ollama
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._instance_spec import Spec
 from ansible_collections.llmops.gpu_inference.plugins.modules.container_units import INSTANCE
@@ -132,14 +132,13 @@ def test_the_function_has_the_defaults_of_the_gateway() -> None:
     ("path", "function"),
     [
         ("vllm_units.yml", vllm_unit.container_unit),
-        ("ollama_units.py", ollama_units),
+        ("ollama_units.yml", ollama_units),
         ("litellm_unit.yml", container_unit),
     ],
 )
 def test_the_page_of_a_filter_names_the_defaults_of_the_code(path: str, function: Any) -> None:
     text = (ROOT / "plugins/filter" / path).read_text(encoding="utf-8")
-    document = yaml.safe_load(text.split('r"""')[1].split('"""')[0] if path.endswith(".py") else text)
-    options = document.get("DOCUMENTATION", document)["options"]
+    options = yaml.safe_load(text)["DOCUMENTATION"]["options"]
     for name, default in parameters(function).items():
         if name in options:
             found = options[name].get("default")

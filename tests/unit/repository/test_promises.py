@@ -14,7 +14,7 @@ import pytest
 from support.inventories import dgpu, one, service
 from support.repository import ROOT, tracked_files
 
-from ansible_collections.llmops.gpu_inference.plugins.filter.ollama_units import ollama_units
+from ansible_collections.llmops.gpu_inference.plugins.filter.engines import ollama_units
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines import vllm_unit
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.config import build_config
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.policy import build_policy

@@ -53,19 +53,6 @@ def test_client_files_on_the_controller_stay_out_of_repositories(tmp_path: Path)
     assert ignore.read_text(encoding="utf-8") == "mine\n"
 
 
-def test_folders_that_are_there_keep_their_mode(tmp_path: Path) -> None:
-    """Such as a user's own cache of the hub; their owner cannot be played without root."""
-    folders = [tmp_path / "data", tmp_path / "data/vllm", tmp_path / "hub"]
-    for folder in folders:
-        folder.mkdir()
-        folder.chmod(0o2775)
-    variables = {"vllm_data_dir": str(folders[0]), "vllm_huggingface_dir": str(folders[2])}
-    done = run(tmp_path, "localhost,", [{"tasks": [tasks_of("vllm", "configure")]}], **variables)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "changed=0" in done.stdout, done.stdout
-    assert [oct(folder.stat().st_mode & 0o7777) for folder in folders] == ["0o2775"] * 3
-
-
 def test_a_host_that_failed_before_is_a_line_of_the_report(tmp_path: Path) -> None:
     """The tasks are those of verify.yml; what they read is played."""
     plays = {play["name"]: play for play in yaml.safe_load((ROOT / "playbooks/verify.yml").read_text(encoding="utf-8"))}

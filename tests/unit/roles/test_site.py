@@ -30,15 +30,12 @@ def engine_units(tmp_path: Path, **own: Any) -> list[dict[str, Any]]:
     plan = build_plan(inventory(localhost=host(hardware=dgpu(), **variables(*services, **given))))
     (play,) = [play for play in yaml.safe_load((REPOSITORY / "playbooks/site.yml").read_text()) if play["name"] == "Run the engines"]
     files = [str(REPOSITORY / "playbooks" / name) for name in play["vars_files"]]
-    imports = [{**task, "when": False} for task in play["tasks"] if task["name"] in ("The vLLM engine", "The Ollama engine")]
     out = tmp_path / "units.json"
     shown = {
         "ansible.builtin.copy": {"content": "{{ engines_units | to_json }}", "dest": str(out), "mode": "0600"},
     }
     playbook = tmp_path / "play.yml"
-    playbook.write_text(
-        yaml.safe_dump([{**play, "vars_files": files, "hosts": "localhost", "connection": "local", "tasks": [*imports, shown]}])
-    )
+    playbook.write_text(yaml.safe_dump([{**play, "vars_files": files, "hosts": "localhost", "connection": "local", "tasks": [shown]}]))
     hub = {"localhost": own["inference_huggingface_token"]} if own.get("inference_huggingface_token") else {}
     secrets = {"engine_keys": {"localhost": "k" * 20}, "huggingface_tokens": hub, "environments": {}}
     inventory_file = tmp_path / "inventory.yml"

@@ -11,17 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from support.render import render
 from support.repository import ROOT
 from support.systemd import verify
 
+from ansible_collections.llmops.gpu_inference.plugins.filter.units import unit_kinds
 from ansible_collections.llmops.gpu_inference.plugins.modules import docker_daemon
 
 GOLDEN = Path(__file__).resolve().parent / "golden"
-KINDS = {
-    unit["kind"]: unit for unit in yaml.safe_load((ROOT / "roles/launcher/defaults/main.yml").read_text(encoding="utf-8"))["launcher_units"]
-}
+KINDS = {unit["kind"]: unit for unit in unit_kinds(["engines", "gateway", "clients"], described=True)}
 DROP_IN = "docker.service.d/gpu-inference.conf"
 
 # Role, template and variables of each file.

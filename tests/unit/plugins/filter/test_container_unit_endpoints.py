@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.llmops.gpu_inference.plugins.filter.container_unit_endpoints import container_unit_endpoints
+from ansible_collections.llmops.gpu_inference.plugins.filter.units import container_unit_endpoints
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines.vllm_unit import container_unit
 
 

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.llmops.gpu_inference.plugins.filter.units_with_secrets import units_with_secrets
+from ansible_collections.llmops.gpu_inference.plugins.filter.units import units_with_secrets
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_wanted import want
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines.vllm_unit import container_unit, image_layers
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._secrets.secrecy import reference

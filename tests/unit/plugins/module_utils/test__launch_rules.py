@@ -12,6 +12,7 @@ from support.instances import container, spec
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _launch_rules as rules
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import Cause, Diagnosis
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import Container
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._engine_signs import signs_of
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._launch_rules import Watch
 
 
@@ -116,8 +117,8 @@ vllm:generation_tokens_total{engine="0",model_name="chat"} 4.0
 vllm:prompt_tokens_created{engine="0",model_name="chat"} 1.79e+09
 vllm:num_requests_running{engine="0"} 1.0
 """
-    assert rules.activity(metrics) == 25.0
-    assert rules.activity("nothing 1") is None
+    assert rules.activity(metrics, signs_of("vllm").counted) == 25.0
+    assert rules.activity("nothing 1", signs_of("vllm").counted) is None
 
 
 @pytest.mark.parametrize(

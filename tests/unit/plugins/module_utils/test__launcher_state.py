@@ -10,7 +10,7 @@ import pytest
 from support.repository import ROOT
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import Cause, Diagnosis
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._engine_signs import Signs, signs_of
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._engine_signs import signs_of
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._instance_spec import Spec
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_state import State
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._local_http import server_root
@@ -60,10 +60,12 @@ def test_the_page_names_each_key_of_the_state_file() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "signs"),
-    [("vllm", Signs(counters="/metrics")), ("ollama", Signs(loaded="/api/ps")), ("litellm", Signs()), ("crawl4ai", Signs())],
+    [("vllm", ("/metrics", "")), ("ollama", ("", "/api/ps")), ("litellm", ("", "")), ("crawl4ai", ("", ""))],
 )
-def test_signs_of_engines(kind: str, signs: Signs) -> None:
-    assert signs_of(kind) == signs
+def test_signs_of_engines(kind: str, signs: tuple[str, str]) -> None:
+    found = signs_of(kind)
+    assert (found.counters, found.loaded) == signs
+    assert bool(found.counters) is bool(found.counted)
 
 
 @pytest.mark.parametrize("base_url", ["http://h:1", "http://h:1/", "http://h:1/v1", "http://h:1/v1/"])

@@ -139,6 +139,15 @@ def test_a_whole_unit() -> None:
         "watchdog": 120,
         "drop_page_cache": False,
         "pull_models": ["qwen3-vl:4b", "nomic-embed-text:latest"],
+        "afterwards": {
+            "tasks": "models",
+            "data": {
+                "name": "small",
+                "base_url": "http://127.0.0.1:11434",
+                "device": "gpu",
+                "models": [{"tag": "qwen3-vl:4b", "digest": None}, {"tag": "nomic-embed-text:latest", "digest": None}],
+            },
+        },
     }
 
 

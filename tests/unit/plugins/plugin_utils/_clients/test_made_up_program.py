@@ -13,7 +13,7 @@ import pytest
 from support.inventories import host, one, service
 
 from ansible_collections.llmops.gpu_inference.plugins.filter.client_files import FilterModule
-from ansible_collections.llmops.gpu_inference.plugins.filter.unit_kinds import unit_kinds
+from ansible_collections.llmops.gpu_inference.plugins.filter.units import unit_kinds
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.base import Container, Context, Token
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.checks import plan_findings
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.environment import ENVIRONMENT_KEYS, EnvironmentClient

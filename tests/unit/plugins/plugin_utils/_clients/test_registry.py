@@ -14,11 +14,11 @@ import yaml
 from support.inventories import everything
 from support.repository import ROOT
 
+from ansible_collections.llmops.gpu_inference.plugins.filter.units import unit_kinds
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.base import Client
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.entries import keys_of
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.keys import COMMON_KEYS
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.registry import CLIENTS
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._units.kinds import kinds_of
 
 PAGE = (ROOT / "roles/clients/README.md").read_text(encoding="utf-8")
 CONTAINERS = {name: client.container for name, client in CLIENTS.items() if client.container is not None}
@@ -51,13 +51,12 @@ def test_the_page_lists_no_other_program() -> None:
 
 
 def test_the_launcher_installs_a_template_unit_for_each_kind() -> None:
-    defaults = load("roles/launcher/defaults/main.yml")["launcher_units"]
-    specs = load("roles/launcher/meta/argument_specs.yml")["argument_specs"]
-    described = {unit["kind"]: unit["description"] for unit in defaults}
-    assert sorted(described) == sorted(kinds_of(["engines", "gateway", "clients"]))
-    assert {kind: described[kind] for kind in CONTAINERS} == {kind: container.description for kind, container in CONTAINERS.items()}
-    for spec in specs.values():
-        assert spec["options"]["launcher_units"]["default"] == defaults
+    assert unit_kinds(["engines", "gateway", "clients"], described=True) == [
+        {"kind": "vllm", "description": "vLLM engine"},
+        {"kind": "ollama", "description": "Ollama server"},
+        {"kind": "litellm", "description": "LiteLLM gateway"},
+        {"kind": "crawl4ai", "description": "Crawl4AI server"},
+    ]
 
 
 def test_variables_of_images_have_the_image_of_the_program() -> None:
@@ -95,4 +94,4 @@ def test_what_a_program_says_of_itself_fits_together(name: str, client: Client) 
     ],
 )
 def test_kinds_of_groups(groups: list[str], kinds: list[str]) -> None:
-    assert kinds_of(groups) == kinds
+    assert unit_kinds(groups) == kinds

@@ -17,7 +17,6 @@ from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines.vllm
     cpu_utilization,
     engine_config,
     image_layers,
-    layered_image,
 )
 
 
@@ -156,8 +155,13 @@ def test_layers() -> None:
     (behind,) = image_layers([{**with_audio, "env": {"HTTPS_PROXY": "http://proxy:3128", "NO_PROXY": "", "A": "1"}}])
     assert behind["proxy"] == {"HTTPS_PROXY": "http://proxy:3128"}
     unit = container_unit(with_audio)
-    assert unit["image"] == layers[0]["tag"] == layered_image("vllm/vllm-openai:v0.32.0", ["vllm[audio]==0.32.0"])
+    assert unit["image"] == layers[0]["tag"]
     assert unit["pull"] == "never"
+    assert unit["layer"] == layers[0]
+    assert layers[0]["folder"] == "/var/lib/gpu-inference/images/" + unit["image"].partition(":")[2]
+    elsewhere = container_unit(with_audio, data_dir="/srv", install_command="pip install")["layer"]
+    assert (elsewhere["folder"][:12], elsewhere["install_command"]) == ("/srv/images/", "pip install")
+    assert "layer" not in container_unit(instance())
 
 
 def test_the_check_reads_the_engines_file_and_is_a_program() -> None:
