@@ -15,7 +15,7 @@ if __name__ == "__main__":
     sys.dont_write_bytecode = True  # as root it would leave files that the checkout's owner cannot remove
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from testbed import demo, engine, everything, images, models, nodes, registry, settings
+from testbed import demo, engine, everything, images, models, nodes, real_models, registry, settings
 from testbed.shell import BedError, clock, elapsed, end_children, say
 
 
@@ -40,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
         nargs="*",
         default=["all"],
         metavar="NAME",
-        help="node, node-trixie, vllm, litellm, litellm-before, ollama, crawl4ai, registry, models, demo, all (default)",
+        help="node, node-trixie, vllm, litellm, litellm-before, ollama, crawl4ai, registry, models, real-models, demo, all (default)",
     )
 
     command = commands.add_parser("model", help="make one more tiny model, below /srv/models on every node")
@@ -103,11 +103,13 @@ def dispatch(options: argparse.Namespace) -> None:
         everything.clean(with_images=options.with_images)
     elif options.command == "images":
         engine.ensure()
-        wanted = [name for name in options.names if name != "models"]
+        wanted = [name for name in options.names if name not in ("models", "real-models")]
         if wanted:
             images.ensure(wanted)
-        if {"models", "demo", "all"} & set(options.names):
+        if {"models", "all"} & set(options.names):
             models.ensure()
+        if {"real-models", "demo", "all"} & set(options.names):
+            real_models.ensure()
     elif options.command == "model":
         engine.ensure()
         models.ensure([models.request(options.kind, options.name, options.reply)])

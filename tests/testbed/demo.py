@@ -1,11 +1,12 @@
 # Copyright (c) 2026, llmops.gpu_inference contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The demo: deploy on a bare node as a user would, then talk to the gateway."""
+"""The demo: deploy two real models on a bare node as a user would, then ask them through the gateway."""
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import socket
@@ -13,20 +14,23 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from testbed import everything, nodes, settings
+from testbed import everything, nodes, real_models, settings
 from testbed.shell import BedError, say
 
 _INVENTORY = settings.REPOSITORY / "inventories" / "demo" / "hosts.yml"
 _KEY_FILE = _INVENTORY.parent / ".secrets" / "master_key"
 _URL = f"http://127.0.0.1:{settings.DEMO_PORT}"
+QUESTION = "What is the capital of France?"
+ANSWER = "Paris"
+SENTENCE, NEIGHBOUR, STRANGER = "a cat sits on the mat", "a kitten rests on a rug", "stock prices fell"
 
 
 def run() -> None:
-    everything.up()
+    everything.up(make_models=real_models.ensure)
     wanted = nodes.node(settings.DEMO_NODE, "trixie", None, [f"127.0.0.1:{settings.DEMO_PORT}:{settings.DEMO_PORT}"])
     if not nodes.inspect(wanted.name):
         _check_port_is_free()
@@ -65,15 +69,21 @@ def _play() -> None:
 def _talk() -> None:
     key = _KEY_FILE.read_text().strip()
     models = [entry["id"] for entry in _ask("GET", "/v1/models", key)["data"]]
-    question = {"model": "chat", "messages": [{"role": "user", "content": "Who are you?"}]}
+    question = {"model": "chat", "messages": [{"role": "user", "content": QUESTION}], "temperature": 0, "max_tokens": 40}
     answer = _ask("POST", "/v1/chat/completions", key, question)["choices"][0]["message"]["content"]
-    vector = _ask("POST", "/v1/embeddings", key, {"model": "embedding", "input": "Who are you?"})["data"][0]["embedding"]
-    numbers = ", ".join(f"{number:.3f}" for number in vector[:4])
+    body = {"model": "embedding", "input": [SENTENCE, NEIGHBOUR, STRANGER]}
+    vectors = [entry["embedding"] for entry in _ask("POST", "/v1/embeddings", key, body)["data"]]
+    near, far = cosine(vectors[0], vectors[1]), cosine(vectors[0], vectors[2])
     print(f"""
 The gateway answers at  {_URL}/v1
 Its models              {", ".join(models)}
-chat says               {answer}
-embedding gives         {len(vector)} numbers: {numbers}, ...
+
+chat is asked           {QUESTION}
+and answers             {answer}
+
+embedding gives         {len(vectors[0])} numbers for a sentence; the cosine of "{SENTENCE}"
+                        {near:5.2f} with "{NEIGHBOUR}"
+                        {far:5.2f} with "{STRANGER}"
 
 Ask it yourself:
 
@@ -82,6 +92,24 @@ Ask it yourself:
 The node: docker exec -it {settings.DEMO_NODE} systemctl status 'vllm@*' 'litellm@*'
 Again: make demo    Remove everything: make clean
 """)
+    wrong = mistakes(answer, near, far)
+    if wrong:
+        raise BedError(f"Everything runs, but {' and '.join(wrong)}.")
+
+
+def cosine(one: Sequence[float], other: Sequence[float]) -> float:
+    """Of the angle between two vectors: 1 for the same direction, 0 for nothing in common."""
+    return sum(a * b for a, b in zip(one, other)) / (math.hypot(*one) * math.hypot(*other))
+
+
+def mistakes(answer: str, near: float, far: float) -> list[str]:
+    """What models that are really there would not have said; empty when all is well."""
+    found = []
+    if ANSWER not in answer:
+        found.append(f"chat does not know that the answer is {ANSWER}: {answer!r}")
+    if not near > far:
+        found.append(f'embedding holds "{STRANGER}" ({far:.2f}) for as near to "{SENTENCE}" as "{NEIGHBOUR}" ({near:.2f})')
+    return found
 
 
 def curl_line(question: Mapping[str, Any]) -> str:

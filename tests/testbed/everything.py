@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -14,7 +14,11 @@ from testbed import engine, images, models, registry, settings
 from testbed.shell import capture, say
 
 
-def up(suites: Iterable[str] = ("trixie",), published: Iterable[str] = ("vllm", "litellm")) -> None:
+def up(
+    suites: Iterable[str] = ("trixie",),
+    published: Iterable[str] = ("vllm", "litellm"),
+    make_models: Callable[[], None] = models.ensure,
+) -> None:
     """Engine, node images, registry with the published images, models: each step as soon as what it needs is there."""
     engine.ensure()
     with ThreadPoolExecutor(max_workers=8) as pool:
@@ -27,7 +31,7 @@ def up(suites: Iterable[str] = ("trixie",), published: Iterable[str] = ("vllm", 
 
         steps: list[Future[Any]] = [pool.submit(images.ensure_one, f"node-{suite}") for suite in suites]
         steps += [pool.submit(publish, recipe) for recipe in published]
-        steps += [shop, pool.submit(models.ensure)]
+        steps += [shop, pool.submit(make_models)]
         for step in steps:
             step.result()
 

@@ -171,7 +171,7 @@ def expand(names: Iterable[str]) -> list[str]:
     for name in names:
         for recipe in GROUPS.get(name, (name,)):
             if recipe not in RECIPES or not RECIPES[recipe].importable:
-                known = sorted([*GROUPS, *(n for n, r in RECIPES.items() if r.importable), "models"])
+                known = sorted([*GROUPS, *(n for n, r in RECIPES.items() if r.importable), "models", "real-models"])
                 raise BedError(f"Unknown image '{name}'. Known: {', '.join(known)}.")
             if recipe not in found:
                 found.append(recipe)
@@ -191,7 +191,7 @@ def ensure_one(name: str) -> str:
     recipe, image = RECIPES[name], reference(name)
     if not exists(image):
         _check_means(name)
-        with _lock(name):
+        with lock(name):
             if not exists(image):  # another process may have been building it
                 _build(recipe)
     elif name not in _seen:
@@ -213,13 +213,13 @@ def _check_means(name: str) -> None:
     if os.uname().machine != "x86_64":
         raise BedError(f"The pinned wheels of the images are for x86_64; this machine is {os.uname().machine}.")
     if shutil.which("debootstrap") is None:
-        with _lock("apt"):
+        with lock("apt"):
             if shutil.which("debootstrap") is None:
                 engine.install_packages(["debootstrap"])
 
 
 @contextlib.contextmanager
-def _lock(name: str) -> Iterator[None]:
+def lock(name: str) -> Iterator[None]:
     """One builder per image, among the threads of this process and other checkouts on this machine."""
     folder = settings.STATE / "locks"
     folder.mkdir(parents=True, exist_ok=True)
@@ -246,7 +246,7 @@ def _build(recipe: Recipe) -> None:
 
 def _base_rootfs(recipe: Recipe) -> Path:
     finished = settings.STATE / "rootfs" / f"{recipe.name}-{recipe_hash(recipe)}"
-    with _lock(recipe.name):
+    with lock(recipe.name):
         if not finished.is_dir():
             finished.parent.mkdir(parents=True, exist_ok=True)
             for old in finished.parent.iterdir():
@@ -279,7 +279,7 @@ def _script(recipe: Recipe, script: str, *, rootfs: Path, lib: Path | None, base
             "ROOTFS": str(rootfs),
             "LIB": str(lib or ""),
             "BASE": str(base or ""),
-            "PIP": _pip_command(),
+            "PIP": pip_command(),
             "MIRROR": settings.MIRROR,
         },
     )
@@ -310,12 +310,12 @@ def _tags(recipe: Recipe) -> list[str]:
 
 
 @functools.lru_cache(maxsize=1)
-def _pip_command() -> str:
+def pip_command() -> str:
     """A pip that works: this Python's, else one in a virtual environment made for it."""
     if succeeds([sys.executable, "-m", "pip", "--version"]):
         return f"{sys.executable} -m pip"
     venv = settings.STATE / "pip"
-    with _lock("pip"):
+    with lock("pip"):
         if not (venv / "bin" / "pip").exists() and not succeeds([sys.executable, "-m", "venv", str(venv)]):
             shutil.rmtree(venv, ignore_errors=True)
             raise BedError("This Python has neither pip nor venv. Run: sudo apt-get install -y python3-venv")
