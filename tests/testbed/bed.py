@@ -31,7 +31,11 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--suite", action="append", choices=("trixie", "bookworm"), help="node image; trixie unless said otherwise")
     published = [image.recipe for image in registry.PUBLISHED]
     command.add_argument(
-        "--with", dest="published", action="append", choices=published, help="publish this only; vllm and litellm unless said"
+        "--with",
+        dest="published",
+        action="append",
+        choices=published,
+        help="publish this only; vllm and litellm unless said. llama-cpp brings its model",
     )
 
     command = commands.add_parser("images", help="build what is missing or outdated")
@@ -40,7 +44,8 @@ def parser() -> argparse.ArgumentParser:
         nargs="*",
         default=["all"],
         metavar="NAME",
-        help="node, node-trixie, vllm, litellm, litellm-before, ollama, crawl4ai, registry, models, real-models, demo, all (default)",
+        help="node, node-trixie, vllm, litellm, litellm-before, ollama, crawl4ai, llama-cpp, registry, models, real-models, demo, "
+        "all (default; without what single scenarios ask for)",
     )
 
     command = commands.add_parser("model", help="make one more tiny model, below /srv/models on every node")

@@ -6,17 +6,20 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from testbed import engine, images, models, registry, settings
+from testbed import engine, images, models, real_models, registry, settings
 from testbed.shell import capture, say
+
+MODELS_WITH: dict[str, Callable[[], None]] = {"llama-cpp": real_models.ensure_smollm2_gguf}
+"""Models of a form of its own that come with a published image."""
 
 
 def up(
     suites: Iterable[str] = ("trixie",),
-    published: Iterable[str] = ("vllm", "litellm"),
+    published: Collection[str] = ("vllm", "litellm"),
     make_models: Callable[[], None] = models.ensure,
 ) -> None:
     """Engine, node images, registry with the published images, models: each step as soon as what it needs is there."""
@@ -31,6 +34,7 @@ def up(
 
         steps: list[Future[Any]] = [pool.submit(images.ensure_one, f"node-{suite}") for suite in suites]
         steps += [pool.submit(publish, recipe) for recipe in published]
+        steps += [pool.submit(MODELS_WITH[recipe]) for recipe in published if recipe in MODELS_WITH]
         steps += [shop, pool.submit(make_models)]
         for step in steps:
             step.result()

@@ -109,6 +109,18 @@ RECIPES: dict[str, Recipe] = {
             changes=(f"ENV {_PYTHON_PATH}", "EXPOSE 11235/tcp", 'CMD ["/app/server.py"]'),
         ),
         Recipe(
+            "llama-cpp",
+            "llama.cpp",
+            settings.LLAMA_CPP_TAG,
+            "llama-cpp",
+            changes=(
+                f"ENV {_PYTHON_PATH} LLAMA_ARG_HOST=0.0.0.0",
+                "WORKDIR /app",
+                'HEALTHCHECK CMD ["curl", "-f", "http://localhost:8080/health"]',
+                'ENTRYPOINT ["/app/llama-server"]',
+            ),
+        ),
+        Recipe(
             "registry",
             "registry",
             "debian",

@@ -45,6 +45,7 @@ PUBLISHED = (
     Published("vllm", "vllm/vllm-openai", settings.VLLM_TAG),
     Published("ollama", "ollama/ollama", settings.OLLAMA_TAG),
     Published("crawl4ai", "unclecode/crawl4ai", settings.CRAWL4AI_TAG),
+    Published("llama-cpp", "ggml-org/llama.cpp", settings.LLAMA_CPP_TAG),
 )
 
 

@@ -35,6 +35,8 @@ LITELLM_TAG_BEFORE = "v1.106.9"
 """The release that the collection pinned before, for tests of an upgrade."""
 OLLAMA_TAG = "0.32.15"
 CRAWL4AI_TAG = "0.9.5"
+LLAMA_CPP_TAG = "server-forky"
+"""The vendor's tags end with a build's number; here it is whatever Debian's next release has (0.7.0, build 11669, in November 2026)."""
 
 MIRROR = os.environ.get("GPU_INFERENCE_TESTBED_MIRROR", "http://deb.debian.org/debian")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from testbed import bed, demo, engine, images, models, nodes, registry, settings
+from testbed import bed, demo, engine, everything, images, models, nodes, registry, settings
 from testbed.shell import BedError, clock
 
 INPUTS = {"file build.sh": b"debootstrap", "variable SUITE": b"trixie"}
@@ -138,6 +138,16 @@ def test_nodes_pull_by_name() -> None:
     names = {published.recipe: published.for_nodes for published in registry.PUBLISHED}
     assert names["litellm"] == "registry.testbed:5000/berriai/litellm:v1.110.2"
     assert names["vllm"] == "registry.testbed:5000/vllm/vllm-openai:v0.32.0-cpu"
+    assert names["llama-cpp"] == "registry.testbed:5000/ggml-org/llama.cpp:server-forky"
+
+
+def test_llama_cpp_is_built_only_where_it_is_asked_for() -> None:
+    assert "llama-cpp" not in images.expand(images.GROUPS)
+    assert images.expand(["llama-cpp"]) == ["llama-cpp"]
+
+
+def test_what_brings_models_is_published() -> None:
+    assert set(everything.MODELS_WITH) <= {published.recipe for published in registry.PUBLISHED}
 
 
 def test_own_engine_keeps_its_data_in_the_beds_folder() -> None:
@@ -186,6 +196,7 @@ def test_clock() -> None:
     [
         ["engine"],
         ["up"],
+        ["up", "--with", "vllm", "--with", "llama-cpp"],
         ["images", "vllm"],
         ["node", "node-a", "--image", "bookworm"],
         ["node-rm", "node-a"],
