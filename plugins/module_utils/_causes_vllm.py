@@ -66,6 +66,10 @@ _TOKENIZER = (
 )
 _TEMPLATE = "The chat template cannot be used. Correct chat-template in engine_args: a path inside the container, or the template itself."
 _ADAPTER = "A LoRA adapter cannot be used. Check its path, its rank (max-lora-rank) and that it was made for this model."
+_RANK = (
+    "A LoRA adapter has a higher rank than the engine makes room for: 16 unless told. Write max-lora-rank in the model's engine_args: the "
+    "adapter's r in adapter_config.json, or the next of 8, 16, 32, 64, 128, 256, 320, 512."
+)
 _PARSER = "vLLM has no parser of this name. Correct tool-call-parser or reasoning-parser in engine_args; the line lists those that exist."
 _YAML = "vLLM cannot read its configuration file. Correct engine_args; 'docker logs' shows the line."
 _MAMBA = "The model's state does not fit so many requests. Lower max-num-seqs in engine_args, or raise 'memory' of the service."
@@ -226,6 +230,13 @@ RULES = (
         r"chat_template .*(?:not|invalid)",
         r"jinja2\.exceptions\.\w+",
         remedy=_TEMPLATE,
+        kinds=_VLLM,
+    ),
+    rule(
+        Cause.BAD_FLAG,
+        "vllm/lora/peft_helper.py",
+        r"LoRA rank \d+ is greater than max_lora_rank",
+        remedy=_RANK,
         kinds=_VLLM,
     ),
     rule(

@@ -29,7 +29,20 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_watch i
 
 #: A pause that shows a new percentage only; a new phase is shown at once.
 _PERCENT_PAUSE = 5.0
-_SHOWN = ("name", "base_url", "health_path", "level", "capability", "modalities", "model", "dimension", "unit", "config_hash", "required")
+_SHOWN = (
+    "name",
+    "base_url",
+    "health_path",
+    "level",
+    "capability",
+    "modalities",
+    "model",
+    "further_models",
+    "dimension",
+    "unit",
+    "config_hash",
+    "required",
+)
 
 
 class RunError(Exception):

@@ -47,6 +47,7 @@ class Asking:
             model=wanted.model,
             api_key=self._life.env.get(wanted.api_key_variable) if wanted.api_key_variable else None,
             dimension=wanted.dimension,
+            further_models=wanted.further_models,
         )
 
     def probe(self, endpoint: Endpoint, limit: float, level: str | None = None) -> Observation:

@@ -36,6 +36,7 @@ class ProbeSpec:
     modalities: tuple[str, ...] = ()
     api_key_variable: str | None = None
     dimension: int | None = None
+    further_models: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,7 @@ def parse_spec(text: str, kind: str, name: str) -> Spec:
             modalities=_strings(raw, "modalities"),
             api_key_variable=raw.get("api_key_variable"),
             dimension=raw.get("dimension"),
+            further_models=_strings(raw, "further_models"),
         )
     try:
         return Spec(

@@ -54,11 +54,12 @@ class Endpoint:
     dimension: int | None = None
     validate_certs: bool = True
     ca_path: str | None = None
+    further_models: tuple[str, ...] = ()  # that must be listed beside the model
 
     @classmethod
     def from_mapping(cls, data: t.Mapping[str, t.Any]) -> Endpoint:
         known = {key: value for key, value in data.items() if key in cls.__dataclass_fields__ and value is not None}
-        known["modalities"] = tuple(known.get("modalities") or ())
+        known.update({key: tuple(known.get(key) or ()) for key in ("modalities", "further_models")})
         return cls(**known)
 
 
@@ -441,18 +442,18 @@ class _Probing:
         rows = [row for row in rows if isinstance(row, dict) and isinstance(row.get("id"), str)]
         self.models = tuple(row["id"] for row in rows)
         wanted = self.endpoint.model
-        if wanted is None and self.models:
+        names = [name for name in (wanted, *self.endpoint.further_models) if name is not None]
+        absent = [name for name in names if not {name, f"{name}:latest"} & set(self.models)]
+        if self.models and not absent:
             self.reached = "model"
-            return self.models[0]
-        found = [one for one in self.models if one == wanted or one == f"{wanted}:latest"]
-        if wanted is not None and found:
-            self.reached = "model"
-            return wanted
+            return self.models[0] if wanted is None else wanted
         # Ollama lists a model as soon as it was pulled, and an empty list may still fill.
         may_come = not rows or any(row.get("owned_by") == "library" for row in rows)
         listed = ", ".join(self.models[:12]) + (", ..." if len(self.models) > 12 else "") if self.models else "none"
         raise _NotReadyError(
-            "wrong_model", "GET {}: the model {} is not served there; served: {}".format(url, wanted or "(any)", listed), not may_come
+            "wrong_model",
+            "GET {}: the model {} is not served there; served: {}".format(url, (absent or ["(any)"])[0], listed),
+            not may_come,
         )
 
     def wrong_path(self, base: str, url: str, reply: Reply) -> _NotReadyError:

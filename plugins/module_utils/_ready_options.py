@@ -29,6 +29,7 @@ def argument_spec() -> dict[str, t.Any]:
                 "capability": {"type": "str", "choices": list(CAPABILITIES), "default": "chat"},
                 "modalities": {"type": "list", "elements": "str", "default": []},
                 "model": {"type": "str"},
+                "further_models": {"type": "list", "elements": "str", "default": []},
                 "api_key": {"type": "str", "no_log": True},
                 "dimension": {"type": "int"},
                 "unit": {"type": "str"},

@@ -139,6 +139,10 @@ options:
           model:
             description: Name under which the model must be served.
             type: str
+          further_models:
+            description: Other names that the API must list too, such as those of LoRA adapters.
+            type: list
+            elements: str
           modalities:
             description: With V(image) among them, the request carries an image.
             type: list
@@ -433,6 +437,7 @@ PROBE = {
     "level": {"type": "str", "choices": ["open", "health", "model", "answer"], "default": "answer"},
     "capability": {"type": "str", "choices": ["chat", "embedding", "rerank", "transcription"], "default": "chat"},
     "model": {"type": "str"},
+    "further_models": {"type": "list", "elements": "str"},
     "modalities": {"type": "list", "elements": "str", "default": []},
     "api_key_variable": {"type": "str", "no_log": False},
     "dimension": {"type": "int"},

@@ -89,6 +89,12 @@ options:
         description:
           - The name under which the model is served. Without it, any model will do, and the first one listed gets the request.
         type: str
+      further_models:
+        description:
+          - Other names that must be listed too, such as those of the LoRA adapters of a vLLM engine. They get no request.
+        type: list
+        elements: str
+        default: []
       api_key:
         description:
           - The key, sent as a bearer token. It is taken out of all messages and log lines.

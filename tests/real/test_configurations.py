@@ -46,7 +46,9 @@ for path in sorted(glob.glob("*.yaml")):
     sys.argv = ["vllm", "serve", "--config", path]
     try:
         arguments = parser.parse_args()
-        found[path] = {"model": arguments.model, "names": arguments.served_model_name}
+        adapters = {module.name: module.path for module in arguments.lora_modules or ()}
+        assert bool(arguments.enable_lora) == bool(adapters), path
+        found[path] = {"model": arguments.model, "names": arguments.served_model_name, "adapters": adapters}
     except SystemExit as stop:
         found[path] = {"error": str(stop)}
 print(json.dumps(found))
@@ -70,14 +72,19 @@ for folder in sorted(glob.glob("*/")):
 """
 
 
-def test_vllm_accepts_every_engine_of_the_examples(tmp_path: Path) -> None:
+def test_vllm_accepts_every_engine_of_the_examples_and_adapters(tmp_path: Path) -> None:
     expected: dict[str, Any] = {}
     for example in EXAMPLES:
         for host in plan_of(example)["hosts"].values():
             for instance in host["vllm"]:
                 name = f"{example}-{instance['name']}.yaml"
                 (tmp_path / name).write_text(container_unit(instance)["files"]["config.yaml"], encoding="utf-8")
-                expected[name] = {"model": instance["model"], "names": instance["served_model_names"]}
+                expected[name] = {"model": instance["model"], "names": instance["served_model_names"], "adapters": {}}
+    for number, arguments in enumerate(({}, {"max_lora_rank": 64}, {"--max-loras": 1}, {"max-cpu-loras": 3, "enable_lora": True})):
+        adapters = {"sql": "/adapters/sql", "org/b": "org/b", "c": "/adapters/a b, c=d"}
+        instance = {"name": "x", "model": "org/x", "image": "i", "port": 1, "adapters": adapters, "engine_args": arguments}
+        (tmp_path / f"adapters-{number}.yaml").write_text(container_unit(instance)["files"]["config.yaml"], encoding="utf-8")
+        expected[f"adapters-{number}.yaml"] = {"model": "org/x", "names": ["x"], "adapters": adapters}
     assert json.loads(docker_run_python(VLLM, PARSE_VLLM, tmp_path).splitlines()[-1]) == expected
 
 

@@ -19,7 +19,7 @@ from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines.vllm
 
 FILES = ("README.md", "adapter_config.json", "config.json", "model.safetensors", "tokenizer.json", "weights.bin")
 TEXTS = ["adapter_config.json", "config.json", "tokenizer.json"]
-REPOSITORIES = ("org/model", "org/draft", "org/tokenizer", "org/config", "org/adapter", "org/sound")
+REPOSITORIES = ("org/model", "org/own", "org/draft", "org/tokenizer", "org/config", "org/adapter", "org/sound")
 
 
 def test_everything_that_arguments_name_is_fetched(tmp_path: Path) -> None:
@@ -35,7 +35,8 @@ def test_everything_that_arguments_name_is_fetched(tmp_path: Path) -> None:
         "default-mm-loras": '{"audio": "org/sound"}',
         "generation-config": "./here",
     }
-    unit = container_unit({"name": "x", "model": "org/model", "image": "i", "port": 1, "engine_args": arguments})
+    adapters = {"own": "org/own", "here": "/adapters/here"}
+    unit = container_unit({"name": "x", "model": "org/model", "image": "i", "port": 1, "engine_args": arguments, "adapters": adapters})
     home = tmp_path / "home"
     home.mkdir()
     hub = type("SmallHub", (Hub,), {"repositories": {name: Repository(name, repository, "") for name in REPOSITORIES}})
@@ -50,6 +51,7 @@ def test_everything_that_arguments_name_is_fetched(tmp_path: Path) -> None:
     found = {name: sorted(file.name for file in cache.glob(f"models--{name.replace('/', '--')}/snapshots/*/*")) for name in REPOSITORIES}
     assert found == {
         "org/model": sorted([*TEXTS, "model.safetensors"]),
+        "org/own": sorted(FILES),
         "org/draft": sorted([*TEXTS, "model.safetensors"]),
         "org/tokenizer": TEXTS,
         "org/config": TEXTS,

@@ -128,6 +128,7 @@ def everything() -> dict[str, Any]:
                         "fallbacks": ["small"],
                         "timeout": 5,
                         "engine_args": {"max-num-seqs": 4, "hf-overrides": {"a": 1}},
+                        "adapters": {"sql": "/adapters/sql", "support": "org/support"},
                         "on_platform": {"jetson": {"engine": "ollama", "source": "qwen3:4b"}},
                     },
                     "embedding": {"source": "a/e", "capability": "embedding", "modalities": ["text", "image"], "dimension": 8},

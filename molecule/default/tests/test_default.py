@@ -54,6 +54,20 @@ def test_chat_answers_by_name_and_by_alias(gateway: str, key: dict[str, str], mo
     assert reply.json()["choices"][0]["message"]["content"].strip() == SCRIPTED_REPLY
 
 
+def test_an_adapter_answers_by_its_name_and_in_its_own_words(gateway: str, key: dict[str, str]) -> None:
+    reply = chat(gateway, key, "sql", temperature=0)
+    assert reply.status_code == 200, reply.text
+    assert reply.headers["x-litellm-model-id"] == "sql-chat-gpuinf-default"
+    assert reply.json()["choices"][0]["message"]["content"].strip() != SCRIPTED_REPLY
+    assert chat(gateway, key).json()["choices"][0]["message"]["content"].strip() == SCRIPTED_REPLY, "the model itself is as it was"
+
+
+def test_the_engine_counts_as_ready_with_its_adapter_alone(host: Any) -> None:
+    service = json.loads(host.file("/etc/gpu-inference/instances/vllm/chat/service.json").content_string)
+    assert (service["probe"]["model"], service["probe"]["further_models"]) == ("chat", ["sql"])
+    assert "further_models" not in json.loads(host.file("/etc/gpu-inference/instances/vllm/embedding/service.json").content_string)["probe"]
+
+
 def test_chat_streams(gateway: str, key: dict[str, str]) -> None:
     reply = chat(gateway, key, stream=True)
     events = [line[6:] for line in reply.iter_lines(decode_unicode=True) if line.startswith("data: ")]
@@ -78,7 +92,7 @@ def test_nobody_is_served_without_the_key(gateway: str, headers: dict[str, str])
 
 def test_models_are_listed(gateway: str, key: dict[str, str]) -> None:
     reply = requests.get(f"{gateway}/v1/models", headers=key, timeout=30)
-    assert {"chat", "embedding", "LLM", "chat-small"} <= {model["id"] for model in reply.json()["data"]}
+    assert {"chat", "embedding", "LLM", "chat-small", "sql"} <= {model["id"] for model in reply.json()["data"]}
 
 
 @pytest.mark.parametrize("unit", UNITS)

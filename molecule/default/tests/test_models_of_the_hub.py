@@ -32,7 +32,7 @@ def inventory(host: Any, address: str) -> dict[str, Any]:
     host.check_output(f"for try in $(seq 50); do curl -s -o /dev/null http://{address}:{PORT}/ && break; sleep 0.2; done")
     return {
         "inference_models": {
-            "chat": {"source": "/srv/models/tiny-chat", "capability": "chat", "max_model_len": 2048},
+            "chat": {"source": "/srv/models/tiny-chat", "max_model_len": 2048, "adapters": {"sql": "/srv/adapters/sql"}},
             "embedding": {"source": "/srv/models/tiny-embed", "capability": "embedding"},
             "gated": {"source": "tiny/gated", "max_model_len": 2048},
         },

@@ -133,6 +133,10 @@ class Engine(ABC):
     ) -> dict[str, Any]:
         """The engine arguments of a service; what is wrong with them is told."""
 
+    def adapters_trouble(self, capability: str, version: str | None) -> str | None:
+        """Why it cannot serve LoRA adapters beside a model, with the remedy; None where it can."""
+        return f"{self.title} takes none; use engine: vllm with a source for it"
+
     def argument_troubles(self, arguments: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         """What no service of one host can be given, whatever its model: name and reason."""
         return ()

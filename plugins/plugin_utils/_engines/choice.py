@@ -91,6 +91,8 @@ def variant_for(model: Model, platform: str, forced: str) -> Variant:
         merged["env"] = {name: value for name, value in {**(base.env or {}), **(over.env or {})}.items() if value is not None}
     if base.engine_args is not None or over.engine_args is not None:
         merged["engine_args"] = overlay(base.engine_args or {}, over.engine_args or {})
+    if base.adapters is not None or over.adapters is not None:
+        merged["adapters"] = {**(base.adapters or {}), **(over.adapters or {})}
     merged["written"] = {**base.written, **over.written}
     return replace(base, **merged)
 

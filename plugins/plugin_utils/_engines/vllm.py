@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...module_utils._defaults import WATCHDOG
+from .._plan.adapters import adapters_of
 from .._plan.host_findings import HostFindings, Trouble
 from .._plan.main_memory import Offload
 from .._plan.memory import DEFAULT_SHARE, Grant, find_device
@@ -20,6 +21,7 @@ from .._plan.platform import Device, Hardware, version_tuple
 from .._plan.task import Task, argument_path
 from .base import Engine, Means, Surroundings
 from .dialect import Dialect
+from .vllm_adapters import TRANSCRIPTION_SINCE, adapter_troubles
 from .vllm_arguments import GPU_FACTORS, flag_troubles, gone_arguments, slice_arguments
 from .vllm_capability import capability_doubt, capability_troubles
 from .vllm_flags import number, overlay
@@ -100,6 +102,8 @@ class Vllm(Engine):
     ) -> dict[str, Any]:
         given = overlay(variant.engine_args or {}, service.engine_args)
         troubles = [*gone_arguments(given, version), *flag_troubles(given)]
+        if adapters_of(variant):
+            troubles += adapter_troubles(given)
         if "max-model-len" in given and (service.max_model_len or variant.max_model_len) is not None:
             troubles.append(("max-model-len", "max_model_len is set too; keep one of the two"))
         if "kv-cache-memory-bytes" in given and service.kv_cache_memory is not None:
@@ -107,6 +111,12 @@ class Vllm(Engine):
         for name, message in troubles:
             told.add(argument_path(model, service, name, told.platform), given[name], message)
         return given
+
+    def adapters_trouble(self, capability: str, version: str | None) -> str | None:
+        number = version_tuple(version.lstrip("v")) if version else None
+        if capability != "transcription" or number is None or number >= TRANSCRIPTION_SINCE:
+            return None
+        return f"vLLM {version} takes no adapters for {capability}; use an image with {'.'.join(map(str, TRANSCRIPTION_SINCE))} or newer"
 
     def argument_troubles(self, arguments: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         return flag_troubles(arguments)
@@ -161,6 +171,7 @@ class Vllm(Engine):
             told.tell(trouble)
         device = find_device(grant.devices[0], told.hardware.devices) if grant and grant.devices and told.hardware else None
         kv_cache = service.kv_cache_memory
+        adapters = adapters_of(variant)
         return {
             **around.common(members),
             "model": source,
@@ -181,6 +192,7 @@ class Vllm(Engine):
             "memory_mib": memory_mib,
             "drop_page_cache": _drop_page_cache(told, service),
             "dimension": model.dimension,
+            **({"adapters": adapters} if adapters else {}),
         }
 
     def units(self, instances: Sequence[Mapping[str, Any]], means: Means) -> list[dict[str, Any]]:

@@ -102,7 +102,7 @@ def _named(instance: Mapping[str, Any]) -> Iterator[Repository]:
     yield Repository(_text(arguments.get("hf-config-path")) or "", revision, ("*.json", "*.py"))
     if arguments.get("generation-config") not in ("auto", "vllm"):
         yield Repository(_text(arguments.get("generation-config")) or "", None, ("*.json",))
-    for path in _adapters(arguments):
+    for path in (*(instance.get("adapters") or {}).values(), *_adapters(arguments)):
         yield Repository(path)
 
 

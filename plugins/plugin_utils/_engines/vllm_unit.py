@@ -22,7 +22,8 @@ from ...module_utils._gpu_access import gpu_arguments, gpu_environment
 from .._gateway.plain import plain, yaml_text
 from .._plan.platform import version_tuple
 from .._secrets.secrecy import has_credentials, is_reference
-from .vllm_flags import file_entries
+from .vllm_adapters import adapter_flags
+from .vllm_flags import file_entries, keyed
 from .vllm_hub import asks_hub, download_command
 
 CONTAINER_PORT = 8000
@@ -149,7 +150,9 @@ def engine_config(instance: Mapping[str, Any]) -> dict[str, Any]:
         "kv-cache-memory-bytes": instance.get("kv_cache_memory_bytes"),
     }
     config.update({key: value for key, value in optional.items() if value is not None})
-    for key, value in file_entries(instance.get("engine_args") or {}, version).items():
+    arguments = instance.get("engine_args") or {}
+    config.update(adapter_flags(instance.get("adapters") or {}, keyed(arguments)))
+    for key, value in file_entries(arguments, version).items():
         if value is None:
             config.pop(key, None)
         else:
@@ -238,10 +241,12 @@ def docker_arguments(instance: Mapping[str, Any], *, data_dir: str, huggingface_
         *volume(f"{data_dir}/vllm/{name}", COMPILE_CACHE),
     ]
     mounts = list(instance.get("mounts") or [])
-    model = str(instance["model"])
-    if model.startswith("/") and not any(model == m["target"] or model.startswith(m["target"].rstrip("/") + "/") for m in mounts):
-        # Not --volume: for a path that does not exist Docker would make an empty folder, and the engine speak of a wrong repository.
-        arguments += bind_mount(model)
+    there = [str(mount["target"]).rstrip("/") for mount in mounts]
+    for path in (str(instance["model"]), *(instance.get("adapters") or {}).values()):
+        if path.startswith("/") and not any(path == place or path.startswith(f"{place}/") for place in there):
+            # Not --volume: for a path that does not exist Docker would make an empty folder, and the engine speak of a wrong repository.
+            arguments += bind_mount(path)
+            there.append(path.rstrip("/"))
     for mount in mounts:
         arguments += volume(mount["source"], mount["target"], read_only=bool(mount.get("read_only")))
     arguments += gpu_arguments(*gpu_access(instance))
@@ -298,6 +303,7 @@ def container_unit(
             "modalities": list(instance.get("modalities") or []),
             "dimension": instance.get("dimension"),
             "api_key_variable": "VLLM_API_KEY",
+            **({"further_models": list(instance["adapters"])} if instance.get("adapters") else {}),
         },
         "start_timeout": int(instance.get("ready_timeout") or defaults.READY_TIMEOUT),
         "silence_timeout": int(defaults.SILENCE_TIMEOUT if instance.get("silence_timeout") is None else instance["silence_timeout"]),

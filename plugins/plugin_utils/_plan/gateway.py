@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from .._gateway.urls import server_url
 from .._gateway.variables import ENGINE_KEY, EXTERNAL_KEY, OWN_VARIABLES, key_variable
+from .adapters import adapter_names, as_model
 from .findings import Report, hint
 from .grammar import HOST_NAME, host_trouble
 from .model import External, ExternalModel, Gateway, Host, Model
@@ -43,6 +44,13 @@ class Backend:
     weight: int | None
     max_model_len: int | None
     source: str
+    #: The LoRA adapter of the model that it answers with here.
+    adapter: str | None = None
+
+    @property
+    def identity(self) -> str:
+        """What the gateway calls it in replies."""
+        return f"{self.service}-{self.host}" if self.adapter is None else f"{self.adapter}-{self.service}-{self.host}"
 
 
 @dataclass
@@ -89,27 +97,34 @@ def collect(hosts: Mapping[str, Host], backends: Sequence[Backend], externals: S
     """All models that somebody serves, with their backends."""
     entries: dict[str, Entry] = {}
     lead = next((host for host in hosts.values() if host.is_gateway and host.models), None)
+    names = {backend.model.name for backend in backends}
     for backend in backends:
+        if backend.adapter in names:
+            continue  # refused where names are compared
         # What clients see of a model is the gateway's view of it, where the gateway has one.
-        model = (lead.models.get(backend.model.name) if lead else None) or backend.model
+        own = backend.model
+        model = (lead.models.get(own.name) if lead else None) or own
+        if backend.adapter is not None:
+            own = as_model(own, backend.adapter)
+            model = as_model(model, backend.adapter) if backend.adapter in adapter_names(model) else own
         entry = entries.get(model.name)
         if entry is None:
             entry = entries[model.name] = entry_of(model.name, model)
             entry.aliases = [(alias, f"{model.path}.aliases") for alias in model.aliases]
-        if backend.model.capability != entry.capability:
-            report.add(
-                f"{backend.model.path}.capability",
-                backend.model.capability,
-                f"another host has the same model with the capability {entry.capability}; one name at the gateway can only be one of them",
-                [backend.host],
-            )
+        if own.capability != entry.capability:
+            if backend.adapter is None:  # of an adapter's model it is told already
+                message = f"another host has the same model with the capability {entry.capability}"
+                report.add(
+                    f"{own.path}.capability",
+                    own.capability,
+                    f"{message}; one name at the gateway can only be one of them",
+                    [backend.host],
+                )
             continue
-        entry.aliases.extend(
-            (alias, f"{backend.model.path}.aliases") for alias in backend.model.aliases if alias not in dict(entry.aliases)
-        )
+        entry.aliases.extend((alias, f"{own.path}.aliases") for alias in own.aliases if alias not in dict(entry.aliases))
         entry.backends.append(
             {
-                "id": f"{backend.service}-{backend.host}",
+                "id": backend.identity,
                 "host": backend.host,
                 "engine": backend.engine,
                 "model": backend.served_name,

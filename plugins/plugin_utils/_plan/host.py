@@ -8,13 +8,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from .._engines.base import Engine, Surroundings
-from .._engines.choice import choose_engine, forced_engine, source_trouble, variant_for
+from .._engines.choice import Choice, choose_engine, forced_engine, source_trouble, variant_for
 from .._engines.registry import ENGINES
 from .._secrets.secrecy import has_credentials
 from . import gateway as gateway_part
+from .adapters import adapter_names, adapters_of
 from .bounds import settle_bounds
 from .findings import Report, hint
 from .gpus import device_of, gpus_of, pins_of
@@ -88,7 +90,14 @@ class HostPlan:
         model = host.models.get(service.model)
         if model is None:
             if service.model and "inference_models" not in host.unreadable:
-                self.told.add(f"{where}.model", service.model, f"is no model of inference_models.{hint(service.model, host.models)}")
+                owner = next((other.name for other in host.models.values() if service.model in adapter_names(other)), None)
+                if owner:
+                    message = (
+                        f"is an adapter of the model {owner!r}, whose services serve it; write model: {owner}, or leave the service out"
+                    )
+                else:
+                    message = f"is no model of inference_models.{hint(service.model, host.models)}"
+                self.told.add(f"{where}.model", service.model, message)
             return None
         forced = forced_engine(model, self.platform, host.settings.engine)
         variant = variant_for(model, self.platform, forced)
@@ -115,6 +124,7 @@ class HostPlan:
         device = device_of(self.told, service)
         name, given, image_path = self._image(model, variant, service, engine, device)
         version = engine.version(variant, name)
+        self._adapters(model, variant, service, choice, version)
         arguments = engine.arguments(self.told, model, variant, service, choice, version)
         count, pins = gpus_of(self.told, model, service, device, arguments, engine)
         env = {key: value for key, value in {**(variant.env or {}), **service.env}.items() if value is not None}
@@ -137,6 +147,19 @@ class HostPlan:
             env=env,
             offloads=engine.offloads(arguments, env, max(1, count), version) if device == "gpu" else (),
         )
+
+    def _adapters(self, model: Model, variant: Variant, service: Service, choice: Choice, version: str | None) -> None:
+        names = list(adapters_of(variant))
+        trouble = choice.engine.adapters_trouble(model.capability, version) if names else None
+        if trouble:
+            without = f"on_platform: {{{self.platform}: {{adapters: {{{names[0]}: null}}}}}}"
+            self.told.add(f"{model.path}.adapters", names, f"{trouble}, or leave them out there: {without} (rule {choice.rule})")
+        left = list(adapters_of(model.base)) if variant.adapters is None else []
+        if left:
+            self.told.warn(
+                f"{service.path} ({model.name}) runs in {choice.engine.title} by its on_platform, without the model's adapters: "
+                f"{', '.join(left)} will be asked of other hosts only"
+            )
 
     def _mounts(self, service: Service, engine: Engine) -> None:
         for mount in service.mounts:
@@ -190,23 +213,24 @@ class HostPlan:
         source = str(task.variant.source)
         unit = engine.unit_name(task.service, task.port)
         length = task.service.max_model_len or task.variant.max_model_len or engine.context_length(task.engine_args)
-        self.backends.append(
-            gateway_part.Backend(
-                model=task.model,
-                host=self.host.name,
-                service=task.service.name,
-                engine=engine.name,
-                served_name=engine.served_name(task.model.name, source),
-                container=unit,
-                container_port=engine.container_port,
-                port=task.port,
-                address=self.host.address,
-                order=task.service.order,
-                weight=task.service.weight,
-                max_model_len=length if length is not None and length > 0 else None,
-                source=source,
-            )
+        backend = gateway_part.Backend(
+            model=task.model,
+            host=self.host.name,
+            service=task.service.name,
+            engine=engine.name,
+            served_name=engine.served_name(task.model.name, source),
+            container=unit,
+            container_port=engine.container_port,
+            port=task.port,
+            address=self.host.address,
+            order=task.service.order,
+            weight=task.service.weight,
+            max_model_len=length if length is not None and length > 0 else None,
+            source=source,
         )
+        self.backends.append(backend)
+        for name, place in adapters_of(task.variant).items():
+            self.backends.append(replace(backend, adapter=name, served_name=name, source=place))
         if not any(item["port"] == task.port for item in self.proxied):
             self.proxied.append({"name": unit, "port": task.port, "upstream_port": task.port, "engine": engine.name})
 

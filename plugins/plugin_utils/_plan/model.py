@@ -73,6 +73,8 @@ class Variant:
     engine_version: str | None = None
     image_packages: tuple[str, ...] | None = None
     image_has_entrypoint: bool | None = None
+    #: Place of each LoRA adapter by its name; null: not on this platform.
+    adapters: Mapping[str, str | None] | None = None
     #: How the user wrote each key of engine_args.
     written: Mapping[str, str] = field(default_factory=dict)
 

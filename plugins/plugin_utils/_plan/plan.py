@@ -12,12 +12,13 @@ platform and hardware (C(platform)), per host (C(host)) engine (C(_engines)), im
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from .._gateway.urls import gateway_url
 from .._gateway.variables import EXTERNAL_KEY, key_variable
 from . import gateway as gateway_part
+from .adapters import adapter_names, as_model, check_names
 from .advisories import LITELLM, vulnerable
 from .findings import Finding, PlanError, Report, hint
 from .host import HostPlan
@@ -62,10 +63,11 @@ def build_plan(inventory: Mapping[str, Any]) -> dict[str, Any]:
             results[name].resolve(gateway.port if host.is_gateway else None)
     backends = [backend for result in results.values() for backend in result.backends]
 
+    models = [model for host in hosts.values() for model in host.models.values()]
+    check_names(models, report)
     catalogue: dict[str, Model] = {}
-    for host in hosts.values():
-        for model in host.models.values():
-            catalogue.setdefault(model.name, model)
+    for item in (*models, *(as_model(model, adapter) for model in models for adapter in adapter_names(model))):
+        catalogue.setdefault(item.name, item)
     entries = gateway_part.collect(hosts, backends, externals, report)
     aliases = gateway_part.resolve_aliases(entries, catalogue, global_aliases, report)
     fallbacks = gateway_part.check_fallbacks(entries, catalogue, aliases, report)
@@ -81,7 +83,9 @@ def build_plan(inventory: Mapping[str, Any]) -> dict[str, Any]:
         report.add("gateways", gateways, f"the gateway would have no model to serve; {remedy}")
     elif entries and not gateways:
         report.warn("no host is in the group gateways: the models can only be reached on the hosts that serve them")
-    gateway_plan = _gateway(hosts, gateways, gateway, platforms[gateways[0]], entries, aliases, fallbacks, report) if gateways else None
+    gateway_plan = None
+    if gateways:
+        gateway_plan = _gateway(hosts, gateways, gateway, platforms[gateways[0]], entries, aliases, fallbacks, catalogue, report)
     client_entries = {name: _client_entries(hosts[name], raw_hosts[name].get("vars") or {}, gateway, report) for name in clients}
     findings = report.findings
     if findings:
@@ -206,9 +210,9 @@ def _gateway(
     entries: Mapping[str, gateway_part.Entry],
     aliases: Mapping[str, str],
     fallbacks: Mapping[str, Sequence[str]],
+    known: Collection[str],
     report: Report,
 ) -> dict[str, Any]:
-    known = {name for host in hosts.values() for name in host.models}
     for position, fallback in enumerate(gateway.default_fallbacks):
         # A model that is served but for another mistake needs no second one.
         if aliases.get(fallback, fallback) not in entries and (report.is_good or fallback not in known):

@@ -15,6 +15,7 @@ from .._engines.registry import ENGINES
 from .._engines.vllm_arguments import read_engine_args
 from .._gateway.paths import why_not_free
 from .._secrets.secrecy import has_credentials
+from .adapters import ADAPTERS, read_adapters
 from .environment import ENVIRONMENT
 from .findings import Fields, Report, hint
 from .grammar import (
@@ -119,6 +120,7 @@ class VariantKeys(Keys):
     engine_version = maybe_text(pattern=r"v?[0-9]+(\.[0-9]+)+.*", expected='a version such as "0.32.0", in quotes')
     image_packages = with_reader(list_of({"type": "string"}), _image_packages)
     image_has_entrypoint = maybe_boolean(True)
+    adapters = with_reader(ADAPTERS, read_adapters)
 
 
 class ModelKeys(VariantKeys):
@@ -206,4 +208,5 @@ def _variant(fields: Fields, *, required: bool = False) -> Variant:
         engine_version=keys.engine_version.read(fields),
         image_packages=packages,
         image_has_entrypoint=keys.image_has_entrypoint.read(fields),
+        adapters=keys.adapters.read(fields),
     )

@@ -31,7 +31,7 @@ _SURE_NAME = re.compile(
 
 #: Names of fields whose single values are shown. A field of the same name below OPAQUE is not.
 _SHOWN = """
-alias aliases allow_data allowed_domains ansible_host bind cache capability connections container_extra_arguments default_fallbacks
+adapters alias aliases allow_data allowed_domains ansible_host bind cache capability connections container_extra_arguments default_fallbacks
 device digest dimension drop_page_cache enabled engine engine_version fallbacks gateways gpu_memory_utilization gpus
 health_check_interval host_memory image image_has_entrypoint image_packages inventory_hostname kv_cache_memory location
 max_images max_input_tokens max_model_len max_tokens media memory method methods modalities mode model model_name models mounts name
@@ -43,7 +43,7 @@ base_url public_url target inference_registry_mirrors
 """
 SHOWN = frozenset(_SHOWN.split())
 #: Below these every field has a name of the user's choice that is no secret, and a single value that is shown.
-NAMED = frozenset({"inference_images", "inference_model_aliases", "inference_gpu_reserve", "inference_hardware", "on_platform"})
+NAMED = frozenset({"adapters", "inference_images", "inference_model_aliases", "inference_gpu_reserve", "inference_hardware", "on_platform"})
 #: The same, but for fields whose name says that they are secret.
 FREE = frozenset({"engine_args", "request_defaults"})
 #: Below these nothing is shown.

@@ -55,6 +55,15 @@ FEATURES = [
         "the gateway would have no model to serve",
     ),
     Feature(
+        "a LoRA adapter is a model at the gateway on all backends of its model",
+        "services announce their model alone",
+        "plugins/plugin_utils/_plan/host.py",
+        "for name, place in adapters_of(task.variant).items():",
+        "for name, place in ():",
+        "tests/unit/plugins/plugin_utils/_plan/test_adapters.py::test_an_adapter_is_a_model_on_all_backends_of_its_model",
+        "['chat'] == ['chat', 'sql'",
+    ),
+    Feature(
         "the gateway's configuration is read by LiteLLM itself before it counts",
         "what LiteLLM made of it is not compared with what was meant",
         "roles/litellm/files/check_config.py",

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 from ansible_collections.llmops.gpu_inference.plugins.filter.units import container_unit_endpoints
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._ready_options import argument_spec
+from ansible_collections.llmops.gpu_inference.plugins.modules.container_units import PROBE
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines.vllm_unit import container_unit
 
 
@@ -31,3 +33,12 @@ def test_an_answer_must_come_from_the_configuration_of_this_run() -> None:
     reconciled = {"vllm/chat": {"config_hash": "abc"}, "vllm/other": {"config_hash": "def"}}
     assert container_unit_endpoints([unit], reconciled)[0]["config_hash"] == "abc"
     assert "config_hash" not in container_unit_endpoints([unit], {})[0]
+
+
+def test_all_that_a_unit_says_of_its_probe_is_an_option_of_the_module_that_waits() -> None:
+    options = argument_spec()["endpoints"]["options"]
+    assert {*PROBE} - {"api_key_variable"} <= {*options}
+    instance = {"name": "chat", "model": "org/m", "image": "i", "port": 1, "adapters": {"sql": "/a"}}
+    (endpoint,) = container_unit_endpoints([container_unit(instance)])
+    assert endpoint["further_models"] == ["sql"]
+    assert {*endpoint} <= {*options}

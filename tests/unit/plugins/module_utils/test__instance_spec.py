@@ -22,6 +22,12 @@ def test_spec_is_read() -> None:
     assert (read.start_timeout, read.stop_timeout, read.restart_limit) == (900.0, 60.0, 5)
 
 
+def test_the_names_of_adapters_are_read() -> None:
+    read = spec(probe={"base_url": "http://127.0.0.1:8070/v1", "model": "chat", "further_models": ["sql", "support"]})
+    assert read.probe is not None
+    assert read.probe.further_models == ("sql", "support")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -32,6 +38,7 @@ def test_spec_is_read() -> None:
         (json.dumps({**SERVICE, "image": ""}), "no image"),
         (json.dumps({**SERVICE, "locks": "GPU-a"}), "locks is not a list"),
         (json.dumps({**SERVICE, "probe": {"model": "x"}}), "base_url"),
+        (json.dumps({**SERVICE, "probe": {"base_url": "http://x", "further_models": "sql"}}), "further_models is not a list"),
         (json.dumps({**SERVICE, "start_timeout": "soon"}), "wrong type"),
     ],
 )

@@ -65,6 +65,7 @@ Serve = t.Callable[..., Server]
     [
         ({}, {"model": "chat"}, None),
         ({"models": ("chat", "LLM")}, {"model": "LLM"}, None),
+        ({"models": ("chat", "sql", "support")}, {"model": "chat", "further_models": ("support", "sql")}, None),
         ({}, {}, None),
         ({"key": "sk-right-key"}, {"model": "chat", "api_key": "sk-right-key"}, None),
         ({"sees_images": True}, {"model": "chat", "modalities": ("text", "image")}, None),
@@ -128,6 +129,14 @@ FAULTS = [
     ),
     ({"models": ("other",)}, {"model": "chat"}, "wrong_model", True, "health", "served: other"),
     ({"models": ("qwen3:8b",), "owned_by": "library"}, {"model": "qwen3:4b"}, "wrong_model", False, "health", "served: qwen3:8b"),
+    (
+        {"models": ("chat", "a")},
+        {"model": "chat", "further_models": ("a", "b")},
+        "wrong_model",
+        True,
+        "health",
+        "the model b is not served",
+    ),
     ({"models": ()}, {"model": "chat"}, "wrong_model", False, "health", "served: none"),
     ({"health_status": 503}, {}, "bad_answer", False, "open", "HTTP 503"),
     ({"capability": "embedding"}, {"model": "chat"}, "bad_answer", True, "model", "Not Found"),
