@@ -27,6 +27,7 @@ _SIGNS = {
         counted="vllm:(?:prompt_tokens_total|generation_tokens_total|request_success_total|iteration_tokens_total_count)",
     ),
     "ollama": Signs(loaded="/api/ps"),
+    "llama_cpp": Signs(counters="/metrics", counted="llamacpp:(?:prompt_tokens_total|tokens_predicted_total|n_decode_total)"),
 }
 
 

@@ -50,13 +50,24 @@ class SourceTrouble:
     message: str
 
 
+#: A file, or a repository of the hub by its name, with or without what its files are quantised to.
+_GGUF = re.compile(r"/.*\.gguf|(?!hf\.co/|huggingface\.co/)[^/:]+/[^/:]*gguf(:[^/:]+)?", re.I)
+
+
 def source_kind(source: str) -> str:
-    """C(path), C(ollama) for what only Ollama can pull, else C(hub)."""
+    """C(gguf), C(path), C(ollama) for what only Ollama can pull, else C(hub)."""
+    if _GGUF.fullmatch(source):
+        return "gguf"
     if source.startswith("/"):
         return "path"
     if re.match(r"(hf\.co|huggingface\.co|registry\.ollama\.ai)/", source) or "/" not in source or ":" in source:
         return "ollama"
     return "hub"
+
+
+def loads(engine: Engine, source: str) -> bool:
+    """Whether an engine can load a source. A GGUF file is a path too: vLLM can be told to try it."""
+    return source_kind(source) in engine.sources or (source.startswith("/") and "path" in engine.sources)
 
 
 def forced_engine(model: Model, platform: str, forced: str) -> str:
@@ -68,7 +79,7 @@ def forced_engine(model: Model, platform: str, forced: str) -> str:
     if engine is None or engine.capabilities.issuperset(CAPABILITIES) or model.capability == "chat":
         return forced
     source = variant_for(model, platform, forced).source or ""
-    return forced if model.capability in engine.capabilities and source_kind(source) in engine.sources else "auto"
+    return forced if model.capability in engine.capabilities and loads(engine, source) else "auto"
 
 
 def variant_for(model: Model, platform: str, forced: str) -> Variant:
@@ -110,6 +121,7 @@ class Preference:
 
 #: For models that leave the engine open, the first that applies.
 PREFERENCES = (
+    Preference(By.SOURCE, "llama_cpp", lambda _model, source, _platform: source_kind(source) == "gguf", "the source is a GGUF"),
     Preference(By.PLATFORM, "ollama", lambda _model, _source, platform: platform == "jetson", "Jetson prefers Ollama", "Jetson"),
     Preference(
         By.VISION,
@@ -124,7 +136,7 @@ PREFERENCES = (
     Preference(By.SOURCE, "ollama", lambda _model, _source, _platform: True, "the source is an Ollama tag"),
 )
 #: A kind of source in a sentence.
-_KINDS = {"path": "a path", "ollama": "an Ollama tag", "hub": "a hub id"}
+_KINDS = {"gguf": "a GGUF", "path": "a path", "ollama": "an Ollama tag", "hub": "a hub id"}
 
 
 def choose_engine(model: Model, variant: Variant, platform: str, forced: str) -> Choice:
@@ -142,7 +154,7 @@ def choose_engine(model: Model, variant: Variant, platform: str, forced: str) ->
         if not preference.applies(model, source, platform):
             continue
         engine = ENGINES[preference.engine]
-        if kind in engine.sources and model.capability in engine.capabilities:
+        if loads(engine, source) and model.capability in engine.capabilities:
             return Choice(engine, preference.by, preference.why)
         if preference.otherwise is not None:
             what = _KINDS[kind] if model.capability in engine.capabilities else model.capability
@@ -157,7 +169,7 @@ def source_trouble(model: Model, variant: Variant, choice: Choice, platform: str
     if model.capability not in engine.capabilities:
         able = " or ".join(engines_for(model.capability))
         return SourceTrouble("capability", f"{engine.title} has no {model.capability} (rule {choice.rule}); use engine: {able}")
-    if kind in engine.sources:
+    if loads(engine, source):
         return None
     remedy = f"give a source for it: on_platform: {{{platform}: {{engine: {engine.name}, source: ...}}}}"
     if choice.by is By.INVENTORY:

@@ -11,11 +11,12 @@ from collections.abc import Mapping
 
 from .base import Engine
 from .dialect import Dialect, Provider
+from .llama_cpp import LlamaCpp
 from .ollama import Ollama
 from .vllm import Vllm
 
 #: By name, in the order in which their roles run.
-ENGINES: Mapping[str, Engine] = {engine.name: engine for engine in (Vllm(), Ollama())}
+ENGINES: Mapping[str, Engine] = {engine.name: engine for engine in (Vllm(), Ollama(), LlamaCpp())}
 #: Where nothing speaks for another one.
 DEFAULT = Vllm.name
 #: A server of somebody else's with an OpenAI-compatible API.

@@ -36,7 +36,7 @@ ON_NODES = sorted(
     if not NAMED.search(path.stem) and not path.stem.startswith("_causes") and path.stem != "_clients"
 )
 #: What is told of each engine on a node.
-TABLES = {"_engine_signs.py": {"vllm", "ollama"}, "_progress.py": {"vllm", "ollama"}}
+TABLES = {"_engine_signs.py": {"vllm", "ollama", "llama_cpp"}, "_progress.py": {"vllm", "ollama"}}
 #: Who pulls models through a server, which one engine alone lets itself be told.
 PULLING = {"_container_units.py", "_engine_proof.py", "_unit_fetch.py"}
 

@@ -58,7 +58,7 @@ def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
     registry = engines / "registry.py"
     text = registry.read_text(encoding="utf-8")
     with_it = text.replace("from .ollama import", "from .made_up import MadeUp\nfrom .ollama import", 1).replace(
-        "Ollama())", "Ollama(), MadeUp())"
+        "LlamaCpp())", "LlamaCpp(), MadeUp())"
     )
     assert with_it.count("MadeUp") == 2
     registry.write_text(with_it, encoding="utf-8")
@@ -101,7 +101,7 @@ def test_its_units_are_made_with_the_others(found: dict[str, Any]) -> None:
 
 
 def test_playbooks_know_it(found: dict[str, Any]) -> None:
-    assert found["kinds"] == ["vllm", "ollama", "made_up"]
+    assert found["kinds"] == ["vllm", "ollama", "llama_cpp", "made_up"]
     assert found["templates"][-1] == {"kind": "made_up", "description": "Made-up engine"}
     assert "made_up_watchdog_seconds" in found["variables"]
 
@@ -121,4 +121,4 @@ def test_what_it_cannot_do_is_told_by_the_plan(plugins: Path) -> None:
     node["vars"].update(variables(service("words", 8099, memory="4GiB"), inference_models=models))
     (refused,) = run(plugins, inventory=inventory(node1=node))["refused"]
     assert "Made-up has no embedding" in refused
-    assert "use engine: vllm or ollama" in refused
+    assert "use engine: vllm or ollama or llama_cpp" in refused

@@ -32,7 +32,13 @@ GATEWAY = sorted((ROOT / "plugins/plugin_utils/_gateway").glob("*.py"))
 
 @pytest.mark.parametrize(
     ("server", "health_path", "own"),
-    [("vllm", "/health", {}), ("ollama", "/", {"chat": "ollama_chat"}), ("openai", "", {}), ("sglang", "", {})],
+    [
+        ("vllm", "/health", {}),
+        ("ollama", "/", {"chat": "ollama_chat"}),
+        ("llama_cpp", "/health", {}),
+        ("openai", "", {}),
+        ("sglang", "", {}),
+    ],
 )
 def test_how_the_gateway_speaks(server: str, health_path: str, own: dict[str, str]) -> None:
     dialect = dialect_of(server)
@@ -62,7 +68,7 @@ def test_external_endpoints_are_any_server_or_an_engine() -> None:
 
 
 @pytest.mark.parametrize(
-    ("capability", "engines"), [("chat", ["vllm", "ollama"]), ("rerank", ["vllm"]), ("transcription", ["vllm"]), ("video", [])]
+    ("capability", "engines"), [("chat", ["vllm", "ollama", "llama_cpp"]), ("rerank", ["vllm"]), ("transcription", ["vllm"]), ("video", [])]
 )
 def test_engines_for(capability: str, engines: list[str]) -> None:
     assert engines_for(capability) == engines
@@ -80,6 +86,8 @@ def test_engines_for(capability: str, engines: list[str]) -> None:
         "CUDA_VISIBLE_DEVICES",
         "OLLAMA_HOST",
         "OLLAMA_MODELS",
+        "LLAMA_API_KEY",
+        "LLAMA_ARG_MODEL",
     ],
 )
 def test_variables_of_an_engine_are_reserved_with_a_remedy(variable: str) -> None:

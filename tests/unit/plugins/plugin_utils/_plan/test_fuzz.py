@@ -23,13 +23,13 @@ from hypothesis import strategies as st
 from support.inventories import changed, everything
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _docker_flags as docker_flags
-from ansible_collections.llmops.gpu_inference.plugins.module_utils import _ollama
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._clients import parse_env_as_docker
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import create_argv
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._instance_spec import parse_env, parse_spec
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_wanted import env_text, want
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients import checks as clients
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines import vllm_unit
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines.units import engine_units
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.config import build_config, config_text
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.endpoints import build_endpoints
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.policy import build_policy
@@ -65,10 +65,7 @@ texts = (
 def rendered(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """All container units of the plan's only host."""
     host, gateway = plan["hosts"]["node1"], plan["gateway"]
-    for instance in host["vllm"]:
-        yield vllm_unit.container_unit(instance, data_dir=host["data_dir"])
-    for instance in _ollama.read_instances(host["ollama"]):
-        yield _ollama.container_unit(instance, data_dir=host["data_dir"])
+    yield from engine_units(host, api_key="k" * 20)
     if gateway:
         config, policy = build_config(gateway, "node1"), build_policy(gateway)
         build_endpoints(gateway, "node1")

@@ -19,6 +19,7 @@ from support.inventories import cpu, dgpu, everything, gpu, jetson, spark
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _ollama
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.checks import plan_findings
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines.registry import ENGINES
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines.vllm_unit import engine_config
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.config import build_config
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.endpoints import build_endpoints
@@ -32,7 +33,7 @@ EXAMPLES = int(os.environ.get("PLAN_EXAMPLES", "200"))
 quick = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 NAMES = ["chat", "embedding", "Chat", "ocr", "small"]
-SOURCES = ["Qwen/Qwen3-8B", "qwen3:4b", "qwen2.5vl:3b", "/models/x", "a/b", "user/model:q4", None, 3]
+SOURCES = ["Qwen/Qwen3-8B", "qwen3:4b", "qwen2.5vl:3b", "/models/x", "/models/x.gguf", "a/b", "user/model:q4", None, 3]
 SIZES = ["4GiB", "12GiB", "20GiB", "4096MiB", 0.1, 0.38, "0.2", 1, None, "12 GB", 0, True]
 
 
@@ -47,9 +48,9 @@ json_values = st.recursive(
     max_leaves=6,
 )
 models = st.fixed_dictionaries(
-    {"source": mostly(st.sampled_from(SOURCES[:6]), st.sampled_from(SOURCES))},
+    {"source": mostly(st.sampled_from(SOURCES[:7]), st.sampled_from(SOURCES))},
     optional={
-        "engine": mostly(st.just("auto"), st.sampled_from(["vllm", "ollama", "vlm"])),
+        "engine": mostly(st.just("auto"), st.sampled_from(["vllm", "ollama", "llama_cpp", "vlm"])),
         "capability": mostly(st.just("chat"), st.sampled_from(["embedding", "rerank", "transcription", "chatt"])),
         "modalities": st.sampled_from([["text"], ["text", "image"]]),
         "aliases": st.lists(st.sampled_from(["LLM", "VLM", "Small", "llm", "chat"]), max_size=1),
@@ -57,7 +58,7 @@ models = st.fixed_dictionaries(
         "engine_args": st.sampled_from([{}, {"max-num-seqs": 4}, {"enforce-eager": False}]),
         "on_platform": st.dictionaries(
             st.sampled_from(["jetson", "dgpu", "cpu"]),
-            st.fixed_dictionaries({}, optional={"engine": st.sampled_from(["vllm", "ollama"]), "source": st.sampled_from(SOURCES[:6])}),
+            st.fixed_dictionaries({}, optional={"engine": st.sampled_from(list(ENGINES)), "source": st.sampled_from(SOURCES[:7])}),
             max_size=2,
         ),
     },
@@ -101,7 +102,7 @@ def inventories(draw: st.DrawFn) -> dict[str, Any]:
         "inference_model_aliases": draw(
             st.dictionaries(st.sampled_from(["X", "Y", "LLM"]), st.sampled_from(["chat", "X", "small", "LLM"]), max_size=2)
         ),
-        "inference_engine": draw(mostly(st.just("auto"), st.sampled_from(["vllm", "ollama"]))),
+        "inference_engine": draw(mostly(st.just("auto"), st.sampled_from(list(ENGINES)))),
     }
     hosts = {}
     for number in range(draw(st.integers(1, 3))):
@@ -145,7 +146,7 @@ def check(plan: dict[str, Any], inventory: dict[str, Any]) -> None:
         facts = inventory["hosts"][name]["hardware"]
         pools = budgets(facts)
         taken: Counter[str] = Counter()
-        for item in (*host["vllm"], *host["ollama"]):
+        for item in (item for engine in ENGINES for item in host[engine]):
             amount = item["memory_mib"] or 0
             keys = item["gpus"] if item["device"] == "gpu" and not (facts and facts["unified_memory"]) else [""]
             for key in keys:
@@ -161,7 +162,7 @@ def check(plan: dict[str, Any], inventory: dict[str, Any]) -> None:
             for args in ([item["engine_args"]] if item["device"] == "gpu" else [])
         )
         assert not pools or pools[""] is None or taken[""] + 1024 * offloaded <= pools[""]
-        for item in (*host["vllm"], *host["ollama"]):
+        for item in (item for engine in ENGINES for item in host[engine]):
             bound = item["host_memory_mib"]
             assert bound is None or (item["device"] == "gpu" and 0 < bound <= pools[""])
         ports = [item["port"] for item in (*host["vllm"], *host["ollama"])] + (
