@@ -43,7 +43,7 @@ def table(features: Iterable[Feature]) -> str:
 
 
 def page_with_tables(page: str) -> str:
-    tables = "\n".join(f"### {title}\n\n{table(features)}" for title, features in SECTIONS.items())
+    tables = "\n".join(f"## {title}\n\n{table(features)}" for title, features in SECTIONS.items())
     begin, end = "<!-- BEGIN_FEATURES -->\n", "<!-- END_FEATURES -->"
     before, after = page.partition(begin)[0], page.partition(end)[2]
     return f"{before}{begin}\n{tables}\n{end}{after}"
