@@ -8,9 +8,11 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 
 VENV := .venv
+VENV_DOCS := .venv-docs
 BIN := $(CURDIR)/$(VENV)/bin
 BED := $(BIN)/python tests/testbed/bed.py
-PIP_INSTALL := $(BIN)/pip install --quiet --quiet --disable-pip-version-check --timeout 60 --retries 10
+PIP_OPTIONS := --quiet --quiet --disable-pip-version-check --timeout 60 --retries 10
+PIP_INSTALL := $(BIN)/pip install $(PIP_OPTIONS)
 # The newest Python that the pinned tools run on.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && { echo $$p; break; }; done)
@@ -18,7 +20,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help env env-dev programs demo test test-all check gates lint lint-python lint-ansible lint-docs lint-shell unit coverage sanity real load mutations compat docs versions build stop clean
+.PHONY: help env env-dev programs demo test test-all check gates lint lint-python lint-ansible lint-docs lint-shell unit coverage sanity real load mutations compat docs docs-site docs-site-check versions build stop clean
 
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +40,13 @@ $(VENV)/.run: $(VENV)/.python requirements.txt
 $(VENV)/.dev: $(VENV)/.run requirements-dev.txt
 	@echo "Installing the tools for tests into $(VENV) (a minute)"
 	@$(PIP_INSTALL) -r requirements-dev.txt
+	@touch $@
+
+# The documentation's tools are large and few need them.
+$(VENV_DOCS)/.%: requirements-%.txt requirements-docs.txt | $(VENV)/.python
+	@[ -x $(VENV_DOCS)/bin/pip ] || $(VENV)/bin/python -m venv $(VENV_DOCS)
+	@echo "Installing $< into $(VENV_DOCS) (a minute)"
+	@$(VENV_DOCS)/bin/pip install $(PIP_OPTIONS) -r $<
 	@touch $@
 
 env: $(VENV)/.run ## A virtual environment with Ansible
@@ -83,7 +92,7 @@ sanity: env-dev ## ansible-test sanity
 	tests/sanity.sh
 
 gates: env-dev # what `make test` wants besides the scenarios
-	@$(MAKE) --no-print-directory -j2 --output-sync=target real coverage sanity lint-ansible lint-python lint-docs lint-shell
+	@$(MAKE) --no-print-directory -j2 --output-sync=target real coverage sanity docs-site lint-ansible lint-python lint-docs lint-shell
 
 real: env-dev programs ## What is rendered, read by the real vLLM and LiteLLM of the test bed
 	$(BED) up
@@ -101,7 +110,7 @@ test: gates ## Lint, all unit tests and the scenarios on real nodes that a build
 	python tests/scenarios.py --ci
 
 test-all: export GATEWAY_MUTATIONS := 10000
-test-all: gates load mutations compat ## The same with every scenario, and with other versions of ansible-core
+test-all: gates load mutations compat docs-site-check ## The same with every scenario, and with other versions of ansible-core
 	python tests/scenarios.py
 
 compat: env-dev programs ## Syntax, unit tests and an offline plan with other versions of ansible-core
@@ -114,6 +123,14 @@ docs: env-dev ## The tables of variables on the roles' pages, from their argumen
 	PYTHONPATH=collections python tests/support/versions.py --page
 	python tests/mutations/features.py
 
+docs-site: $(VENV_DOCS)/.docs ## The documentation as a site in build/docs-site, every link and anchor checked
+	# Not with --quiet: MkDocs then counts no warning, and "strict" means nothing.
+	@NO_MKDOCS_2_WARNING=1 $(VENV_DOCS)/bin/mkdocs build --strict --config-file website/mkdocs.yml
+	@echo "To read it: python3 -m http.server --bind 127.0.0.1 --directory build/docs-site"
+
+docs-site-check: docs-site $(VENV_DOCS)/.docs-check ## The site in Chromium: width, contrast and axe-core, on a telephone and a desk, light and dark
+	$(VENV_DOCS)/bin/python website/check.py build/docs-site
+
 versions: env-dev ## The pinned versions beside the newest that can be had, and the known advisories of both
 	@PYTHONPATH=collections python tests/support/versions.py
 
@@ -125,4 +142,4 @@ stop: ## Remove nodes, networks and processes of the test bed; keep what was bui
 
 clean: ## Remove every trace of demo and tests: containers, volumes, networks, images, processes, keys of the demo
 	@$(if $(wildcard $(VENV)/.python),$(BED),python3 tests/testbed/bed.py) clean --images
-	@rm -rf dist .ansible .mypy_cache .pytest_cache .ruff_cache inventories/demo/.secrets
+	@rm -rf build dist .ansible .mypy_cache .pytest_cache .ruff_cache inventories/demo/.secrets
