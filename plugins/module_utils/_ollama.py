@@ -14,7 +14,7 @@ import dataclasses
 import json
 import re
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _defaults as defaults
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._gpu_access import gpu_arguments, gpu_environment
@@ -140,19 +140,20 @@ def _each(kind: t.Any) -> Reader:
     return read
 
 
-def _key(read: Reader, default: t.Any = dataclasses.MISSING) -> t.Any:
-    return dataclasses.field(default=default, metadata={"read": read})
+def _by(read: Reader) -> dict[str, Reader]:
+    """What a key says of itself: who reads it."""
+    return {"read": read}
 
 
 def _read(kind: t.Any, data: t.Mapping[str, t.Any], where: str) -> t.Any:
     """One dict of the inventory; None or nothing means unset, as a plan writes it."""
-    fields = {field.name: field for field in dataclasses.fields(kind)}
+    fields = {one.name: one for one in dataclasses.fields(kind)}
     given = {str(key): value for key, value in data.items() if value is not None and str(value).strip()}
     unknown = sorted(set(given) - set(fields))
     if unknown:
         raise OllamaError(f"{where}: has no key {', '.join(unknown)}. Known: {', '.join(sorted(fields))}.")
-    for name, field in fields.items():
-        if name not in given and field.default is dataclasses.MISSING:
+    for name, one in fields.items():
+        if name not in given and one.default is dataclasses.MISSING:
             raise OllamaError(f"{where}: {name} is missing.")
     return kind(**{name: fields[name].metadata["read"](value, name, where) for name, value in given.items()})
 
@@ -162,50 +163,51 @@ _name = _matching("[a-z0-9][a-z0-9_.-]*", "lower-case letters, digits, and . _ -
 
 @dataclass(frozen=True)
 class Model:
-    tag: str = _key(_tag)
-    digest: str | None = _key(
-        _matching("(?:sha256:)?[0-9a-f]{12,64}", "12 to 64 hexadecimal digits, as `ollama list` and /api/tags show them"), None
+    tag: str = field(metadata=_by(_tag))
+    digest: str | None = field(
+        default=None,
+        metadata=_by(_matching("(?:sha256:)?[0-9a-f]{12,64}", "12 to 64 hexadecimal digits, as `ollama list` and /api/tags show them")),
     )
-    name: str = _key(_plain, "")
-    capability: str = _key(_choice("chat", "embedding", "rerank", "transcription"), "chat")
-    modalities: tuple[str, ...] = _key(_texts, ())
-    max_model_len: int | None = _key(_integer(1), None)
+    name: str = field(default="", metadata=_by(_plain))
+    capability: str = field(default="chat", metadata=_by(_choice("chat", "embedding", "rerank", "transcription")))
+    modalities: tuple[str, ...] = field(default=(), metadata=_by(_texts))
+    max_model_len: int | None = field(default=None, metadata=_by(_integer(1)))
 
 
 @dataclass(frozen=True)
 class Mount:
-    source: str = _key(_plain)
-    target: str = _key(_plain)
-    read_only: bool = _key(_boolean, True)
+    source: str = field(metadata=_by(_plain))
+    target: str = field(metadata=_by(_plain))
+    read_only: bool = field(default=True, metadata=_by(_boolean))
 
 
 @dataclass(frozen=True)
 class Instance:
-    name: str = _key(_name)
-    image: str = _key(_plain)
-    port: int = _key(_integer(1, 65535))
-    models: tuple[Model, ...] = _key(_each(Model), ())
-    image_has_entrypoint: bool = _key(_boolean, True)
-    device: str = _key(_choice("gpu", "cpu"), "gpu")
-    gpus: tuple[str, ...] = _key(_texts, ())
-    gpu_access: str = _key(_choice("runtime", "cdi", "jetson", "none"), "runtime")
-    keep_alive: str = _key(_plain, "-1")
-    num_parallel: int | None = _key(_integer(1), None)
-    max_loaded_models: int | None = _key(_integer(1), None)
-    context_length: int | None = _key(_integer(1), None)
-    flash_attention: bool | None = _key(_boolean, None)
-    kv_cache_type: str | None = _key(_choice("f16", "q8_0", "q4_0"), None)
-    jetpack: str | None = _key(_plain, None)
-    env: tuple[tuple[str, str], ...] = _key(_variables, ())
-    mounts: tuple[Mount, ...] = _key(_each(Mount), ())
-    networks: tuple[str, ...] = _key(_texts, (defaults.ENGINES_NETWORK,))
-    pull: str = _key(_choice("missing", "always", "never"), "missing")
-    memory_mib: int | None = _key(_integer(0), None)
-    host_memory_mib: int | None = _key(_integer(1), None)
-    container_extra_arguments: tuple[str, ...] = _key(_texts, ())
-    ready_timeout: int = _key(_integer(1), defaults.READY_TIMEOUT)
-    silence_timeout: int = _key(_integer(0), defaults.SILENCE_TIMEOUT)
-    stop_timeout: int = _key(_integer(1), defaults.STOP_TIMEOUT)
+    name: str = field(metadata=_by(_name))
+    image: str = field(metadata=_by(_plain))
+    port: int = field(metadata=_by(_integer(1, 65535)))
+    models: tuple[Model, ...] = field(default=(), metadata=_by(_each(Model)))
+    image_has_entrypoint: bool = field(default=True, metadata=_by(_boolean))
+    device: str = field(default="gpu", metadata=_by(_choice("gpu", "cpu")))
+    gpus: tuple[str, ...] = field(default=(), metadata=_by(_texts))
+    gpu_access: str = field(default="runtime", metadata=_by(_choice("runtime", "cdi", "jetson", "none")))
+    keep_alive: str = field(default="-1", metadata=_by(_plain))
+    num_parallel: int | None = field(default=None, metadata=_by(_integer(1)))
+    max_loaded_models: int | None = field(default=None, metadata=_by(_integer(1)))
+    context_length: int | None = field(default=None, metadata=_by(_integer(1)))
+    flash_attention: bool | None = field(default=None, metadata=_by(_boolean))
+    kv_cache_type: str | None = field(default=None, metadata=_by(_choice("f16", "q8_0", "q4_0")))
+    jetpack: str | None = field(default=None, metadata=_by(_plain))
+    env: tuple[tuple[str, str], ...] = field(default=(), metadata=_by(_variables))
+    mounts: tuple[Mount, ...] = field(default=(), metadata=_by(_each(Mount)))
+    networks: tuple[str, ...] = field(default=(defaults.ENGINES_NETWORK,), metadata=_by(_texts))
+    pull: str = field(default="missing", metadata=_by(_choice("missing", "always", "never")))
+    memory_mib: int | None = field(default=None, metadata=_by(_integer(0)))
+    host_memory_mib: int | None = field(default=None, metadata=_by(_integer(1)))
+    container_extra_arguments: tuple[str, ...] = field(default=(), metadata=_by(_texts))
+    ready_timeout: int = field(default=defaults.READY_TIMEOUT, metadata=_by(_integer(1)))
+    silence_timeout: int = field(default=defaults.SILENCE_TIMEOUT, metadata=_by(_integer(0)))
+    stop_timeout: int = field(default=defaults.STOP_TIMEOUT, metadata=_by(_integer(1)))
 
 
 def read_instance(data: t.Mapping[str, t.Any], where: str = "ollama instance") -> Instance:
