@@ -47,8 +47,8 @@ def _convert_smollm2(work: Path) -> Path:
     images.ensure_one("vllm")
     arguments = ["docker", "run", "--rm", "--network", "none", "--label", f"{settings.LABEL}=1", "--entrypoint", "python3"]
     arguments += ["--volume", f"{_RECIPE}:/recipe:ro", "--volume", f"{settings.MODELS}:/models:ro"]
-    arguments += ["--volume", f"{libraries}:/libraries:ro", "--env", "PYTHONPATH=/libraries", "--volume", f"{work}:/work"]
-    arguments += [images.reference("vllm"), "/recipe/convert.py", f"/models/{SMOLLM2_GGUF}", f"/work/{SMOLLM2}"]
+    arguments += ["--volume", f"{libraries}:/libraries:ro", "--env", "PYTHONPATH=/libraries", "--volume", f"{work}:/made"]
+    arguments += [images.reference("vllm"), "/recipe/convert.py", f"/models/{SMOLLM2_GGUF}", f"/made/{SMOLLM2}"]
     run(arguments, step=f"model {SMOLLM2} convert")
     return work / SMOLLM2
 
