@@ -20,7 +20,7 @@ from support.containers import LITELLM
 from support.nasty import IMAGES, LINES, PATHS, SIZES
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_wanted import env_text
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines.vllm_unit import bind_mount, volume
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines.docker_arguments import bind_mount, volume
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.grammar import docker_size, target_trouble, volume_trouble
 
 HEXADECIMAL = "deadbeef"

@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...module_utils._defaults import READY_TIMEOUT, SILENCE_TIMEOUT, STOP_TIMEOUT, WATCHDOG
+from .._plan.host_findings import Trouble
 from .._plan.images import version_in
 from .dialect import Dialect
 
 if TYPE_CHECKING:
-    from .._plan.host_findings import HostFindings, Trouble
+    from .._plan.host_findings import HostFindings
     from .._plan.main_memory import Offload
     from .._plan.memory import Grant
     from .._plan.model import Model, Service, Variant
@@ -98,6 +99,10 @@ class Engine(ABC):
     own_targets: ClassVar[Mapping[str, str]]
     #: Environment variables that the collection sets itself or leaves unset, and what is for the user instead.
     own_variables: ClassVar[Mapping[str, str]]
+    #: Settings of a service that it leaves unread.
+    no_use: ClassVar[tuple[str, ...]] = ()
+    #: What to do in place of C(tensor_parallel_size), where it has none.
+    several_gpus: ClassVar[str] = "give the GPUs in gpus"
     #: What its units are called where systemd lists them.
     description: ClassVar[str]
     #: Variables of the user by which its units are made, without the engine's name and C(_) in front, each with its default.
@@ -145,9 +150,20 @@ class Engine(ABC):
         """The arguments that multiply the GPUs of a service, where they are more than 1."""
         return {}
 
-    @abstractmethod
+    def warn_of_no_use(self, told: HostFindings, model: Model, service: Service, choice: Choice) -> None:
+        """Names the settings of a service that this engine leaves unread."""
+        for key in self.no_use:
+            if getattr(service, key):
+                told.warn(f"{service.path}.{key} has no use: {self.title} serves {model.name} ({choice.rule})")
+
     def gpus_needed(self, service: Service, arguments: Mapping[str, Any]) -> tuple[int, Trouble | None]:
-        """How many GPUs a service takes."""
+        """How many GPUs a service takes; of those that it names, it uses all."""
+        parallel = service.tensor_parallel_size
+        trouble = None
+        if parallel is not None and parallel > 1:
+            message = f"is an engine setting of vLLM; {self.several_gpus}"
+            trouble = Trouble(f"{service.path}.tensor_parallel_size", parallel, message)
+        return len(service.gpus or ()) or 1, trouble
 
     def offloads(self, arguments: Mapping[str, Any], env: Mapping[str, Any], gpus: int, version: str | None) -> Sequence[Offload]:
         """Main memory that an engine on GPUs is told to take."""

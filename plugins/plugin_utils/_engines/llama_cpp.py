@@ -15,15 +15,15 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...module_utils._gpu_access import gpu_arguments, gpu_environment
-from .._plan.host_findings import HostFindings, Trouble
+from .._plan.host_findings import HostFindings
 from .._plan.memory import Grant
 from .._plan.model import Model, Service, Variant
 from .._plan.platform import Hardware
 from .._plan.task import Task
 from .base import Engine, Means, Surroundings
 from .dialect import Dialect
+from .docker_arguments import CONFINED, bind_mount, volume
 from .vllm_flags import overlay
-from .vllm_unit import bind_mount, volume
 
 if TYPE_CHECKING:
     from .choice import Choice
@@ -37,7 +37,6 @@ _HUB_CACHE = "/root/.cache/huggingface"
 CONTEXT_LENGTH = 8192
 #: MiB for prompts that were seen before, in main memory; it takes up to 8 GiB unless told.
 _CACHE_RAM = 1024
-_NO_USE = ("kv_cache_memory", "shm_size", "drop_page_cache")
 _OURS = "the service says it"
 
 
@@ -62,6 +61,8 @@ class LlamaCpp(Engine):
         "LLAMA_ARG_PORT": "the service's port is inference_services[].port",
         "LLAMA_CACHE": "models of the hub are kept below inference_data_dir",
     }
+    no_use = ("kv_cache_memory", "shm_size", "drop_page_cache")
+    several_gpus = "llama.cpp divides a model among the GPUs that gpus names"
     description = "llama.cpp server"
     dialect = Dialect(health_path="/health")
     fallback_image = _IMAGE.format("")
@@ -86,30 +87,16 @@ class LlamaCpp(Engine):
     def arguments(
         self, told: HostFindings, model: Model, variant: Variant, service: Service, choice: Choice, version: str | None
     ) -> dict[str, Any]:
-        for key in _NO_USE:
-            if getattr(service, key):
-                told.warn(f"{service.path}.{key} has no use: llama.cpp serves {model.name} ({choice.rule})")
+        self.warn_of_no_use(told, model, service, choice)
         given = overlay(variant.engine_args or {}, service.engine_args)
         if given:
             message = "llama.cpp takes its settings from env, for example env: {LLAMA_ARG_N_PARALLEL: '4'}"
             told.add(f"{service.path if service.engine_args else model.path}.engine_args", given, message)
-        longest = 63 - len(self.unit_name(service, 0)) + len(service.name)
-        if len(service.name.partition(".")[0]) > longest:
-            message = f"has more than {longest} characters: the gateway asks for {self.name}-NAME, and a name in DNS has 63 at most"
-            told.add(f"{service.path}.name", service.name, message)
         if variant.revision:
             told.add(
                 f"{model.path}.revision", variant.revision, "llama.cpp takes the newest of a repository; give the path of a file instead"
             )
         return {}
-
-    def gpus_needed(self, service: Service, arguments: Mapping[str, Any]) -> tuple[int, Trouble | None]:
-        parallel = service.tensor_parallel_size
-        trouble = None
-        if parallel is not None and parallel > 1:
-            message = "is an engine setting of vLLM; llama.cpp divides a model among the GPUs that gpus names"
-            trouble = Trouble(f"{service.path}.tensor_parallel_size", parallel, message)
-        return len(service.gpus or ()) or 1, trouble
 
     def instance(self, around: Surroundings, members: Sequence[tuple[Task, Grant | None]]) -> dict[str, Any]:
         ((task, grant),) = members
@@ -144,14 +131,7 @@ class LlamaCpp(Engine):
             "pull": instance["pull"],
             "entrypoint": None if instance["image_has_entrypoint"] else "llama-server",
             "docker_arguments": [
-                "--init",
-                "--security-opt",
-                "no-new-privileges",
-                "--cap-drop",
-                "ALL",
-                # The hub's cache, and a file of models, may belong to another user of the node.
-                "--cap-add",
-                "DAC_OVERRIDE",
+                *CONFINED,
                 "--publish",
                 f"127.0.0.1:{instance['port']}:{self.container_port}",
                 *self._model_arguments(instance, means),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ...module_utils._ollama import STORE, container_unit, normalise_tag, read_instances
 from .._plan.advisories import OLLAMA, vulnerable
 from .._plan.grammar import normal_path
-from .._plan.host_findings import HostFindings, Trouble
+from .._plan.host_findings import HostFindings
 from .._plan.memory import Grant
 from .._plan.model import Model, Mount, Service, Variant
 from .._plan.platform import Hardware
@@ -30,8 +30,6 @@ _DRIVER = 550
 _DRIVER_OF_OLD_GPUS = 570
 #: By the major of L4T, the JetPack whose libraries Ollama takes.
 _JETPACK = {35: "5", 36: "6"}
-#: Settings of a service that only vLLM has.
-_NO_USE = ("kv_cache_memory", "shm_size", "drop_page_cache")
 
 
 class Ollama(Engine):
@@ -49,6 +47,8 @@ class Ollama(Engine):
         "OLLAMA_HOST": "the port is the service's: inference_services[].port",
         "OLLAMA_MODELS": "models are kept below inference_data_dir",
     }
+    no_use = ("kv_cache_memory", "shm_size", "drop_page_cache")
+    several_gpus = "for Ollama give the GPUs in gpus"
     description = "Ollama server"
     #: No pull, create, copy, push or delete: they change what the node serves. show and ps only tell.
     proxied = ("/", "/v1/", "/api/chat", "/api/generate", "/api/embed", "/api/show", "/api/tags", "/api/ps", "/api/version")
@@ -80,9 +80,7 @@ class Ollama(Engine):
     def arguments(
         self, told: HostFindings, model: Model, variant: Variant, service: Service, choice: Choice, version: str | None
     ) -> dict[str, Any]:
-        for key in _NO_USE:
-            if getattr(service, key):
-                told.warn(f"{service.path}.{key} has no use: Ollama serves {model.name} ({choice.rule})")
+        self.warn_of_no_use(told, model, service, choice)
         given = overlay(variant.engine_args or {}, service.engine_args)
         if given and (service.engine_args or variant.engine == self.name):
             told.add(
@@ -93,14 +91,6 @@ class Ollama(Engine):
         elif given:
             told.warn(f"the engine_args of {model.name} are not used: Ollama serves it there ({choice.rule})")
         return {}
-
-    def gpus_needed(self, service: Service, arguments: Mapping[str, Any]) -> tuple[int, Trouble | None]:
-        parallel = service.tensor_parallel_size
-        trouble = None
-        if parallel is not None and parallel > 1:
-            message = "is an engine setting of vLLM; for Ollama give the GPUs in gpus"
-            trouble = Trouble(f"{service.path}.tensor_parallel_size", parallel, message)
-        return len(service.gpus or ()) or 1, trouble
 
     def served_name(self, model: str, source: str) -> str:
         return normalise_tag(source)

@@ -11,9 +11,7 @@ ignored and the default model served instead (vllm#43252). Keys go into the env 
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,6 +20,7 @@ from ...module_utils._gpu_access import gpu_arguments, gpu_environment
 from .._gateway.plain import plain, yaml_text
 from .._plan.platform import version_tuple
 from .._secrets.secrecy import has_credentials, is_reference
+from .docker_arguments import CONFINED, bind_mount, volume
 from .vllm_adapters import adapter_flags
 from .vllm_flags import file_entries, keyed
 from .vllm_hub import asks_hub, download_command
@@ -201,34 +200,15 @@ def gpu_access(instance: Mapping[str, Any]) -> tuple[str, str, list[str]]:
     return instance.get("device") or "gpu", instance.get("gpu_access") or "none", list(instance.get("gpus") or [])
 
 
-def volume(source: str, target: str, *, read_only: bool = False) -> list[str]:
-    return ["--volume", f"{source}:{target}{':ro' if read_only else ''}"]
-
-
 def default_shm_size(tensor_parallel_size: int) -> str:
     return "16g" if tensor_parallel_size > 1 else "2g"
-
-
-def bind_mount(path: str) -> list[str]:
-    """A path of the host at the same place in the container. Docker reads the value as a line of CSV."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="").writerow(["type=bind", f"source={path}", f"target={path}", "readonly"])
-    return ["--mount", text.getvalue()]
 
 
 def docker_arguments(instance: Mapping[str, Any], *, data_dir: str, huggingface_dir: str, instances_dir: str) -> list[str]:
     name = instance["name"]
     tensor_parallel_size = int(instance.get("tensor_parallel_size") or 1)
     arguments = [
-        # As PID 1 without a small init vLLM ignores SIGTERM while it imports.
-        "--init",
-        "--security-opt",
-        "no-new-privileges",
-        "--cap-drop",
-        "ALL",
-        # The hub cache may belong to another user of the node.
-        "--cap-add",
-        "DAC_OVERRIDE",
+        *CONFINED,
         # No --ulimit nofile: Docker 29 lowered the soft limit to 1024, but vLLM raises its own (set_ulimit in its api_server).
         # Docker's 64 MiB are too little: engine and API server talk through shared memory, tensor parallelism more so.
         "--shm-size",

@@ -17,8 +17,10 @@ from .findings import parse_size
 #: Names at the gateway. Hub ids and Ollama tags are such names too.
 MODEL_NAME = r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}"
 MODEL_NAME_EXPECTED = "letters, digits and . _ : / @ + - (128 at most, beginning with a letter or digit)"
-#: The longest part of a service's name between dots: its container is vllm-NAME, and the gateway asks DNS for that (RFC 1035: 63).
-LABEL = 63 - len("vllm-")
+#: The longest part of a name between dots that can be asked of DNS (RFC 1035).
+LONGEST_LABEL = 63
+#: Of a service's name: its container is vllm-NAME at the shortest, and the gateway asks for that.
+LABEL = LONGEST_LABEL - len("vllm-")
 #: Names on a node: part of a unit's, a container's and a folder's name.
 UNIT_NAME = rf"(?=.{{1,63}}\Z)[a-z0-9][a-z0-9_-]{{0,{LABEL - 1}}}(?:\.[a-z0-9_-]{{1,{LABEL}}})*"
 UNIT_NAME_EXPECTED = (

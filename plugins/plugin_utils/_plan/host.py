@@ -20,7 +20,7 @@ from .adapters import adapter_names, adapters_of
 from .bounds import settle_bounds
 from .findings import Report, hint
 from .gpus import device_of, gpus_of, pins_of
-from .grammar import normal_path
+from .grammar import LONGEST_LABEL, normal_path
 from .grants import grants_of
 from .host_findings import HostFindings
 from .images import check_floating, is_floating
@@ -120,6 +120,7 @@ class HostPlan:
         if port is None:
             self.told.add(f"{where}.port", None, "is required: the port on 127.0.0.1 of the host where the engine answers")
             return None
+        self._name(service, engine, port)
         self._mounts(service, engine)
         device = device_of(self.told, service)
         name, given, image_path = self._image(model, variant, service, engine, device)
@@ -160,6 +161,13 @@ class HostPlan:
                 f"{service.path} ({model.name}) runs in {choice.engine.title} by its on_platform, without the model's adapters: "
                 f"{', '.join(left)} will be asked of other hosts only"
             )
+
+    def _name(self, service: Service, engine: Engine, port: int) -> None:
+        label = engine.unit_name(service, port).partition(".")[0]
+        if len(label) > LONGEST_LABEL:
+            longest = LONGEST_LABEL - len(label) + len(service.name.partition(".")[0])
+            message = f"has more than {longest} characters: the gateway asks for {engine.name}-NAME, and a name in DNS has 63 at most"
+            self.told.add(f"{service.path}.name", service.name, message)
 
     def _mounts(self, service: Service, engine: Engine) -> None:
         for mount in service.mounts:

@@ -147,7 +147,7 @@ FEATURES = [
     Feature(
         "a path is one field of Docker's mount, whatever it holds",
         "it is not quoted",
-        f"{PLUGIN_UTILS}/_engines/vllm_unit.py",
+        f"{PLUGIN_UTILS}/_engines/docker_arguments.py",
         '    return ["--mount", text.getvalue()]\n',
         '    return ["--mount", f"type=bind,source={path},target={path},readonly"]\n',
         f"{PLUGIN_UNIT}/_plan/test_data.py::test_a_path_as_the_source_of_a_model",

@@ -16,6 +16,7 @@ from support.repository import ROOT, tracked_files
 
 from ansible_collections.llmops.gpu_inference.plugins.filter.engines import ollama_units
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines import vllm_unit
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines.units import engine_units
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.config import build_config
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.policy import build_policy
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.unit import container_unit
@@ -72,13 +73,15 @@ def test_the_search_itself(cell: str, expected: list[str]) -> None:
 
 def units() -> dict[str, list[str]]:
     """Docker's arguments of one container of each kind, as the plan asks for them."""
-    models = {"chat": {"source": "a/b"}, "small": {"source": "qwen3:4b"}}
-    plan = build_plan(one(service(memory="4GiB"), {"model": "small", "memory": "4GiB"}, hardware=dgpu(), inference_models=models))
+    models = {"chat": {"source": "a/b"}, "small": {"source": "qwen3:4b"}, "file": {"source": "/m/x.gguf"}}
+    services = [service(memory="4GiB"), {"model": "small", "memory": "4GiB"}, service("file", 8071, memory="4GiB")]
+    plan = build_plan(one(*services, hardware=dgpu(), inference_models=models))
     node: dict[str, Any] = plan["hosts"]["node1"]
     config, policy = build_config(plan["gateway"], "node1"), build_policy(plan["gateway"])
     return {
         "vllm": vllm_unit.container_unit(node["vllm"][0])["docker_arguments"],
         "ollama": ollama_units(node["ollama"])[0]["docker_arguments"],
+        "llama_cpp": engine_units({**node, "vllm": [], "ollama": []})[0]["docker_arguments"],
         "litellm": container_unit(config, policy, image="l:1", master_key="sk-0123456789abcdef")["docker_arguments"],
     }
 
@@ -93,7 +96,8 @@ def test_containers_have_no_more_rights_than_told() -> None:
         assert values(arguments, "--security-opt") == ["no-new-privileges"]
         text = " ".join(arguments)
         assert not re.search(r"docker\.sock|--privileged|--pid|--ipc|--network[ =]host|--userns|--device-cgroup-rule", text)
-    assert (values(found["vllm"], "--cap-drop"), values(found["vllm"], "--cap-add")) == (["ALL"], ["DAC_OVERRIDE"])
+    for kind in ("vllm", "llama_cpp"):
+        assert (values(found[kind], "--cap-drop"), values(found[kind], "--cap-add")) == (["ALL"], ["DAC_OVERRIDE"])
     assert (values(found["litellm"], "--cap-drop"), values(found["litellm"], "--cap-add")) == (["ALL"], [])
     assert "--read-only" in found["litellm"]
     assert values(found["ollama"], "--cap-add") == []
@@ -101,9 +105,10 @@ def test_containers_have_no_more_rights_than_told() -> None:
 
 def test_engines_are_published_on_loopback_alone() -> None:
     found = units()
-    assert [published for kind in ("vllm", "ollama") for published in values(found[kind], "--publish")] == [
+    assert [published for kind in ("vllm", "ollama", "llama_cpp") for published in values(found[kind], "--publish")] == [
         "127.0.0.1:8070:8000",
         "127.0.0.1:11434:11434",
+        "127.0.0.1:8071:8080",
     ]
 
 
