@@ -11,6 +11,8 @@ not know it leaves unread without a word. What it does was measured with release
 
 from __future__ import annotations
 
+import posixpath
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -38,6 +40,8 @@ CONTEXT_LENGTH = 8192
 #: MiB for prompts that were seen before, in main memory; it takes up to 8 GiB unless told.
 _CACHE_RAM = 1024
 _OURS = "the service says it"
+#: As gguf-split names them (tools/gguf-split of llama.cpp).
+_IN_PARTS = re.compile(r"-\d{5}-of-\d{5}\.gguf$", re.IGNORECASE)
 
 
 class LlamaCpp(Engine):
@@ -168,7 +172,8 @@ class LlamaCpp(Engine):
         mounts, source = instance["mounts"], str(instance["model"])
         arguments = [] if source.startswith("/") else volume(f"{means.data_dir}/huggingface", _HUB_CACHE)
         if source.startswith("/") and not any(source.startswith(mount["target"].rstrip("/") + "/") for mount in mounts):
-            arguments += bind_mount(source)
+            # Of a model in several files it is told the first, and looks for the others beside it.
+            arguments += bind_mount(posixpath.dirname(source) if _IN_PARTS.search(source) else source)
         for mount in mounts:
             arguments += volume(mount["source"], mount["target"], read_only=bool(mount["read_only"]))
         return arguments

@@ -231,3 +231,18 @@ def test_its_counters_tell_that_it_works() -> None:
     lines = ["# HELP llamacpp:prompt_tokens_total x", "llamacpp:prompt_tokens_total 5", "llamacpp:tokens_predicted_total 7"]
     metrics = "\n".join([*lines, "llamacpp:requests_processing 1", ""])
     assert activity(metrics, signs_of("llama_cpp").counted) == 12.0
+
+
+@pytest.mark.parametrize(
+    ("source", "mounted"),
+    [
+        (FILE, FILE),
+        ("/srv/models/q-00001-of-00003.gguf", "/srv/models"),
+        ("/srv/models/Q-00001-OF-00003.GGUF", "/srv/models"),
+        ("/srv/models/q-1-of-3.gguf", "/srv/models/q-1-of-3.gguf"),
+    ],
+)
+def test_a_model_in_several_files_is_there_as_a_whole(source: str, mounted: str) -> None:
+    found = unit(source)
+    assert f"type=bind,source={mounted},target={mounted},readonly" in found["docker_arguments"]
+    assert found["environment"]["LLAMA_ARG_MODEL"] == source
