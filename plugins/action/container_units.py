@@ -15,12 +15,10 @@ import typing as t
 
 from ansible import context
 from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
 
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._screen.say import say
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._secrets.system_log import unlogged
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._units.actions import lines
-
-display = Display()
 
 _MODULE = "llmops.gpu_inference.container_units"
 #: Seconds that the module itself waits for another run; endpoint_ready looks at the lock and so holds it for a moment.
@@ -70,13 +68,13 @@ class ActionModule(ActionBase):
             deadline = 0.0  # the module says what is wrong with it
         done = call(patience=_PATIENCE)
         if "held_by" in done:
-            display.display(f"{(task_vars or {}).get('inventory_hostname')}: waits for {done['held_by']}")
+            say(f"{(task_vars or {}).get('inventory_hostname')}: waits for {done['held_by']}")
         while "held_by" in done and time.monotonic() < deadline:
             time.sleep(_PAUSE)
             if os.getppid() != parent:
                 break
             done = call(patience=_PATIENCE)
         for line in lines(str((task_vars or {}).get("inventory_hostname")), done.get("units") or {}, check_mode=self._task.check_mode):
-            display.display(line)
+            say(line)
         result.update(done)
         return result

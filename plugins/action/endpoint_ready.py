@@ -10,13 +10,11 @@ import os
 import typing as t
 
 from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._ready_options import argument_spec
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._screen.say import say
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._secrets.system_log import unlogged
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._units.endpoint_progress import Progress, in_slices
-
-display = Display()
 
 # Task workers have no terminal of their own since ansible-core 2.19, but this file is loaded before they are forked.
 try:
@@ -42,6 +40,6 @@ class ActionModule(ActionBase):
             result.update(call(arguments))
             return result
         host = (task_vars or {}).get("inventory_hostname")
-        progress = Progress(host, lambda line: display.display(line, color=None))
+        progress = Progress(host, say)
         result.update(in_slices(arguments, call, progress))
         return result

@@ -11,7 +11,6 @@ from typing import Any
 from ansible import constants
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
 
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.checks import entry_findings, plan_findings
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.inventory import (
@@ -21,8 +20,7 @@ from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.invento
 )
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.plan import Finding, PlanError, build_plan
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.table import render
-
-display = Display()
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._screen.say import say
 
 #: Earlier releases handed plan and keys on as facts, and a persistent fact cache kept them.
 _ONCE_FACTS = ("inference_plan", "inference_secrets")
@@ -85,11 +83,12 @@ class ActionModule(ActionBase):
         running = set(variables.get("ansible_play_hosts_all") or ())
         unseen = [name for name, host in inventory["hosts"].items() if not host["hardware"]]
         unreached = [name for name in unseen if name in running and not arguments["offline"]]
-        if arguments["show"]:
-            # Not by the task's result: most callbacks print a text of several lines as one.
-            display.display(render(plan, unreached, asked=not arguments["offline"]))
         # Not as facts, which a cache would keep for later runs.
         result: dict[str, Any] = {"changed": False, "plan": plan, "unreached": unreached, **_forget_cached(variables)}
+        if arguments["show"]:
+            shown = render(plan, unreached, asked=not arguments["offline"])
+            say(shown)
+            result["lines"] = shown.split("\n")
         if plan["warnings"] and arguments["warn"] and not arguments["show"]:
             result["warnings"] = list(plan["warnings"])
         return result

@@ -139,4 +139,5 @@ class _Keys:
             },
             "changing": sorted(name for name, secret in self._secrets.items() if secret.previous),
             "unserved": sorted(secret.name for secret in self.unserved),
+            "files": {name: str(self._store.directory / name) for name, secret in self._secrets.items() if not secret.given},
         }

@@ -32,7 +32,9 @@ options:
     type: bool
     default: true
   show:
-    description: Whether to print the plan as a table, as P(llmops.gpu_inference.plan_table#filter) renders it.
+    description:
+      - Whether to print the plan as a table, as P(llmops.gpu_inference.plan_table#filter) renders it. Where the output is one document
+        (the callbacks V(json), V(jsonl) and V(null)), it is in the result only.
     type: bool
     default: false
 extends_documentation_fragment:
@@ -73,6 +75,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+lines:
+  description: The table.
+  returned: with O(show=true)
+  type: list
+  elements: str
 unreached:
   description: Hosts of this run that did not say what they are. What is planned for them is not verified.
   returned: success

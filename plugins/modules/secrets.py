@@ -142,4 +142,8 @@ secrets:
       type: list
       elements: str
       returned: success
+    files:
+      description: Where the generated keys are on the controller, by their names. Keys that are variables of the user's have no file.
+      type: dict
+      returned: success
 """

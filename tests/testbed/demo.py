@@ -68,16 +68,12 @@ def _play() -> None:
 
 def _talk() -> None:
     key = _KEY_FILE.read_text().strip()
-    models = [entry["id"] for entry in _ask("GET", "/v1/models", key)["data"]]
     question = {"model": "chat", "messages": [{"role": "user", "content": QUESTION}], "temperature": 0, "max_tokens": 40}
     answer = _ask("POST", "/v1/chat/completions", key, question)["choices"][0]["message"]["content"]
     body = {"model": "embedding", "input": [SENTENCE, NEIGHBOUR, STRANGER]}
     vectors = [entry["embedding"] for entry in _ask("POST", "/v1/embeddings", key, body)["data"]]
     near, far = cosine(vectors[0], vectors[1]), cosine(vectors[0], vectors[2])
     print(f"""
-The gateway answers at  {_URL}/v1
-Its models              {", ".join(models)}
-
 chat is asked           {QUESTION}
 and answers             {answer}
 
@@ -85,9 +81,7 @@ embedding gives         {len(vectors[0])} numbers for a sentence; the cosine of 
                         {near:5.2f} with "{NEIGHBOUR}"
                         {far:5.2f} with "{STRANGER}"
 
-Ask it yourself:
-
-{curl_line(question)}
+Ask it yourself with the curl line above.
 
 The node: docker exec -it {settings.DEMO_NODE} systemctl status 'vllm@*' 'litellm@*'
 Again: make demo    Remove everything: make clean
@@ -110,14 +104,6 @@ def mistakes(answer: str, near: float, far: float) -> list[str]:
     if not near > far:
         found.append(f'embedding holds "{STRANGER}" ({far:.2f}) for as near to "{SENTENCE}" as "{NEIGHBOUR}" ({near:.2f})')
     return found
-
-
-def curl_line(question: Mapping[str, Any]) -> str:
-    """To be pasted in any folder of the controller; the key stays in its file."""
-    return (
-        f'curl -s {_URL}/v1/chat/completions -H "Authorization: Bearer $(cat {_KEY_FILE})" '
-        f"-H 'Content-Type: application/json' -d '{json.dumps(question)}'"
-    )
 
 
 def _ask(method: str, path: str, key: str, body: Mapping[str, Any] | None = None) -> Any:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from .._screen.columns import aligned
+
 
 def _gib(value: Any) -> str:
     return "?" if value is None else f"{value:.1f} GiB"
@@ -38,15 +40,6 @@ _COLUMNS: tuple[tuple[str, Callable[[Mapping[str, Any]], str]], ...] = (
 _RIGHT = ("PORT", "MEMORY", "LEFT")
 
 
-def _aligned(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(line[position]) for line in (titles, *rows)) for position in range(len(titles))]
-    lines = []
-    for line in (titles, *rows):
-        cells = [cell.rjust(width) if title in _RIGHT else cell.ljust(width) for cell, width, title in zip(line, widths, titles)]
-        lines.append("  ".join(cells).rstrip())
-    return lines
-
-
 def _model_row(model: Mapping[str, Any]) -> list[str]:
     served = [str(backend["host"] or f"{backend['external']} (external)") for backend in model["backends"]]
     return [str(model["name"]), str(model["capability"]), ", ".join(model["aliases"]) or "-", ", ".join(served)]
@@ -58,11 +51,11 @@ def render(plan: Mapping[str, Any], unreached: Sequence[str] = (), *, asked: boo
     C(unreached): hosts of this run that did not answer. C(asked): whether hosts were asked at all.
     """
     rows = [[show(row) for _title, show in _COLUMNS] for row in plan["table"]]
-    lines = _aligned([title for title, _show in _COLUMNS], rows) if rows else ["No service is enabled on any host."]
+    lines = aligned([title for title, _show in _COLUMNS], rows, _RIGHT) if rows else ["No service is enabled on any host."]
     gateway = plan.get("gateway")
     if gateway and gateway["models"]:
         lines += ["", f"Gateway on {', '.join(gateway['hosts'])}, port {gateway['port']}:"]
-        lines += _aligned(("MODEL", "CAPABILITY", "ALSO CALLED", "SERVED BY"), [_model_row(model) for model in gateway["models"]])
+        lines += aligned(("MODEL", "CAPABILITY", "ALSO CALLED", "SERVED BY"), [_model_row(model) for model in gateway["models"]])
     if not asked:
         lines += ["", "No host was asked: nothing of this is verified."]
     elif unreached:

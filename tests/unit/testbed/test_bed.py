@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from testbed import bed, demo, engine, everything, images, models, nodes, registry, settings
+from testbed import bed, engine, everything, images, models, nodes, registry, settings
 from testbed.shell import BedError, clock
 
 INPUTS = {"file build.sh": b"debootstrap", "variable SUITE": b"trixie"}
@@ -179,12 +179,6 @@ def test_an_engine_that_was_killed_is_woken_to_clean_up(
         (tmp_path / "data").mkdir()
     engine.wake()
     assert bool(calls) is started
-
-
-def test_curl_line_does_not_show_the_key() -> None:
-    line = demo.curl_line({"model": "chat"})
-    assert f"$(cat {settings.REPOSITORY}/inventories/demo/.secrets/master_key)" in line
-    assert """-d '{"model": "chat"}'""" in line
 
 
 def test_clock() -> None:

@@ -26,6 +26,7 @@ def test_its_models_are_those_that_the_bed_makes_for_it() -> None:
 def test_it_fits_a_machine_of_six_gib() -> None:
     plan = build_plan(inventory(demo=host("inference_nodes", "gateways", hardware=cpu(memory_mib=6 * 1024 - 200), **VARIABLES)))
     assert plan["warnings"] == []
+    assert plan["gateway"]["url"] == f"http://127.0.0.1:{settings.DEMO_PORT}", "where the line to paste asks it"
     assert [(instance["name"], instance["memory_mib"]) for instance in plan["hosts"]["demo"]["vllm"]] == [
         ("chat", 2048),
         ("embedding", 1024),

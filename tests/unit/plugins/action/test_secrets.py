@@ -76,6 +76,7 @@ def test_what_the_user_gave_is_used(tmp_path: Path) -> None:
         "previous": {"master_key": None, "client_keys": {}, "engine_keys": {}},
         "changing": [],
         "unserved": ["client_keys/alice", "engine_keys/localhost", "master_key"],
+        "files": {},
     }
     assert stored(tmp_path) == []
 
@@ -141,6 +142,8 @@ def test_keys_change_when_the_hosts_serve_with_the_new_ones(tmp_path: Path) -> N
     """The tasks of two runs of site.yml, the first of which fails between the engines and the gateway."""
     first = keys(tmp_path, pending=True)
     assert (first["unserved"], first["changing"]) == (["client_keys/a", "engine_keys/localhost", "master_key"], [])
+    assert first["files"] == {name: str(tmp_path / "keys" / name) for name in first["unserved"]}
+    assert Path(first["files"]["client_keys/a"]).read_text(encoding="utf-8").strip() == first["client_keys"]["a"]
     assert keys(tmp_path, pending=True, served=ALL)["unserved"] == []
     assert keys(tmp_path, pending=True, served=ALL)["was_changed"] is False
 
