@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_status import table
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._screen.status import table
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._units.kinds import described_kinds
 
 
@@ -21,8 +21,8 @@ def unit_kinds(groups: Sequence[str], described: bool = False) -> list[Any]:
     return [{"kind": kind, "description": text} for kind, text in kinds.items()] if described else list(kinds)
 
 
-def unit_status_table(rows: Sequence[Mapping[str, Any]], budgets: Mapping[str, str] | None = None) -> list[str]:
-    return table(rows, budgets or {})
+def unit_status_table(hosts: Mapping[str, Any], plan: Mapping[str, Any] | None = None) -> list[str]:
+    return table(hosts, plan or {})
 
 
 def units_with_secrets(units: Sequence[Mapping[str, Any]], secrets: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -38,6 +38,8 @@ class UnitStatus:
     phase: str | None
     percent: int | None
     detail: str
+    #: Where it answers, as its host reaches it.
+    url: str | None
     uptime: int | None
     restarts: int
     memory_mib: int | None
@@ -153,6 +155,7 @@ def assemble(
                 phase=state.get("phase"),
                 percent=state.get("percent"),
                 detail=str(state.get("detail") or ""),
+                url=(service.get("probe") or {}).get("base_url"),
                 uptime=int(ready_for) if ready_for is not None and active == "active" else None,
                 restarts=number(shown.get("NRestarts")),
                 memory_mib=memory.get(container),
@@ -166,37 +169,3 @@ def assemble(
             )
         )
     return rows
-
-
-def duration(seconds: int | None) -> str:
-    """C(3 d 4 h), C(5 h 12 m), C(1 m 12 s), C(9 s)."""
-    if seconds is None:
-        return "-"
-    parts = [(seconds // 86400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "m"), (seconds % 60, "s")]
-    while len(parts) > 1 and parts[0][0] == 0:
-        parts.pop(0)
-    return " ".join(f"{value} {letter}" for value, letter in parts[:2])
-
-
-def table(rows: Sequence[Mapping[str, Any]], budgets: Mapping[str, str]) -> list[str]:
-    """Aligned lines for a terminal. C(budgets): what the plan allows, by unit."""
-    heading = ("unit", "state", "up", "restarts", "memory", "GPU memory", "budget", "image digest", "last cause")
-    lines = [heading]
-    for row in rows:
-        phase = row["phase"] or row["active"]
-        state = phase if row["percent"] is None or phase == "ready" else f"{phase} {row['percent']} %"
-        lines.append(
-            (
-                row["unit"].removesuffix(".service"),
-                state if row["active"] in ("active", "activating", "reloading") else f"{row['active']} ({phase})",
-                duration(row["uptime"]),
-                str(row["restarts"]),
-                "-" if row["memory_mib"] is None else f"{row['memory_mib']} MiB",
-                "-" if row["gpu_memory_mib"] is None else f"{row['gpu_memory_mib']} MiB",
-                budgets.get(row["unit"]) or "-",
-                (row["image_digest"] or "-").removeprefix("sha256:")[:12],
-                f"{row['cause']}: {row['message']} ({duration(row['failed_ago'])} ago)" if row["cause"] else "-",
-            )
-        )
-    widths = [max(len(line[column]) for line in lines) for column in range(len(heading))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines]

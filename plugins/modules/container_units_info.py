@@ -62,6 +62,7 @@ units:
     phase: {description: "The launcher's phase, such as V(loading_weights) or V(ready).", type: str, returned: success}
     percent: {description: "Progress within the phase, or null.", type: int, returned: success}
     detail: {description: "What the phase is about.", type: str, returned: success}
+    url: {description: "Where it answers, as its host reaches it, or null.", type: str, returned: success}
     uptime: {description: "Seconds since it became ready, null unless it is.", type: int, returned: success}
     restarts: {description: "Restarts by systemd since the unit was started.", type: int, returned: success}
     memory_mib: {description: "Main memory of the container in MiB.", type: int, returned: success}

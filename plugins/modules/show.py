@@ -38,7 +38,7 @@ author:
 EXAMPLES = r"""
 - name: Show the state
   llmops.gpu_inference.show:
-    lines: "{{ state.units | llmops.gpu_inference.unit_status_table }}"
+    lines: "{{ {inventory_hostname: state} | llmops.gpu_inference.unit_status_table }}"
 """
 
 RETURN = r"""

@@ -14,8 +14,8 @@ from one_gpu_node import ENGINES, UNITS, are_ready, container, measured, node, p
 def test_status_stop_and_start() -> None:
     table = run(playbook(name="status.yml"))
     assert table.rc == 0, table.output
-    for engine in ENGINES:  # state, uptime, restarts, memory used, GPU memory, budget, image digest
-        row = rf"vllm@{engine} +ready +\d.*? [smhd] +\d+ +\d+ MiB +- +2(\.0)? GiB +[0-9a-f]{{12}} "
+    for engine in ENGINES:  # port, URL, state, uptime, restarts, memory used, GPU memory, budget, image digest
+        row = rf"vllm@{engine} +\d+ +http://127\.0\.0\.1:\d+/v1 +ready +\d.*? [smhd] +\d+ +\d+ MiB +- +2(\.0)? GiB +[0-9a-f]{{12}} "
         assert re.search(row, table.output), table.output
     assert "litellm@gateway" in table.output
     assert "changed=0" in table.output

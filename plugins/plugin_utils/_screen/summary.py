@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from textwrap import shorten
 from typing import Any
 
-from ...module_utils._unit_status import duration
 from .._gateway.urls import gateway_url, server_url
 from .ask import curl_line, models_line
 from .columns import aligned, cut, some
 from .run import FAILED, LEFT_OUT, Run, Touched
+from .status import duration
 
 MOST_LINES = 40
 _MOST_GATEWAYS = 4

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _unit_status as status
@@ -66,7 +64,7 @@ def test_rows() -> None:
                 "message": "port 8400 is taken",
             },
         },
-        services={"vllm@chat.service": {"image": "vllm/vllm-openai:v0.32.0"}},
+        services={"vllm@chat.service": {"image": "vllm/vllm-openai:v0.32.0", "probe": {"base_url": "http://127.0.0.1:8070/v1"}}},
         containers={"vllm-chat": (CHAT_ID, "sha256:aa")},
         digests={"sha256:aa": "sha256:bb"},
         memory={"vllm-chat": 842},
@@ -76,21 +74,6 @@ def test_rows() -> None:
     assert [row.unit for row in rows] == ["litellm@gateway.service", "vllm@chat.service"]
     gateway, chat = rows
     assert (chat.uptime, chat.restarts, chat.memory_mib, chat.gpu_memory_mib, chat.image_digest) == (3672, 2, 842, None, "sha256:bb")
+    assert (chat.url, gateway.url) == ("http://127.0.0.1:8070/v1", None)
     assert (gateway.uptime, gateway.cause) == (None, "port_in_use")
     assert (chat.phase, chat.cause, chat.failed_ago) == ("ready", "timeout", 3732)
-    lines = status.table([dataclasses.asdict(row) for row in rows], {"vllm@chat.service": "12 GiB"})
-    assert lines[0].split()[:3] == ["unit", "state", "up"]
-    assert "failed (failed)" in lines[1]
-    assert lines[1].endswith("port_in_use: port 8400 is taken (1 m 0 s ago)")
-    assert lines[2].endswith("timeout: hung: no sign of life (1 h 2 m ago)")
-    assert lines[2].split("  ")[0] == "vllm@chat"
-    assert "1 h 1 m" in lines[2]
-    assert "12 GiB" in lines[2]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "expected"),
-    [(None, "-"), (9, "9 s"), (72, "1 m 12 s"), (3600, "1 h 0 m"), (90061, "1 d 1 h"), (0, "0 s")],
-)
-def test_duration(seconds: int | None, expected: str) -> None:
-    assert status.duration(seconds) == expected
