@@ -61,6 +61,45 @@ def kill_children() -> None:
         child.wait()
 
 
+class _Output:
+    """What a process writes. Threads read it, and the caller's thread takes it, line by line."""
+
+    def __init__(self, process: subprocess.Popen[bytes], on_line: Callable[[str], None] | None) -> None:
+        if process.stdout is None or process.stderr is None:  # for the type checker
+            raise RuntimeError("no pipes")
+        self.texts: tuple[list[str], list[str]] = ([], [])
+        self._on_line = on_line
+        self._lines: queue.SimpleQueue[tuple[int, str]] = queue.SimpleQueue()
+        streams = enumerate((process.stdout, process.stderr))
+        self._readers = [threading.Thread(target=self._read, args=item, daemon=True) for item in streams]
+        for reader in self._readers:
+            reader.start()
+
+    def _read(self, number: int, stream: IO[bytes]) -> None:
+        for raw in stream:
+            self._lines.put((number, raw.decode("utf-8", "replace")))
+
+    def take(self, wait: float) -> None:
+        """Takes what there is, and waits so many seconds for the first line."""
+        while True:
+            try:
+                number, line = self._lines.get(timeout=wait) if wait else self._lines.get_nowait()
+            except queue.Empty:
+                return
+            self.texts[number].append(line)
+            if self._on_line:
+                self._on_line(line.rstrip("\n"))
+            wait = 0
+
+    def take_the_rest(self) -> None:
+        for reader in self._readers:
+            reader.join(2.0)
+        self.take(0)
+
+    def result(self, rc: int, complaint: str = "") -> Result:
+        return Result(rc, "".join(self.texts[0]), "".join(self.texts[1]) + complaint)
+
+
 def run_process(
     argv: Sequence[str],
     timeout: float,
@@ -74,31 +113,8 @@ def run_process(
     """
     process = subprocess.Popen(list(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     CHILDREN.add(process)
-    lines: queue.SimpleQueue[tuple[int, str]] = queue.SimpleQueue()
-
-    def read(number: int, stream: IO[bytes]) -> None:
-        for raw in stream:
-            lines.put((number, raw.decode("utf-8", "replace")))
-
-    if process.stdout is None or process.stderr is None:  # for the type checker
-        raise RuntimeError("no pipes")
-    readers = [threading.Thread(target=read, args=item, daemon=True) for item in enumerate((process.stdout, process.stderr))]
-    for reader in readers:
-        reader.start()
-    texts: tuple[list[str], list[str]] = ([], [])
+    output = _Output(process, on_line)
     deadline = time.monotonic() + timeout
-
-    def drain(wait: float) -> None:
-        while True:
-            try:
-                number, line = lines.get(timeout=wait) if wait else lines.get_nowait()
-            except queue.Empty:
-                return
-            texts[number].append(line)
-            if on_line:
-                on_line(line.rstrip("\n"))
-            wait = 0
-
     rc: int | None = None
     try:
         while rc is None:
@@ -108,18 +124,16 @@ def run_process(
             if time.monotonic() > deadline:
                 process.kill()
                 process.wait()
-                return Result(124, "".join(texts[0]), "".join(texts[1]) + f"no answer within {timeout:.0f} s: {' '.join(argv[:3])}\n")
-            drain(0.1)
+                return output.result(124, f"no answer within {timeout:.0f} s: {' '.join(argv[:3])}\n")
+            output.take(0.1)
             rc = process.poll()
     finally:
         if process.poll() is None:
             process.kill()
             process.wait()
         CHILDREN.discard(process)
-    for reader in readers:
-        reader.join(2.0)
-    drain(0)
-    return Result(rc, "".join(texts[0]), "".join(texts[1]))
+    output.take_the_rest()
+    return output.result(rc)
 
 
 @dataclass(frozen=True)

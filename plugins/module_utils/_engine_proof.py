@@ -30,6 +30,7 @@ try:
     )
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._local_http import fetch_json, server_root
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._ollama_models import ModelPull
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils._probe import Endpoint, Observation
 except ImportError:  # on the node the files lie side by side
     import _launch_rules as rules  # type: ignore[import-not-found,no-redef]
     import _progress as progress  # type: ignore[import-not-found,no-redef]
@@ -43,6 +44,10 @@ except ImportError:  # on the node the files lie side by side
     from _launcher_life import HUNG_REMEDY, SLOW_REMEDY, WATCHDOG_USEC, Life, known_cause  # type: ignore[import-not-found,no-redef]
     from _local_http import fetch_json, server_root  # type: ignore[import-not-found,no-redef]
     from _ollama_models import ModelPull  # type: ignore[import-not-found,no-redef]
+    from _probe import Endpoint, Observation  # type: ignore[import-not-found,no-redef]
+
+#: Seconds.
+CERTAIN_AFTER = 15.0
 
 
 class Proof:
@@ -52,6 +57,7 @@ class Proof:
         self._following = following
         self._asking = asking
         self._models = ModelPull(life, gpu, following, self._too_late)
+        self._certain_since: float | None = None
 
     def become_ready(self) -> None:
         life, state = self._life, self._life.state
@@ -60,7 +66,7 @@ class Proof:
             self._models.pull_into_server(endpoint)
         asked = answered = 0
         next_probe = 0.0
-        certain_since: float | None = None
+        self._certain_since = None
         last = "no probe yet"
         while True:
             now = life.clock.monotonic()
@@ -74,12 +80,7 @@ class Proof:
             if state.loading:
                 self._gpu.take_late()
             if asked == answered and now >= next_probe and life.daemon_up:
-                if endpoint is None:
-                    life.pause(2.0)
-                    life.events.put(Probed(None))
-                else:
-                    limit = rules.probe_timeout(asked)
-                    self._asking.ask(lambda limit=limit: Probed(self._asking.probe(endpoint, limit)))  # type: ignore[misc]
+                self._ask(endpoint, asked)
                 asked += 1
             event = life.next_event(min(1.0, max(0.05, next_probe - now)))
             if not isinstance(event, Probed):
@@ -93,13 +94,27 @@ class Proof:
             last = event.error or (f"{seen.cause}: {seen.message}" if seen else "nothing")
             if seen is not None and seen.cause == str(Cause.REFUSED):
                 asked = answered = 0  # a port without listener says nothing about how long an answer takes
-            if seen is None or not seen.certain:
-                certain_since = None
-            elif certain_since is None:
-                certain_since = life.clock.monotonic()
-            elif life.clock.monotonic() - certain_since > 15.0:
-                raise life.failure(known_cause(seen.cause), seen.message, lines=life.lines[-10:])
+            self._give_up_if_certain(seen)
         self._announce()
+
+    def _ask(self, endpoint: Endpoint | None, asked: int) -> None:
+        """Has the endpoint asked once; the answer comes as an event."""
+        if endpoint is None:
+            self._life.pause(2.0)
+            self._life.events.put(Probed(None))
+            return
+        limit = rules.probe_timeout(asked)
+        self._asking.ask(lambda: Probed(self._asking.probe(endpoint, limit)))
+
+    def _give_up_if_certain(self, seen: Observation | None) -> None:
+        """What no waiting mends is a failure when it was seen for long enough: the first answers of a server may be of its start."""
+        now = self._life.clock.monotonic()
+        if seen is None or not seen.certain:
+            self._certain_since = None
+        elif self._certain_since is None:
+            self._certain_since = now
+        elif now - self._certain_since > CERTAIN_AFTER:
+            raise self._life.failure(known_cause(seen.cause), seen.message, lines=self._life.lines[-10:])
 
     def _too_late(self, last: str) -> Failure:
         life, state = self._life, self._life.state

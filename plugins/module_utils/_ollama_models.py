@@ -75,25 +75,7 @@ class ModelPull:
     def _pull_model(self, root: str, model: str) -> None:
         life = self._life
         reports: queue.SimpleQueue[progress.PullReport] = queue.SimpleQueue()
-
-        def body() -> None:
-            try:
-                with fetch(root + "/api/pull", 600.0, {"model": model, "stream": True}) as answer:
-                    for raw in answer:
-                        report = progress.parse_ollama_pull(raw.decode("utf-8", "replace"))
-                        if report is not None:
-                            reports.put(report)
-                            if report.error or report.done:
-                                return
-                reports.put(progress.PullReport(error="the stream ended early"))
-            except urllib.error.HTTPError as error:
-                text = error.read().decode("utf-8", "replace")
-                found = progress.parse_ollama_pull(text)
-                reports.put(progress.PullReport(error=found.error if found and found.error else f"HTTP {error.code} {text[:200]}"))
-            except Exception as error:
-                reports.put(progress.PullReport(error=f"{type(error).__name__}: {error}"))
-
-        threading.Thread(target=body, daemon=True).start()
+        threading.Thread(target=_pull, args=(root, model, reports.put), daemon=True).start()
         while True:
             event = life.next_event(0.2)
             if event is not None:
@@ -112,3 +94,22 @@ class ModelPull:
             if report.done:
                 return
             life.update(progress.DOWNLOADING, report.percent, model)
+
+
+def _pull(root: str, model: str, tell: Callable[[progress.PullReport], None]) -> None:
+    """Has the server fetch a model, and tells what it says of it, until it is done or has failed. For a thread of its own."""
+    try:
+        with fetch(root + "/api/pull", 600.0, {"model": model, "stream": True}) as answer:
+            for raw in answer:
+                report = progress.parse_ollama_pull(raw.decode("utf-8", "replace"))
+                if report is not None:
+                    tell(report)
+                    if report.error or report.done:
+                        return
+        tell(progress.PullReport(error="the stream ended early"))
+    except urllib.error.HTTPError as error:
+        text = error.read().decode("utf-8", "replace")
+        found = progress.parse_ollama_pull(text)
+        tell(progress.PullReport(error=found.error if found and found.error else f"HTTP {error.code} {text[:200]}"))
+    except Exception as error:
+        tell(progress.PullReport(error=f"{type(error).__name__}: {error}"))

@@ -177,43 +177,69 @@ def _chain(exc: BaseException) -> t.Iterator[BaseException]:
         waiting += [getattr(current, "reason", None), current.__cause__, current.__context__, *current.args]
 
 
+def _by_name(one: BaseException) -> TransportError | None:
+    if isinstance(one, socket.gaierror):
+        return TransportError("dns", one.strerror or str(one), one.errno == getattr(socket, "EAI_NONAME", None))
+    return None
+
+
+def _by_certificate(one: BaseException) -> TransportError | None:
+    if isinstance(one, ssl.SSLCertVerificationError):
+        return TransportError("tls_mismatch", f"the certificate is not accepted: {one.verify_message or one}", True)
+    return None
+
+
+_NOT_TLS = r"WRONG_VERSION_NUMBER|HTTP_REQUEST|UNKNOWN_PROTOCOL|RECORD_LAYER|PACKET_LENGTH"
+
+
+def _by_handshake(one: BaseException) -> TransportError | None:
+    if not isinstance(one, ssl.SSLError) or isinstance(one, (ssl.SSLEOFError, ssl.SSLZeroReturnError, socket.timeout)):
+        return None
+    if "timed out" in str(one):
+        return TransportError("timeout", "TLS handshake timed out")
+    if re.search(_NOT_TLS, str(one).upper().replace(" ", "_")):
+        return TransportError("tls_mismatch", f"the server does not speak TLS ({one.reason or one})", True)
+    return TransportError("tls_mismatch", f"the TLS handshake failed ({one.reason or one})", True)
+
+
+def _by_patience(one: BaseException) -> TransportError | None:
+    if isinstance(one, socket.timeout) or "Timeout" in type(one).__name__:
+        return TransportError("timeout", "no answer in time")
+    return None
+
+
+def _by_connection(one: BaseException) -> TransportError | None:
+    if isinstance(one, ConnectionRefusedError):
+        return TransportError("refused", "connection refused")
+    if isinstance(one, OSError) and one.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ETIMEDOUT):
+        return TransportError("timeout", one.strerror or str(one))
+    return None
+
+
+def _by_end(one: BaseException) -> TransportError | None:
+    if isinstance(one, (ConnectionError, http.client.RemoteDisconnected, http.client.IncompleteRead, ssl.SSLError)):
+        return TransportError("closed", "the connection was closed without an answer")
+    return None
+
+
+def _by_answer(one: BaseException) -> TransportError | None:
+    if isinstance(one, http.client.BadStatusLine):
+        return TransportError("not_http", "what came back is not HTTP")
+    if isinstance(one, FileNotFoundError) or "suitable TLS CA certificate bundle" in str(one):
+        return TransportError("tls_mismatch", "ca_path does not exist on this host", True)
+    return None
+
+
+#: What says most of a failure comes first.
+_JUDGES = (_by_name, _by_certificate, _by_handshake, _by_patience, _by_connection, _by_end, _by_answer)
+
+
 def transport_error(exc: BaseException) -> TransportError:
     """What a failed request means, whichever library it went through: the innermost reason counts, not the wrapping."""
     chain = list(_chain(exc))
-    for one in chain:
-        if isinstance(one, socket.gaierror):
-            certain = one.errno == getattr(socket, "EAI_NONAME", None)
-            return TransportError("dns", one.strerror or str(one), certain)
-    for one in chain:
-        if isinstance(one, ssl.SSLCertVerificationError):
-            return TransportError("tls_mismatch", f"the certificate is not accepted: {one.verify_message or one}", True)
-    for one in chain:
-        if isinstance(one, ssl.SSLError) and not isinstance(one, (ssl.SSLEOFError, ssl.SSLZeroReturnError, socket.timeout)):
-            if "timed out" in str(one):
-                return TransportError("timeout", "TLS handshake timed out")
-            if re.search(
-                r"WRONG_VERSION_NUMBER|HTTP_REQUEST|UNKNOWN_PROTOCOL|RECORD_LAYER|PACKET_LENGTH", str(one).upper().replace(" ", "_")
-            ):
-                return TransportError("tls_mismatch", f"the server does not speak TLS ({one.reason or one})", True)
-            return TransportError("tls_mismatch", f"the TLS handshake failed ({one.reason or one})", True)
-    for one in chain:
-        if isinstance(one, socket.timeout) or "Timeout" in type(one).__name__:
-            return TransportError("timeout", "no answer in time")
-    for one in chain:
-        if isinstance(one, ConnectionRefusedError):
-            return TransportError("refused", "connection refused")
-        if isinstance(one, OSError) and one.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ETIMEDOUT):
-            return TransportError("timeout", one.strerror or str(one))
-    for one in chain:
-        if isinstance(one, (ConnectionError, http.client.RemoteDisconnected, http.client.IncompleteRead, ssl.SSLError)):
-            return TransportError("closed", "the connection was closed without an answer")
-    for one in chain:
-        if isinstance(one, http.client.BadStatusLine):
-            return TransportError("not_http", "what came back is not HTTP")
-        if isinstance(one, FileNotFoundError) or "suitable TLS CA certificate bundle" in str(one):
-            return TransportError("tls_mismatch", "ca_path does not exist on this host", True)
+    found = (judge(one) for judge in _JUDGES for one in chain)
     last = chain[-1]
-    return TransportError("closed", f"{type(last).__name__}: {last}")
+    return next(filter(None, found), TransportError("closed", f"{type(last).__name__}: {last}"))
 
 
 def speaks_tls(url: str, timeout: float) -> bool:

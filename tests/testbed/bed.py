@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -94,45 +95,66 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
+def build(options: argparse.Namespace) -> None:
+    """What command C(images) names."""
+    names = set(options.names)
+    engine.ensure()
+    wanted = [name for name in options.names if name not in ("models", "real-models")]
+    if wanted:
+        images.ensure(wanted)
+    if {"models", "all"} & names:
+        models.ensure()
+    if {"real-models", "demo", "all"} & names:
+        real_models.ensure()
+
+
+def make_model(options: argparse.Namespace) -> None:
+    engine.ensure()
+    models.ensure([models.request(options.kind, options.name, options.reply)])
+
+
+def run_registry(options: argparse.Namespace) -> None:
+    engine.ensure()
+    registry.ensure()
+
+
+def add_node(options: argparse.Namespace) -> None:
+    engine.ensure()
+    images.ensure([f"node-{options.image}"])
+    nodes.ensure(nodes.node(options.name, options.image, options.ip, options.publish))
+
+
+def remove_nodes(options: argparse.Namespace) -> None:
+    for name in options.names:
+        nodes.remove(name)
+
+
+def list_nodes(options: argparse.Namespace) -> None:
+    for row in nodes.listing():
+        print("{:<24} {:<56} {:<24} {}".format(*row))
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace], object]] = {
+    "engine": lambda options: engine.ensure(),
+    "programs": lambda options: engine.ensure_nginx(),
+    "up": lambda options: everything.up(options.suite or ["trixie"], options.published or ["vllm", "litellm"]),
+    "demo": lambda options: demo.run(),
+    "clean": lambda options: everything.clean(with_images=options.with_images),
+    "images": build,
+    "model": make_model,
+    "registry": run_registry,
+    "node": add_node,
+    "node-rm": remove_nodes,
+    "nodes": list_nodes,
+}
+#: What others read is all that these print.
+SILENT = ("programs", "nodes")
+
+
 def dispatch(options: argparse.Namespace) -> None:
-    if options.command == "engine":
-        engine.ensure()
-    elif options.command == "programs":
-        engine.ensure_nginx()
-        return
-    elif options.command == "up":
-        everything.up(options.suite or ["trixie"], options.published or ["vllm", "litellm"])
-    elif options.command == "demo":
-        demo.run()
-    elif options.command == "clean":
-        everything.clean(with_images=options.with_images)
-    elif options.command == "images":
-        engine.ensure()
-        wanted = [name for name in options.names if name not in ("models", "real-models")]
-        if wanted:
-            images.ensure(wanted)
-        if {"models", "all"} & set(options.names):
-            models.ensure()
-        if {"real-models", "demo", "all"} & set(options.names):
-            real_models.ensure()
-    elif options.command == "model":
-        engine.ensure()
-        models.ensure([models.request(options.kind, options.name, options.reply)])
-    elif options.command == "registry":
-        engine.ensure()
-        registry.ensure()
-    elif options.command == "node":
-        engine.ensure()
-        images.ensure([f"node-{options.image}"])
-        nodes.ensure(nodes.node(options.name, options.image, options.ip, options.publish))
-    elif options.command == "node-rm":
-        for name in options.names:
-            nodes.remove(name)
-    elif options.command == "nodes":
-        for row in nodes.listing():
-            print("{:<24} {:<56} {:<24} {}".format(*row))
-        return
-    say(f"done in {clock(elapsed())}")
+    COMMANDS[options.command](options)
+    if options.command not in SILENT:
+        say(f"done in {clock(elapsed())}")
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ def _variables_of_the_user(given: Mapping[str, Any] | None) -> dict[str, str]:
     return {str(name): str(value) for name, value in (given or {}).items() if str(name) not in GUARD_VARIABLES}
 
 
-def container_unit(
+def container_unit(  # noqa: PLR0913 -- a filter of role litellm: one for each of its variables
     config: Mapping[str, Any],
     policy: Mapping[str, Any],
     *,

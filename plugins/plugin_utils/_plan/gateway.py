@@ -208,8 +208,6 @@ def resolve_aliases(
     one of a model that does not exist is a finding.
     """
     names = {name.lower(): name for name in {**dict.fromkeys(catalogue), **dict.fromkeys(entries)}}
-    wanted: dict[str, tuple[str, str]] = {}  # folded alias -> (target, where)
-    spelt: dict[str, str] = {}  # alias as written -> target
     pairs: list[tuple[str, str, str]] = []
     for name, item in catalogue.items():
         if name not in entries:
@@ -219,15 +217,35 @@ def resolve_aliases(
     local = {alias: target for alias, target, _where in pairs}
     pairs.extend((alias, target, f"inference_model_aliases.{alias}") for alias, target in global_aliases.items())
     own_names, shared = _own_names(entries, names)
+    spelt, wanted = _resolve(pairs, {**own_names, **local, **global_aliases}, names, report)
+    served = {alias: target for alias, target in spelt.items() if target in entries}
+    for alias, target in spelt.items():
+        if target not in entries:
+            report.warn(f"the alias {alias} of the model {target} is left out: no enabled service serves {target}")
+    served.update({alias: target for alias, target in own_names.items() if alias.lower() not in {*wanted, *names}})
+    for name, models in shared.items():
+        if name.lower() not in wanted:
+            report.warn(
+                f"{name} is the source of the models {' and '.join(models)}, so at the gateway it is the name of neither; to keep it for "
+                f"one of them, write inference_model_aliases: {{{name}: {models[0]}}}"
+            )
+    return dict(sorted(served.items()))
+
+
+def _resolve(
+    pairs: Iterable[tuple[str, str, str]], edges: Mapping[str, str], names: Mapping[str, str], report: Report
+) -> tuple[dict[str, str], set[str]]:
+    """The aliases of all pairs (alias, target, where it is given) as written, each with its model; and all that are taken, case folded."""
+    wanted: dict[str, tuple[str, str]] = {}
+    spelt: dict[str, str] = {}
     for alias, target, where in pairs:
-        final = _follow(alias, target, {**own_names, **local, **global_aliases}, names, where, report)
+        final = _follow(alias, target, edges, names, where, report)
         if final is None:
             continue
         taken = names.get(alias.lower())
         if taken is not None and taken != final:
-            report.add(
-                where, alias, f"is also the name of the model {taken!r}; requests for it would never reach {final!r}. Choose another alias"
-            )
+            message = f"is also the name of the model {taken!r}; requests for it would never reach {final!r}. Choose another alias"
+            report.add(where, alias, message)
             continue
         before = wanted.get(alias.lower())
         if before is not None and before[0] != final:
@@ -237,20 +255,7 @@ def resolve_aliases(
         wanted[alias.lower()] = (final, where)
         if alias != final:
             spelt[alias] = final
-    served = {alias: target for alias, target in spelt.items() if target in entries}
-    for alias, target in spelt.items():
-        if target not in entries:
-            report.warn(f"the alias {alias} of the model {target} is left out: no enabled service serves {target}")
-    for alias, target in own_names.items():
-        if alias.lower() not in wanted and alias.lower() not in names:
-            served[alias] = target
-    for name, models in shared.items():
-        if name.lower() not in wanted:
-            report.warn(
-                f"{name} is the source of the models {' and '.join(models)}, so at the gateway it is the name of neither; to keep it for "
-                f"one of them, write inference_model_aliases: {{{name}: {models[0]}}}"
-            )
-    return dict(sorted(served.items()))
+    return spelt, set(wanted)
 
 
 def _own_names(entries: Mapping[str, Entry], names: Mapping[str, str]) -> tuple[dict[str, str], dict[str, list[str]]]:

@@ -84,7 +84,7 @@ def target_trouble(path: str) -> str | None:
     place = normal_path(path)
     if volume_trouble(path):
         return volume_trouble(path)
-    if place == "/" or place == "/proc" or place.startswith("/proc/"):
+    if place in ("/", "/proc") or place.startswith("/proc/"):
         return "is a place in the container where Docker mounts nothing"
     return None
 

@@ -113,69 +113,77 @@ def _read_hardware(hosts: Mapping[str, Host], raw: Mapping[str, Any], report: Re
 
 def _read_shared(hosts: Mapping[str, Host], raw: Mapping[str, Any], report: Report) -> tuple[list[External], dict[str, str], Gateway]:
     """The variables that mean the whole deployment, wherever they were set."""
-    external_reader = Shared(parse_externals)
-    alias_reader = Shared(parse_aliases)
-    gateway_reader = Shared(parse_gateway)
-    externals: dict[str, External] = {}
-    others: list[tuple[str, External]] = []
-    any_gateway = any(host.is_gateway for host in hosts.values())
-    aliases: dict[str, str] = {}
-    gateways: list[tuple[str, Gateway]] = []
-    elsewhere: list[tuple[str, Gateway]] = []
-    for name, host in hosts.items():
-        variables = raw[name].get("vars") or {}
-        if variables.get("inference_external_endpoints") is not None:
-            for external in external_reader.read(name, variables["inference_external_endpoints"]):
-                if not host.is_gateway and any_gateway:
-                    others.append((name, external))
-                    continue
-                before = externals.setdefault(external.name, external)
-                if before != external:
-                    report.add(
-                        f"{external.path}.name", external.name, "means different servers on different hosts; define it once for all", [name]
-                    )
-        if variables.get("inference_model_aliases") is not None:
-            for alias, target in alias_reader.read(name, variables["inference_model_aliases"]).items():
-                before_target = aliases.setdefault(alias, target)
-                if before_target != target:
-                    report.add(
-                        f"inference_model_aliases.{alias}",
-                        target,
-                        f"means {before_target!r} on another host; define it once for all",
-                        [name],
-                    )
-        if variables.get("inference_gateway") is not None:
-            parsed = gateway_reader.read(name, variables["inference_gateway"])
-            (gateways if host.is_gateway else elsewhere).append((name, parsed))
-    for name, external in others:
-        if externals.get(external.name) != external:
-            report.add(
-                f"{external.path}.name",
-                external.name,
-                "is not what the gateways have under that name; define it for them too, or for all",
-                [name],
-            )
-    for name, parsed in gateways[1:]:
-        if parsed != gateways[0][1]:
-            report.add(
-                "inference_gateway",
-                None,
-                f"differs from that of {gateways[0][0]}; several gateways serve the same, define it once for the group",
-                [name],
-            )
-    effective = gateways[0][1] if gateways else Gateway()
-    for name, parsed in elsewhere:
-        if any_gateway and parsed != effective:
-            report.warn("inference_gateway says something else than that of the gateways, and only theirs counts", [name])
-    for reader in (external_reader, alias_reader, gateway_reader):
+    readers = Shared(parse_externals), Shared(parse_aliases), Shared(parse_gateway)
+    given = {name: raw[name].get("vars") or {} for name in hosts}
+    externals = _read_externals(hosts, given, readers[0], report)
+    aliases = _read_aliases(given, readers[1], report)
+    gateway = _read_gateway(hosts, given, readers[2], report)
+    for reader in readers:
         reader.finish(report)
     variables_by: dict[str, str] = {}
-    for external in externals.values():
+    for external in externals:
         variable = key_variable(EXTERNAL_KEY, external.name)
         other = variables_by.setdefault(variable, external.name)
         if other != external.name:
             report.add(f"{external.path}.name", external.name, f"gives the same variable {variable} as {other}; rename one of them")
-    return list(externals.values()), aliases, effective
+    return externals, aliases, gateway
+
+
+def _read_externals(
+    hosts: Mapping[str, Host], given: Mapping[str, Mapping[str, Any]], reader: Shared[tuple[External, ...]], report: Report
+) -> list[External]:
+    """What the gateways have; other hosts may only say the same. Without a gateway all hosts count."""
+    any_gateway = any(host.is_gateway for host in hosts.values())
+    found: dict[str, External] = {}
+    others: list[tuple[str, External]] = []
+    for name, variables in given.items():
+        if variables.get("inference_external_endpoints") is None:
+            continue
+        for external in reader.read(name, variables["inference_external_endpoints"]):
+            if any_gateway and not hosts[name].is_gateway:
+                others.append((name, external))
+                continue
+            before = found.setdefault(external.name, external)
+            if before != external:
+                message = "means different servers on different hosts; define it once for all"
+                report.add(f"{external.path}.name", external.name, message, [name])
+    for name, external in others:
+        if found.get(external.name) != external:
+            message = "is not what the gateways have under that name; define it for them too, or for all"
+            report.add(f"{external.path}.name", external.name, message, [name])
+    return list(found.values())
+
+
+def _read_aliases(given: Mapping[str, Mapping[str, Any]], reader: Shared[dict[str, str]], report: Report) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, variables in given.items():
+        if variables.get("inference_model_aliases") is None:
+            continue
+        for alias, target in reader.read(name, variables["inference_model_aliases"]).items():
+            before = found.setdefault(alias, target)
+            if before != target:
+                report.add(f"inference_model_aliases.{alias}", target, f"means {before!r} on another host; define it once for all", [name])
+    return found
+
+
+def _read_gateway(hosts: Mapping[str, Host], given: Mapping[str, Mapping[str, Any]], reader: Shared[Gateway], report: Report) -> Gateway:
+    """The gateways' own word. Hosts that are none may have it too, by a variable for all hosts, and are told if it differs."""
+    parsed = {
+        name: reader.read(name, variables["inference_gateway"])
+        for name, variables in given.items()
+        if variables.get("inference_gateway") is not None
+    }
+    gateways = [(name, gateway) for name, gateway in parsed.items() if hosts[name].is_gateway]
+    for name, gateway in gateways[1:]:
+        if gateway != gateways[0][1]:
+            message = f"differs from that of {gateways[0][0]}; several gateways serve the same, define it once for the group"
+            report.add("inference_gateway", None, message, [name])
+    effective = gateways[0][1] if gateways else Gateway()
+    any_gateway = any(host.is_gateway for host in hosts.values())
+    for name, gateway in parsed.items():
+        if any_gateway and not hosts[name].is_gateway and gateway != effective:
+            report.warn("inference_gateway says something else than that of the gateways, and only theirs counts", [name])
+    return effective
 
 
 def _client_entries(host: Host, variables: Mapping[str, Any], gateway: Gateway, report: Report) -> list[Any]:

@@ -169,13 +169,7 @@ def _settings(fields: Fields) -> dict[str, Any]:
     settings = fields.mapping("settings")
     general = settings.get("general_settings")
     if isinstance(general, Mapping):
-        for key, remedy in _GENERAL_KEPT.items():
-            if key == "custom_auth" and key in general and not general[key]:
-                fields.add(
-                    f"settings.general_settings.{key}", None, "may not be empty: without it anybody could use the gateway; leave it out"
-                )
-            elif key in general:
-                fields.add(f"settings.general_settings.{key}", None, f"is not for settings: {remedy}")
+        _check_general(fields, general)
         # What is refused anyway need not be said to be a secret, too.
         settings = {**settings, "general_settings": {key: value for key, value in general.items() if key not in _GENERAL_KEPT}}
     for place, what in secrets_in(settings, "settings"):
@@ -194,13 +188,25 @@ def _settings(fields: Fields) -> dict[str, Any]:
     for position, item in enumerate(inner.items("model_list")):
         model = Fields(item, inner.where(f"model_list[{position}]"), fields.report, tuple(item) if isinstance(item, Mapping) else ())
         model.text("model_name", required=True, pattern=r"\S+", expected="the name of a model at the gateway")
-    router = Fields(sections["router_settings"], inner.where("router_settings"), fields.report, tuple(sections["router_settings"]))
+    _check_router(Fields(sections["router_settings"], inner.where("router_settings"), fields.report, tuple(sections["router_settings"])))
+    # Null takes a key out that the collection sets; for a whole section that is never meant.
+    return {name: value for name, value in settings.items() if value is not None}
+
+
+def _check_general(fields: Fields, general: Mapping[str, Any]) -> None:
+    for key, remedy in _GENERAL_KEPT.items():
+        where = f"settings.general_settings.{key}"
+        if key == "custom_auth" and key in general and not general[key]:
+            fields.add(where, None, "may not be empty: without it anybody could use the gateway; leave it out")
+        elif key in general:
+            fields.add(where, None, f"is not for settings: {remedy}")
+
+
+def _check_router(router: Fields) -> None:
     for alias, target in router.mapping("model_group_alias").items():
         model_name = target.get("model") if isinstance(target, Mapping) else target
         if not isinstance(model_name, str) or not model_name:
             router.add(f"model_group_alias.{alias}", target, "must be the name of a model, or {model: name, hidden: true}")
-    # Null takes a key out that the collection sets; for a whole section that is never meant.
-    return {name: value for name, value in settings.items() if value is not None}
 
 
 class PassthroughKeys(Keys):
