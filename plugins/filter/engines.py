@@ -10,8 +10,7 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._defaults import DATA_DIR, WATCHDOG
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._ollama import container_unit, read_instances
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines import units, vllm_unit
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines import ollama_unit, units, vllm_unit
 
 Units = list[dict[str, Any]]
 
@@ -21,7 +20,7 @@ def vllm_units(instances: Sequence[Mapping[str, Any]], **options: Any) -> Units:
 
 
 def ollama_units(instances: Sequence[Mapping[str, Any]], data_dir: str = DATA_DIR, watchdog: int = WATCHDOG) -> Units:
-    return [container_unit(instance, data_dir, watchdog) for instance in read_instances(instances)]
+    return [ollama_unit.container_unit(instance, data_dir, watchdog) for instance in ollama_unit.read_instances(instances)]
 
 
 def told(function: Callable[..., Any]) -> Callable[..., Any]:

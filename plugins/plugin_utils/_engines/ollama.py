@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ...module_utils._ollama import STORE, container_unit, normalise_tag, read_instances
+from ...module_utils._ollama import normalise_tag
 from .._plan.advisories import OLLAMA, vulnerable
 from .._plan.grammar import normal_path
 from .._plan.host_findings import HostFindings
@@ -20,6 +20,7 @@ from .._plan.platform import Hardware
 from .._plan.task import Task
 from .base import Engine, Means, Surroundings
 from .dialect import Dialect, Provider
+from .ollama_unit import STORE, container_unit, read_instances
 from .vllm_flags import overlay
 
 if TYPE_CHECKING:

@@ -17,10 +17,10 @@ from support.inventories import dgpu, one, service
 from support.repository import ROOT
 
 from ansible_collections.llmops.gpu_inference.plugins.filter.engines import ollama_units
-from ansible_collections.llmops.gpu_inference.plugins.module_utils import _defaults, _ollama
+from ansible_collections.llmops.gpu_inference.plugins.module_utils import _defaults
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._instance_spec import Spec
 from ansible_collections.llmops.gpu_inference.plugins.modules.container_units import INSTANCE
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines import vllm_unit
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines import ollama_unit, vllm_unit
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.models import DEFAULT_STREAM_TIMEOUT, DEFAULT_TIMEOUT
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.settings import DEFAULT_CACHE_TTL, DEFAULT_HEALTH_CHECK_INTERVAL
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.unit import container_unit
@@ -72,7 +72,7 @@ def test_a_vllm_instance_of_the_role_is_as_its_spec_says() -> None:
 
 def test_an_ollama_instance_of_the_role_is_as_its_spec_says() -> None:
     options = specs("ollama")["ollama_instances"]["options"]
-    fields = {field.name: field.default for field in dataclasses.fields(_ollama.Instance)}
+    fields = {field.name: field.default for field in dataclasses.fields(ollama_unit.Instance)}
     for name, default in spec_defaults(options).items():
         empty = {"env": (), "mounts": ()}.get(name)
         assert (tuple(default) if isinstance(default, list) else default) == fields[name] or (not default and fields[name] == empty), name
@@ -102,7 +102,7 @@ def parameters(function: Any) -> dict[str, Any]:
     ("role", "values"),
     [
         ("vllm", {"data_dir": Settings().data_dir, "watchdog_seconds": parameters(vllm_unit.container_unit)["watchdog"]}),
-        ("ollama", {"data_dir": Settings().data_dir, "watchdog_seconds": parameters(_ollama.container_unit)["watchdog"]}),
+        ("ollama", {"data_dir": Settings().data_dir, "watchdog_seconds": parameters(ollama_unit.container_unit)["watchdog"]}),
         (
             "litellm",
             {
@@ -171,7 +171,7 @@ VLLM, OLLAMA = PLAN["hosts"]["node1"]["vllm"][0], PLAN["hosts"]["node1"]["ollama
         ),
         ("inference_models", "timeout", DEFAULT_TIMEOUT),
         ("inference_models", "stream_timeout", DEFAULT_STREAM_TIMEOUT),
-        ("inference_models", "max_model_len", _ollama.CONTEXT_LENGTH),
+        ("inference_models", "max_model_len", ollama_unit.CONTEXT_LENGTH),
         ("inference_gateway", "port", PLAN["gateway"]["port"]),
         ("inference_gateway", "bind", PLAN["gateway"]["bind"]),
         ("inference_gateway", "health_check_interval", DEFAULT_HEALTH_CHECK_INTERVAL),

@@ -14,9 +14,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils import _ollama
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_wanted import CONTAINER_KEYS, LAUNCHER_KEYS, want
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines import vllm_unit
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines import ollama_unit, vllm_unit
 
 VLLM: dict[str, Any] = {
     "name": "chat",
@@ -64,4 +63,4 @@ def test_vllm(changes: dict[str, Any], recorded: str) -> None:
 
 
 def test_ollama() -> None:
-    assert config_hash(_ollama.container_unit(_ollama.read_instance(OLLAMA))) == "729d76f6f032ede1"
+    assert config_hash(ollama_unit.container_unit(ollama_unit.read_instance(OLLAMA))) == "729d76f6f032ede1"

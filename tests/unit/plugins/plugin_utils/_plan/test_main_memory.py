@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from support.inventories import cpu, dgpu, gpu, jetson, one, service, spark
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils import _ollama
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines import ollama_unit
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines.vllm_unit import container_unit
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.main_memory import Tenant, bounds, docker_mib
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.plan import PlanError, build_plan
@@ -88,8 +88,8 @@ def test_ollama_is_bounded_once_per_instance() -> None:
     assert "inference_services[1].host_memory" in text
     assert "use another port or make them equal" in text
     plan = build_plan(one(*both, hardware=dgpu(), inference_models=models))
-    (instance,) = _ollama.read_instances(next(iter(plan["hosts"].values()))["ollama"])
-    assert _ollama.container_unit(instance)["memory_limit_mib"] == 57 * 1024
+    (instance,) = ollama_unit.read_instances(next(iter(plan["hosts"].values()))["ollama"])
+    assert ollama_unit.container_unit(instance)["memory_limit_mib"] == 57 * 1024
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from support.inventories import MODELS, cpu, dgpu, gpu, host, inventory, jetson, one, service, spark, variables
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils import _ollama
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines import ollama_unit
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines.vllm_unit import engine_config
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.config import build_config
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.plan import PlanError, build_plan
@@ -57,7 +57,7 @@ def test_plan_is_plain_data_and_the_roles_take_it() -> None:
     assert json.loads(json.dumps(plan)) == plan
     assert build_config(plan["gateway"], "node1")["model_list"]
     assert engine_config(instance(plan, "chat"))["gpu-memory-utilization"] == 0.5
-    (ollama,) = _ollama.read_instances(plan["hosts"]["node1"]["ollama"])
+    (ollama,) = ollama_unit.read_instances(plan["hosts"]["node1"]["ollama"])
     assert (ollama.name, ollama.models[0].tag, ollama.memory_mib) == ("11434", "qwen2.5:3b", 4096)
 
 

@@ -17,8 +17,8 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from support.inventories import cpu, dgpu, everything, gpu, jetson, spark
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils import _ollama
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.checks import plan_findings
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines import ollama_unit
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines.registry import ENGINES
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines.vllm_unit import engine_config
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.config import build_config
@@ -174,7 +174,7 @@ def check(plan: dict[str, Any], inventory: dict[str, Any]) -> None:
         for item in host["vllm"]:
             assert engine_config(item)["model"]
             assert item["device"] == "cpu" or item["gpu_access"] != "none"
-        _ollama.read_instances(host["ollama"])
+        ollama_unit.read_instances(host["ollama"])
         enabled = [item for item in inventory["hosts"][name]["vars"]["inference_services"] if item.get("enabled", True)]
         assert len([row for row in plan["table"] if row["host"] == name]) == len(enabled)
     gateway = plan["gateway"]
@@ -266,4 +266,4 @@ def test_one_wrong_value_anywhere_is_found_by_the_plan(path: tuple[Any, ...], va
     container_unit(config, policy, image=gateway["image"], master_key="x", bind=gateway["bind"], port=gateway["port"])
     for instance in plan["hosts"]["node1"]["vllm"]:
         engine_config(instance)
-    _ollama.read_instances(plan["hosts"]["node1"]["ollama"])
+    ollama_unit.read_instances(plan["hosts"]["node1"]["ollama"])
