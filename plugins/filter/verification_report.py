@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._verify import assemble, markdown
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.plain import plain
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.verification import assemble, markdown
 
 
 def verification_report(

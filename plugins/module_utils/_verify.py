@@ -177,9 +177,9 @@ class Verifier:
         try:
             return self._checks()[check.kind](check, row)
         except _NotReadyError as stop:
-            return _failed(row, stop.cause, stop.message)
+            return failed(row, stop.cause, stop.message)
         except Exception as error:
-            return _failed(row, "unknown", f"{type(error).__name__}: {error}")
+            return failed(row, "unknown", f"{type(error).__name__}: {error}")
 
     def _checks(self) -> t.Mapping[str, t.Callable[[Check, Row], Row]]:
         return {
@@ -203,11 +203,11 @@ class Verifier:
         chunks, text, ended, error = read_stream(reply.body)
         row = replace(row, latency=latency, answer=_short(text))
         if error:
-            return _failed(row, "bad_answer", f"the stream held an error: {_short(error)}")
+            return failed(row, "bad_answer", f"the stream held an error: {_short(error)}")
         if not chunks:
-            return _failed(row, "bad_answer", f"no stream came back, but {_short(reply.text())!r}")
+            return failed(row, "bad_answer", f"no stream came back, but {_short(reply.text())!r}")
         if not ended:
-            return _failed(row, "bad_answer", f"the stream broke off after {chunks} parts, without [DONE]")
+            return failed(row, "bad_answer", f"the stream broke off after {chunks} parts, without [DONE]")
         return row
 
     def _image(self, check: Check, row: Row) -> Row:
@@ -224,7 +224,7 @@ class Verifier:
         without = _prompt_tokens(bare)
         # The count of prompt tokens tells that the image arrived, whatever the model makes of it.
         if row.prompt_tokens is not None and without is not None and row.prompt_tokens <= without:
-            return _failed(
+            return failed(
                 row, "bad_answer", f"the image did not reach the model: {without} prompt tokens without it, {row.prompt_tokens} with it"
             )
         return row
@@ -234,7 +234,7 @@ class Verifier:
         row = self._vector_row(check, replace(row, latency=latency), data)
         vectors = [entry.get("embedding") for entry in data.get("data", [])] if row.ok else []
         if row.ok and (len(vectors) != 2 or vectors[0] == vectors[1]):
-            return _failed(row, "bad_answer", f"two different texts gave {len(vectors)} vectors that do not differ")
+            return failed(row, "bad_answer", f"two different texts gave {len(vectors)} vectors that do not differ")
         return row
 
     def _passthrough(self, check: Check, row: Row) -> Row:
@@ -250,7 +250,7 @@ class Verifier:
         row = replace(row, latency=latency)
         problem, _dimension = judge_answer(self._as(check, "rerank"), data)
         if problem:
-            return _failed(row, "bad_answer", problem)
+            return failed(row, "bad_answer", problem)
         best = max(data["results"], key=lambda result: t.cast("float", result["relevance_score"]))
         return replace(row, answer=f"best: document {best.get('index')}", recognised=best.get("index") == 1)
 
@@ -262,10 +262,10 @@ class Verifier:
         row = replace(row, latency=latency)
         problem, _dimension = judge_answer(self._as(check, "transcription"), data)
         if problem:
-            return _failed(row, "bad_answer", problem)
+            return failed(row, "bad_answer", problem)
         text = data["text"].strip()
         if not text:
-            return _failed(row, "bad_answer", "the transcription of a spoken sentence is empty; did the sound reach the model?")
+            return failed(row, "bad_answer", "the transcription of a spoken sentence is empty; did the sound reach the model?")
         recognised = None
         if self.samples.shipped:
             said = _words(SPOKEN_TEXT)
@@ -285,10 +285,10 @@ class Verifier:
         except _NotReadyError:
             return row
         if reply.status < 400:
-            return _failed(
+            return failed(
                 row, "auth", f"POST {url}: a request without a key was answered (HTTP {reply.status}); anybody can use the models"
             )
-        return _failed(row, "bad_answer", f"POST {url} without a key: {probing.quote(reply)}, expected 401")
+        return failed(row, "bad_answer", f"POST {url} without a key: {probing.quote(reply)}, expected 401")
 
     # -- parts
 
@@ -313,19 +313,19 @@ class Verifier:
     def _chat_row(self, check: Check, row: Row, data: t.Any) -> Row:
         problem, _dimension = judge_answer(self._as(check, "chat"), data)
         if problem:
-            return _failed(row, "bad_answer", problem)
+            return failed(row, "bad_answer", problem)
         row = replace(row, answer=_short(_content(data)), prompt_tokens=_prompt_tokens(data))
         if not row.answer:
-            return _failed(row, "bad_answer", "the answer is empty")
+            return failed(row, "bad_answer", "the answer is empty")
         return row
 
     def _vector_row(self, check: Check, row: Row, data: t.Any) -> Row:
         problem, dimension = judge_answer(self._as(check, "embedding"), data)
         row = replace(row, dimension=dimension, answer="" if dimension is None else f"{dimension} numbers")
-        return _failed(row, "bad_answer", problem) if problem else row
+        return failed(row, "bad_answer", problem) if problem else row
 
 
-def _failed(row: Row, cause: str, message: str) -> Row:
+def failed(row: Row, cause: str, message: str) -> Row:
     try:
         remedy: str | None = REMEDIES.get(Cause(cause))
     except ValueError:
@@ -426,146 +426,3 @@ def run(request: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
         timeout=float(request.get("timeout") or 60.0),
     )
     return [asdict(row) for row in rows]
-
-
-# --- reports ---------------------------------------------------------------------------------------------------------
-
-
-def table(rows: t.Sequence[t.Mapping[str, t.Any]]) -> list[str]:
-    """Lines for a terminal, columns aligned."""
-    cells = [["", "model", "name", "check", "seconds", "answer"]]
-    for row in rows:
-        shown = row["answer"] if row["ok"] else f"{row['cause']}: {row['message']}"
-        name = "" if row["name"] == row["model"] else row["name"]
-        cells.append([_result(row), row["model"], name, row["check"], _seconds(row["latency"]), shown])
-    widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]) - 1)]
-    return ["  ".join([*(cell.ljust(width) for cell, width in zip(line, widths)), line[-1]]).rstrip() for line in cells]
-
-
-def summary(rows: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, t.Any]:
-    failed = [row for row in rows if _result(row) == "FAILED"]
-    return {
-        "checks": len(rows),
-        "failed": len(failed),
-        "down": sum(_result(row) == "down" for row in rows),
-        "models": len({row["model"] for row in rows}),
-        "failed_models": sorted({row["model"] for row in failed}),
-    }
-
-
-def view(name: str, result: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """What one place saw. Where nothing could be asked from there, that is the one row: no answer is no success."""
-    rows = result.get("rows")
-    if isinstance(rows, list):
-        return {"name": name, "rows": rows, "summary": summary(rows)}
-    cause = "unknown"
-    message = str(result.get("msg") or "the requests were not made")
-    if result.get("unreachable"):
-        message = f"the host could not be reached: {message}"
-    rows = [asdict(_failed(Row("(all)", "(all)", "view", False), cause, message))]
-    return {"name": name, "rows": rows, "summary": summary(rows)}
-
-
-def assemble(
-    gateway: str,
-    time: str,
-    results: t.Mapping[str, t.Mapping[str, t.Any]],
-    placement: t.Sequence[t.Mapping[str, t.Any]] = (),
-    units: t.Mapping[str, t.Mapping[str, t.Any]] | None = None,
-) -> dict[str, t.Any]:
-    """One report of what runs where and what answers: `results` by point of view, `units` by host."""
-    running: list[dict[str, t.Any]] = []
-    for host, found in (units or {}).items():
-        listed = found.get("units")
-        if isinstance(listed, list):
-            running += [{"host": host, **unit} for unit in listed]
-        else:
-            running.append({"host": host, "unit": "(unknown)", "message": str(found.get("msg") or "the host was not asked")})
-    views = [view(name, result) for name, result in results.items()]
-    return {
-        "gateway": gateway,
-        "time": time,
-        **{key: sum(one["summary"][key] for one in views) for key in ("failed", "down", "checks")},
-        "failures": [_sentence(one["name"], row) for one in views for row in one["rows"] if _result(row) == "FAILED"],
-        "placement": [dict(row) for row in placement],
-        "units": running,
-        "views": views,
-    }
-
-
-def _result(row: t.Mapping[str, t.Any]) -> str:
-    """`down` is told, and fails nothing: the answer of a server that is not required."""
-    if row["ok"]:
-        return "ok"
-    return "FAILED" if row.get("required", True) else "down"
-
-
-def _sentence(name: str, row: t.Mapping[str, t.Any]) -> str:
-    alias = "" if row["name"] == row["model"] else f" as {row['name']}"
-    return f"- from {name}: {row['model']}{alias}, {row['check']}: {row['cause']}: {row['message']} {row['remedy'] or ''}".rstrip()
-
-
-_PLACEMENT = (("host", "host"), ("service", "service"), ("engine", "engine"), ("port", "port"), ("GPU", "gpu"), ("GiB", "memory"))
-_UNITS = (
-    ("host", "host"),
-    ("unit", "unit"),
-    ("state", "phase"),
-    ("ready for s", "uptime"),
-    ("restarts", "restarts"),
-    ("MiB", "memory_mib"),
-    ("GPU MiB", "gpu_memory_mib"),
-    ("image digest", "image_digest"),
-    ("cause", "cause"),
-    ("message", "message"),
-)
-_ROWS = (
-    ("result", "result"),
-    ("model", "model"),
-    ("name", "name"),
-    ("check", "check"),
-    ("seconds", "seconds"),
-    ("prompt tokens", "prompt_tokens"),
-    ("answer", "shown"),
-)
-
-
-def markdown(report: t.Mapping[str, t.Any]) -> str:
-    """The report for people: what runs where, and what answered from which point of view."""
-    passed = report["checks"] - report["failed"] - report["down"]
-    verdict = f"{passed} of {report['checks']} checks passed."
-    if report["down"]:
-        verdict += f" {report['down']} found a server down that is not required."
-    lines = ["# Inference service: what runs where, and what answers", "", f"{report['time']}, gateway {report['gateway']}. {verdict}", ""]
-    if report["placement"]:
-        lines += ["## Planned", "", *_markdown_table((*_PLACEMENT, ("image", "image"), ("rule", "rule")), report["placement"]), ""]
-    if report["units"]:
-        lines += ["## Running", "", *_markdown_table(_UNITS, report["units"]), ""]
-    for one in report["views"]:
-        rows = [
-            {
-                **row,
-                "result": _result(row),
-                "seconds": _seconds(row["latency"]),
-                "shown": row["answer"] if row["ok"] else f"**{row['cause']}**: {row['message']} {row['remedy'] or ''}",
-            }
-            for row in one["rows"]
-        ]
-        lines += [f"## Answers, seen from {one['name']}", "", *_markdown_table(_ROWS, rows), ""]
-    return "\n".join(lines)
-
-
-def _markdown_table(columns: t.Sequence[tuple[str, str]], rows: t.Sequence[t.Mapping[str, t.Any]]) -> list[str]:
-    head = ["| " + " | ".join(title for title, _key in columns) + " |", "|" + " --- |" * len(columns)]
-    return head + ["| " + " | ".join(_cell(row.get(key)) for _title, key in columns) + " |" for row in rows]
-
-
-def _seconds(value: float | None) -> str:
-    return "" if value is None else f"{value:.2f}"
-
-
-def _cell(value: t.Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, (list, tuple)):
-        return ", ".join(_cell(item) for item in value)
-    return " ".join(str(value).replace("|", "\\|").split())

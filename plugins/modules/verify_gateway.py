@@ -221,7 +221,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 # _causes_base and _probe are sent into the container beside _verify.
-from ansible_collections.llmops.gpu_inference.plugins.module_utils import _causes_base, _probe, _verify
+from ansible_collections.llmops.gpu_inference.plugins.module_utils import _causes_base, _probe, _verify, _verify_table
 
 # Reads everything from standard input: neither the key nor the samples appear in a process list or in `docker inspect`.
 BOOTSTRAP = """
@@ -323,8 +323,8 @@ def main() -> None:
         changed=False,
         rows=rows,
         failures=[row for row in rows if not row["ok"]],
-        summary=_verify.summary(rows),
-        table=_verify.table(rows),
+        summary=_verify_table.summary(rows),
+        table=_verify_table.table(rows),
     )
 
 
