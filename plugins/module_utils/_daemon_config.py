@@ -9,16 +9,21 @@
 
 from __future__ import annotations
 
-import codecs
 import copy
-import ipaddress
 import json
 import re
 import typing as t
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._daemon_document import (
+    BadDocumentError,
+    json_name,
+    parse,
+    short,
+    type_errors,
+    value_errors,
+)
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._dockerd_flags import flagged_keys
 
 Action = t.Literal["none", "reload", "restart"]
@@ -64,49 +69,6 @@ UNITED = frozenset(
 #: Lists of `name=value`: the same name is replaced, other names stay.
 KEYED = frozenset({"exec-opts", "labels", "node-generic-resources", "storage-opts"})
 
-#: The JSON type of the keys that are likely to be met; dockerd refuses any other.
-TYPES: Mapping[str, type] = {
-    "allow-nondistributable-artifacts": list,
-    "authorization-plugins": list,
-    "bip": str,
-    "bridge": str,
-    "builder": dict,
-    "cdi-spec-dirs": list,
-    "data-root": str,
-    "debug": bool,
-    "default-address-pools": list,
-    "default-network-opts": dict,
-    "default-runtime": str,
-    "default-ulimits": dict,
-    "dns": list,
-    "dns-opts": list,
-    "dns-search": list,
-    "exec-opts": list,
-    "features": dict,
-    "hosts": list,
-    "insecure-registries": list,
-    "ip6tables": bool,
-    "iptables": bool,
-    "ipv6": bool,
-    "labels": list,
-    "live-restore": bool,
-    "log-driver": str,
-    "log-level": str,
-    "log-opts": dict,
-    "max-concurrent-downloads": int,
-    "max-concurrent-uploads": int,
-    "max-download-attempts": int,
-    "mtu": int,
-    "node-generic-resources": list,
-    "proxies": dict,
-    "registry-mirrors": list,
-    "runtimes": dict,
-    "shutdown-timeout": int,
-    "storage-driver": str,
-    "storage-opts": list,
-    "userland-proxy": bool,
-}
-
 #: Keys that belong together, or that dockerd does not start with side by side: a default steps back where the host has one of the others.
 #: The options of a log belong to its driver (`labels` stops a daemon that logs to `local`), and no `dockerd --validate` says so.
 NEIGHBOURS: Mapping[str, frozenset[str]] = {
@@ -118,15 +80,6 @@ NEIGHBOURS: Mapping[str, frozenset[str]] = {
 
 #: Runtimes that dockerd knows without an entry in `runtimes`.
 BUILT_IN_RUNTIMES = frozenset({"runc", "io.containerd.runc.v2", "io.containerd.runtime.v1.linux"})
-
-JSON_NAMES: Mapping[type, str] = {
-    dict: "an object",
-    list: "a list",
-    str: "a string",
-    bool: "true or false",
-    int: "a whole number",
-    float: "a number with a fraction",
-}
 
 
 @dataclass(frozen=True)
@@ -153,10 +106,6 @@ class DaemonConfig:
         }
 
 
-class _BadDocumentError(ValueError):
-    pass
-
-
 def merge(
     existing: str | None,
     wanted: Mapping[str, t.Any],
@@ -179,19 +128,19 @@ def merge(
     before: dict[str, t.Any] = {}
     if existing is not None:
         try:
-            before = _parse(existing)
-        except _BadDocumentError as error:
+            before = parse(existing)
+        except BadDocumentError as error:
             return _refused({}, existing, [f"{path} {error} It was left as it is: correct it, or move it away to start afresh."])
-        errors = [f"{path}: {problem} It was left as it is: correct it by hand." for problem in _type_errors(before)]
+        errors = [f"{path}: {problem} It was left as it is: correct it by hand." for problem in type_errors(before)]
         if errors:
             return _refused(before, existing, errors)
 
-    problems = [f"wanted daemon configuration: {problem}" for problem in (*_type_errors(_without_null(wanted)), *_value_errors(wanted))]
+    problems = [f"wanted daemon configuration: {problem}" for problem in (*type_errors(_without_null(wanted)), *value_errors(wanted))]
     if swarm and wanted.get("live-restore"):
         problems.append(
             "wanted daemon configuration: live-restore is true, but this host is part of a swarm; Docker does not start with both."
         )
-    problems += [f"default daemon configuration: {problem}" for problem in _type_errors(_without_null(defaults or {}))]
+    problems += [f"default daemon configuration: {problem}" for problem in type_errors(_without_null(defaults or {}))]
     if problems:
         return _refused(before, existing or "", problems)
 
@@ -226,127 +175,6 @@ def render(document: Mapping[str, t.Any]) -> str:
 
 def _refused(document: dict[str, t.Any], text: str, errors: t.Iterable[str]) -> DaemonConfig:
     return DaemonConfig(document=document, text=text, action="none", changed=False, changed_keys=(), stale_keys=(), errors=tuple(errors))
-
-
-def decode(content: bytes) -> str | None:
-    """The text of the file as Docker reads it, with a byte order mark or without; None where it is no text."""
-    encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
-    try:
-        return content.decode(encoding)
-    except UnicodeDecodeError:
-        return None
-
-
-def _parse(text: str) -> dict[str, t.Any]:
-    if not text.strip():
-        return {}
-    try:
-        document = json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_no_constant)
-    except json.JSONDecodeError as error:
-        raise _BadDocumentError(f"is not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}.") from None
-    except RecursionError:
-        raise _BadDocumentError("is nested too deeply.") from None
-    if document is None:
-        return {}
-    if not isinstance(document, dict):
-        raise _BadDocumentError(f"holds {_json_name(document)} where Docker wants an object.")
-    return document
-
-
-def _unique_keys(pairs: list[tuple[str, t.Any]]) -> dict[str, t.Any]:
-    document: dict[str, t.Any] = {}
-    for key, value in pairs:
-        if key in document:
-            raise _BadDocumentError(f"has the key {key!r} twice: only the last one counts for Docker, the other would be lost.")
-        document[key] = value
-    return document
-
-
-def _no_constant(name: str) -> t.NoReturn:
-    raise _BadDocumentError(f"is not valid JSON: {name} is no JSON value.")
-
-
-def _json_name(value: object) -> str:
-    return "null" if value is None else JSON_NAMES.get(type(value), type(value).__name__)
-
-
-def _type_errors(document: Mapping[str, t.Any]) -> list[str]:
-    problems: list[str] = []
-    for key, value in document.items():
-        expected = TYPES.get(key)
-        if expected is not None and not (isinstance(value, expected) and not (expected is int and isinstance(value, bool))):
-            whole = isinstance(value, float) and value.is_integer()
-            remedy = f": write {int(value)}" if expected is int and whole else ""
-            problems.append(f"{key} is {_json_name(value)} ({_short(value)}), Docker wants {JSON_NAMES[expected]}{remedy}.")
-            continue
-        inner = {"runtimes": dict, "default-ulimits": dict, "features": bool}.get(key)
-        if inner is not None:
-            for name, entry in value.items():
-                if not isinstance(entry, inner):
-                    problems.append(f"{key}.{name} is {_json_name(entry)} ({_short(entry)}), Docker wants {JSON_NAMES[inner]}.")
-        if key == "log-opts":
-            for name, entry in value.items():
-                if isinstance(entry, (dict, list)) or entry is None:
-                    problems.append(f"{key}.{name} is {_json_name(entry)} ({_short(entry)}), Docker wants a string.")
-    return problems
-
-
-def _value_errors(document: Mapping[str, t.Any]) -> list[str]:
-    """Values that `dockerd --validate` takes and that dockerd then does not start with (moby: daemon/pkg/registry/config.go)."""
-    problems: list[str] = []
-    for key, check in (("registry-mirrors", _mirror_problem), ("insecure-registries", _registry_problem), ("dns", _address_problem)):
-        entries = document.get(key)
-        for entry in entries if isinstance(entries, list) else ():
-            reason = check(entry)
-            if reason:
-                problems.append(f"{key} has {_short(_without_password(entry))}, {reason}.")
-    return problems
-
-
-def _mirror_problem(entry: t.Any) -> str:
-    if not isinstance(entry, str):
-        return "which is no text"
-    try:
-        parts = urlsplit(entry)
-        host, _port = parts.hostname, parts.port
-    except ValueError:
-        return "which is no address"
-    if parts.scheme not in ("http", "https") or not host or re.search(r"\s", entry):
-        return "which is no address such as https://mirror.example"
-    if parts.username is not None or parts.password is not None:
-        return "with a user or password, which Docker refuses; log in to the mirror on the host, or let it know the host by its address"
-    return "with a query or fragment, which Docker refuses" if parts.query or parts.fragment else ""
-
-
-def _registry_problem(entry: t.Any) -> str:
-    if not isinstance(entry, str):
-        return "which is no text"
-    bare = re.sub(r"^https?://", "", entry)
-    if "/" in bare:
-        try:
-            ipaddress.ip_network(bare, strict=False)
-        except ValueError:
-            return "which is neither HOST, HOST:PORT nor a network such as 10.0.0.0/8"
-    elif not re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?", bare):
-        return "which is neither HOST, HOST:PORT nor a network such as 10.0.0.0/8"
-    return ""
-
-
-def _address_problem(entry: t.Any) -> str:
-    try:
-        ipaddress.ip_address(str(entry))
-    except ValueError:
-        return "which is no IP address"
-    return ""
-
-
-def _without_password(entry: t.Any) -> t.Any:
-    return re.sub(r"//[^/]*@", "//***@", entry) if isinstance(entry, str) else entry
-
-
-def _short(value: object) -> str:
-    text = json.dumps(value, default=str)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _without_null(document: Mapping[str, t.Any]) -> dict[str, t.Any]:
@@ -446,7 +274,7 @@ def _take_away(document: dict[str, t.Any], item: t.Any) -> None:
                 values = [values]
             _remove_path(document, str(path), list(values))
     else:
-        raise ValueError(f"{_short(item)} is {_json_name(item)}; write a key, key.subkey, or a mapping of a key to the values to remove.")
+        raise ValueError(f"{short(item)} is {json_name(item)}; write a key, key.subkey, or a mapping of a key to the values to remove.")
 
 
 def _remove_path(document: dict[str, t.Any], path: str, values: list[t.Any] | None) -> None:

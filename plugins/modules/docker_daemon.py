@@ -108,7 +108,7 @@ from collections.abc import Mapping
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils import _daemon_config, _files, _systemd
+from ansible_collections.llmops.gpu_inference.plugins.module_utils import _daemon_config, _daemon_document, _files, _systemd
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._daemon_change import (
     Change,
     ChangeFailedError,
@@ -215,7 +215,7 @@ def _run(module: AnsibleModule, service: DockerService, unit: Unit) -> None:
     path = value_of(unit.flags, "--config-file") or _daemon_config.PATH
     target = _files.real_file(path)
     content = _files.read(target)
-    text = None if content is None else _daemon_config.decode(content)
+    text = None if content is None else _daemon_document.decode(content)
     if content is not None and text is None:
         module.fail_json(msg=f"{path} is not UTF-8 text. It was left as it is: correct it, or move it away to start afresh.")
     info = service.info()

@@ -355,7 +355,7 @@ FEATURES = [
     Feature(
         "a number that Docker does not read as one is told with the right one",
         "it is only refused",
-        f"{UTILS}/_daemon_config.py",
+        f"{UTILS}/_daemon_document.py",
         '            remedy = f": write {int(value)}" if expected is int and whole else ""\n',
         '            remedy = ""\n',
         f"{UNIT}/test__daemon_config.py::test_leaves_a_bad_file_alone",

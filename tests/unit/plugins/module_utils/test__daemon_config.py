@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._daemon_config import decode, merge
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._daemon_config import merge
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._daemon_document import decode
 
 NVIDIA = {"runtimes": {"nvidia": {"args": [], "path": "nvidia-container-runtime"}}}
 
