@@ -96,6 +96,9 @@ http.server.ThreadingHTTPServer(("127.0.0.1", 8099), Old).serve_forever()
         measured("stale process (stale_server)", until_the_module_failed=waited)
     finally:
         sh("systemctl stop played-old")
+    # Now that the port is free the service would come up, and the next one would be a change of what serves.
+    done = site()
+    assert done.rc == 0, done.output
 
 
 @pytest.mark.parametrize("name", list(BROKEN))

@@ -21,14 +21,14 @@ def test_status_stop_and_start() -> None:
     assert "changed=0" in table.output
     done = run(playbook(name="stop.yml", only_service="embedding"))
     assert done.rc == 0, done.output
-    assert node.run("systemctl is-active vllm@rerank").stdout.strip() == "inactive"
+    assert node.run("systemctl is-active vllm@embedding").stdout.strip() == "inactive"
     assert container("vllm-embedding") == ""
     assert are_ready(*(unit for unit in UNITS if "embedding" not in unit))
     stopped = run(playbook(name="status.yml", only_service="embedding"))
     assert "stopped" in stopped.output, stopped.output
     begun = run(playbook(name="start.yml", only_service="embedding"))
     assert begun.rc == 0, begun.output
-    assert are_ready("vllm@rerank.service")
+    assert are_ready("vllm@embedding.service")
     measured("status.yml, stop.yml, start.yml of one service", status=table.seconds, stop=done.seconds, start=begun.seconds)
 
 
