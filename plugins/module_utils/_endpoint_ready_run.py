@@ -38,6 +38,7 @@ _SHOWN = (
     "modalities",
     "model",
     "further_models",
+    "speaks",
     "dimension",
     "unit",
     "config_hash",

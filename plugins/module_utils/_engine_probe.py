@@ -48,6 +48,7 @@ class Asking:
             api_key=self._life.env.get(wanted.api_key_variable) if wanted.api_key_variable else None,
             dimension=wanted.dimension,
             further_models=wanted.further_models,
+            speaks=wanted.speaks,
         )
 
     def probe(self, endpoint: Endpoint, limit: float, level: str | None = None) -> Observation:

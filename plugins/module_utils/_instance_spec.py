@@ -37,6 +37,7 @@ class ProbeSpec:
     api_key_variable: str | None = None
     dimension: int | None = None
     further_models: tuple[str, ...] = ()
+    speaks: str = "openai"
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,7 @@ def parse_spec(text: str, kind: str, name: str) -> Spec:
             api_key_variable=raw.get("api_key_variable"),
             dimension=raw.get("dimension"),
             further_models=_strings(raw, "further_models"),
+            speaks=str(raw.get("speaks") or "openai"),
         )
     try:
         return Spec(

@@ -35,6 +35,8 @@ from dataclasses import asdict, dataclass, replace
 #: From weakest to strongest: HTTP answers; health is 200; the expected model is listed; one real request was answered.
 LEVELS: tuple[str, ...] = ("open", "health", "model", "answer")
 CAPABILITIES: tuple[str, ...] = ("chat", "embedding", "rerank", "transcription")
+#: OpenAI's API, with Jina's rerank; or that of Text Embeddings Inference, which lists no models and wants C(texts) to rank.
+DIALECTS: tuple[str, ...] = ("openai", "tei")
 
 #: The light requests never take as long as a first generation may.
 LIGHT_TIMEOUT = 10.0
@@ -55,6 +57,7 @@ class Endpoint:
     validate_certs: bool = True
     ca_path: str | None = None
     further_models: tuple[str, ...] = ()  # that must be listed beside the model
+    speaks: str = "openai"
 
     @classmethod
     def from_mapping(cls, data: t.Mapping[str, t.Any]) -> Endpoint:
@@ -304,7 +307,8 @@ def answer_request(endpoint: Endpoint, model: str) -> tuple[str, bytes, str]:
     if endpoint.capability == "embedding":
         path, data["input"] = "/embeddings", "Is it ready?"
     elif endpoint.capability == "rerank":
-        path, data["query"], data["documents"] = "/rerank", "Is it ready?", ["Yes, it is.", "The sea is blue."]
+        documents = "texts" if endpoint.speaks == "tei" else "documents"
+        path, data["query"], data[documents] = "/rerank", "Is it ready?", ["Yes, it is.", "The sea is blue."]
     else:
         content: t.Any = "Say ok."
         if "image" in endpoint.modalities:
@@ -321,6 +325,9 @@ def _is_number(value: t.Any) -> bool:
 
 def judge_answer(endpoint: Endpoint, data: t.Any) -> tuple[str | None, int | None]:
     """What is wrong with the answer to the tiny request (None: nothing), and the dimension of an embedding."""
+    if endpoint.speaks == "tei" and endpoint.capability == "rerank":
+        ranked = isinstance(data, list) and data and all(isinstance(row, dict) and _is_number(row.get("score")) for row in data)
+        return (None if ranked else "the answer holds no scores"), None
     if not isinstance(data, dict):
         return "the answer is not a JSON object", None
     if endpoint.capability == "embedding":
@@ -451,6 +458,10 @@ class _Probing:
             raise _NotReadyError("bad_answer", f"GET {url}: not healthy ({self.quote(reply)})")
 
     def model(self) -> str:
+        if self.endpoint.speaks == "tei":
+            # It has one model, and asks nobody for its name.
+            self.reached = "model"
+            return self.endpoint.model or ""
         base = self.endpoint.base_url.rstrip("/")
         url = base + "/models"
         reply = self.ask("GET", url)
@@ -499,7 +510,10 @@ class _Probing:
 
     def answer(self, model: str) -> None:
         path, body, content_type = answer_request(self.endpoint, model)
-        url = self.endpoint.base_url.rstrip("/") + path
+        base = self.endpoint.base_url.rstrip("/")
+        if self.endpoint.speaks == "tei" and path == "/rerank":
+            base = re.sub(r"/v1$", "", base)
+        url = base + path
         reply = self.ask("POST", url, body, content_type)
         self.refuse_key("POST", url, reply)
         if reply.status != 200:

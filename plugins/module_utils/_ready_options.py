@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._probe import CAPABILITIES, LEVELS
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._probe import CAPABILITIES, DIALECTS, LEVELS
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_watch import STATE_DIR
 
 
@@ -30,6 +30,7 @@ def argument_spec() -> dict[str, t.Any]:
                 "modalities": {"type": "list", "elements": "str", "default": []},
                 "model": {"type": "str"},
                 "further_models": {"type": "list", "elements": "str", "default": []},
+                "speaks": {"type": "str", "choices": list(DIALECTS), "default": "openai"},
                 "api_key": {"type": "str", "no_log": True},
                 "dimension": {"type": "int"},
                 "unit": {"type": "str"},

@@ -143,6 +143,10 @@ options:
             description: Other names that the API must list too, such as those of LoRA adapters.
             type: list
             elements: str
+          speaks:
+            description: The API of the server, see M(llmops.gpu_inference.endpoint_ready).
+            type: str
+            choices: [openai, tei]
           modalities:
             description: With V(image) among them, the request carries an image.
             type: list
@@ -438,6 +442,7 @@ PROBE = {
     "capability": {"type": "str", "choices": ["chat", "embedding", "rerank", "transcription"], "default": "chat"},
     "model": {"type": "str"},
     "further_models": {"type": "list", "elements": "str"},
+    "speaks": {"type": "str", "choices": ["openai", "tei"]},
     "modalities": {"type": "list", "elements": "str", "default": []},
     "api_key_variable": {"type": "str", "no_log": False},
     "dimension": {"type": "int"},

@@ -95,6 +95,13 @@ options:
         type: list
         elements: str
         default: []
+      speaks:
+        description:
+          - V(openai) is an OpenAI-compatible API. V(tei) is that of Text Embeddings Inference, which lists no models, so that
+            V(model) is not proven, and which takes C(texts) to rank at the root of the server.
+        type: str
+        choices: [openai, tei]
+        default: openai
       api_key:
         description:
           - The key, sent as a bearer token. It is taken out of all messages and log lines.

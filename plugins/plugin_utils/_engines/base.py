@@ -84,6 +84,12 @@ class Engine(ABC):
     #: What a source has to be, for a sentence.
     wants: ClassVar[str]
     container_port: ClassVar[int]
+    #: Whether it may serve a model that names no engine, or another one: by a rule of the plan, or by C(inference_engine).
+    interchangeable: ClassVar[bool] = True
+    #: Whether a model must have a source.
+    needs_source: ClassVar[bool] = True
+    #: Keys of a model that mean something to this engine alone.
+    own_keys: ClassVar[tuple[str, ...]] = ()
     #: The image that the plan goes on with where none was found.
     fallback_image: ClassVar[str]
     #: The port on the host where a service gives none; None where it has to.
@@ -181,9 +187,17 @@ class Engine(ABC):
         """Whether a source that looks like another engine's may be right where the model names this engine."""
         return True
 
-    def served_name(self, model: str, source: str) -> str:
+    def served_name(self, model: str, variant: Variant) -> str:
         """The name by which the engine itself knows a model."""
         return model
+
+    def port_inside(self, variant: Variant) -> int:
+        """Where it listens in its container."""
+        return self.container_port
+
+    def spoken(self, variant: Variant) -> str:
+        """Whose dialect it speaks, as the gateway knows it."""
+        return self.name
 
     def instance_name(self, service: Service, port: int) -> str:
         """The name of what runs for a service; services that share an instance have the same."""

@@ -14,7 +14,7 @@ from enum import Enum
 
 from .._plan.model import CAPABILITIES, Model, Variant
 from .base import Engine
-from .registry import DEFAULT, ENGINES, engines_for
+from .registry import DEFAULT, ENGINES, INTERCHANGEABLE, engines_for
 from .vllm_flags import overlay
 
 
@@ -75,6 +75,9 @@ def forced_engine(model: Model, platform: str, forced: str) -> str:
 
     To force Ollama is to say which engine chats. It is no reason to lose an embedding model of the hub, rerank or speech.
     """
+    own = variant_for(model, platform, "auto").engine
+    if own in ENGINES and own not in INTERCHANGEABLE:
+        return "auto"
     engine = ENGINES.get(forced)
     if engine is None or engine.capabilities.issuperset(CAPABILITIES) or model.capability == "chat":
         return forced

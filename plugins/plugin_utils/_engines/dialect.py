@@ -25,6 +25,8 @@ class Provider:
 #: Serves chat, embeddings, rerank and transcription of any OpenAI-compatible server and works without a key, which C(openai) does not.
 HOSTED_VLLM = Provider("hosted_vllm")
 OPENAI = Provider("openai")
+#: The rerank of Text Embeddings Inference: C(/rerank) at the root, with C(texts) in place of C(documents).
+HUGGINGFACE = Provider("huggingface", at_root=True)
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class Dialect:
     health_path: str = ""
     #: By capability, where LiteLLM speaks the server's own API. All else goes by the OpenAI-compatible one.
     own: Mapping[str, Provider] = field(default_factory=dict)
+    #: Whether it lists its models under C(/v1/models), by which is known that it has the right one.
+    lists_models: bool = True
     #: More that somebody may choose for a server.
     others: tuple[Provider, ...] = (OPENAI,)
 

@@ -93,8 +93,8 @@ class Ollama(Engine):
             told.warn(f"the engine_args of {model.name} are not used: Ollama serves it there ({choice.rule})")
         return {}
 
-    def served_name(self, model: str, source: str) -> str:
-        return normalise_tag(source)
+    def served_name(self, model: str, variant: Variant) -> str:
+        return normalise_tag(str(variant.source))
 
     def instance_name(self, service: Service, port: int) -> str:
         return str(port)

@@ -46,11 +46,12 @@ def build_endpoints(gateway: Mapping[str, Any], host: str, away: Collection[str]
         if model.capability == "embedding" and model.dimension:
             through[-1]["dimension"] = model.dimension
         for backend in model.backends:
+            dialect = dialect_of(backend.engine)
             endpoint: dict[str, Any] = {
                 "name": backend.id,
                 "base_url": backend.openai_base(host),
-                "health_path": dialect_of(backend.engine).health_path,
-                "level": "model",
+                "health_path": dialect.health_path,
+                "level": "model" if dialect.lists_models else "health",
                 "capability": model.capability,
                 "modalities": list(model.modalities),
                 "model": backend.model,

@@ -11,15 +11,19 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from .._engines.registry import ENGINES
+from .._engines.registry import ENGINES, INTERCHANGEABLE
 from .findings import Fields
 from .grammar import VARIABLE_NAME, VARIABLE_NAME_EXPECTED
 from .keys import ANYTHING, mapping_of, with_reader
 
-#: Environment variables that are ours, and why. A model's may go to any engine.
-RESERVED_ENV: Mapping[str, str] = {
+#: Environment variables that are ours whatever the engine, and why.
+_OF_EVERY_ENGINE: Mapping[str, str] = {
     "NVIDIA_VISIBLE_DEVICES": "use gpus of the service",
     "CUDA_VISIBLE_DEVICES": "use gpus of the service",
+}
+#: All that are ours. A model's may go to any engine.
+RESERVED_ENV: Mapping[str, str] = {
+    **_OF_EVERY_ENGINE,
     **{name: why for engine in ENGINES.values() for name, why in engine.own_variables.items()},
 }
 #: Docker reads its env files with a bufio.Scanner.
@@ -28,10 +32,12 @@ _LONGEST_LINE = 65535
 
 def read_environment(fields: Fields) -> dict[str, Any]:
     found: dict[str, Any] = {}
+    own = str(fields.data.get("engine"))
+    reserved = _OF_EVERY_ENGINE if own in ENGINES and own not in INTERCHANGEABLE else RESERVED_ENV
     for name, value in fields.mapping("env").items():
         where = f"env.{name}"
-        if name in RESERVED_ENV:
-            fields.add(where, None, f"is reserved: {RESERVED_ENV[name]}")
+        if name in reserved:
+            fields.add(where, None, f"is reserved: {reserved[name]}")
         elif not re.fullmatch(VARIABLE_NAME, name):
             fields.add(where, None, f"must be {VARIABLE_NAME_EXPECTED}")
         elif value is None:

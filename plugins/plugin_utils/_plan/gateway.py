@@ -139,7 +139,7 @@ def collect(hosts: Mapping[str, Host], backends: Sequence[Backend], externals: S
             }
         )
         entry.hosts.append(backend.host)
-        if backend.source not in entry.sources:
+        if backend.source and backend.source not in entry.sources:
             entry.sources.append(backend.source)
         if backend.max_model_len is not None:
             entry.lengths.append(backend.max_model_len)

@@ -102,7 +102,8 @@ class HostPlan:
         forced = forced_engine(model, self.platform, host.settings.engine)
         variant = variant_for(model, self.platform, forced)
         choice = choose_engine(model, variant, self.platform, forced)
-        if variant.source is None:
+        self._own_keys(model, variant, choice)
+        if variant.source is None and choice.engine.needs_source:
             self.told.add(f"{model.path}.source", None, f"is required for the platform {self.platform}, which {where} uses")
             return None
         if variant.source == INVALID_SOURCE:
@@ -169,6 +170,16 @@ class HostPlan:
             message = f"has more than {longest} characters: the gateway asks for {engine.name}-NAME, and a name in DNS has 63 at most"
             self.told.add(f"{service.path}.name", service.name, message)
 
+    def _own_keys(self, model: Model, variant: Variant, choice: Choice) -> None:
+        for name, other in ENGINES.items():
+            for key in other.own_keys:
+                value = getattr(variant, key)
+                if value is not None and key not in choice.engine.own_keys:
+                    message = f"is for models with engine: {name}, and the engine is {choice.engine.name} ({choice.rule}); leave it out"
+                    over = model.on_platform.get(self.platform)
+                    place = f"{model.path}.on_platform.{self.platform}" if over and getattr(over, key) is not None else model.path
+                    self.told.add(f"{place}.{key}", value, message)
+
     def _mounts(self, service: Service, engine: Engine) -> None:
         for mount in service.mounts:
             ours = engine.own_targets.get(normal_path(mount.target))
@@ -218,17 +229,17 @@ class HostPlan:
 
     def _backend(self, task: Task) -> None:
         engine = task.engine
-        source = str(task.variant.source)
+        source = task.variant.source or ""
         unit = engine.unit_name(task.service, task.port)
         length = task.service.max_model_len or task.variant.max_model_len or engine.context_length(task.engine_args)
         backend = gateway_part.Backend(
             model=task.model,
             host=self.host.name,
             service=task.service.name,
-            engine=engine.name,
-            served_name=engine.served_name(task.model.name, source),
+            engine=engine.spoken(task.variant),
+            served_name=engine.served_name(task.model.name, task.variant),
             container=unit,
-            container_port=engine.container_port,
+            container_port=engine.port_inside(task.variant),
             port=task.port,
             address=self.host.address,
             order=task.service.order,

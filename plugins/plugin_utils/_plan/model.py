@@ -75,6 +75,13 @@ class Variant:
     image_has_entrypoint: bool | None = None
     #: Place of each LoRA adapter by its name; null: not on this platform.
     adapters: Mapping[str, str | None] | None = None
+    # Of a container of the user's own.
+    command: tuple[str, ...] | None = None
+    container_port: int | None = None
+    health_path: str | None = None
+    key_variable: str | None = None
+    served_name: str | None = None
+    speaks: str | None = None
     #: How the user wrote each key of engine_args.
     written: Mapping[str, str] = field(default_factory=dict)
 

@@ -11,10 +11,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from .._engines.container import SPEAKS
 from .._engines.registry import ENGINES
 from .._engines.vllm_arguments import read_engine_args
 from .._gateway.paths import why_not_free
-from .._secrets.secrecy import has_credentials
+from .._secrets.secrecy import has_credentials, is_secret_name, looks_secret
 from .adapters import ADAPTERS, read_adapters
 from .environment import ENVIRONMENT
 from .findings import Fields, Report, hint
@@ -28,6 +29,8 @@ from .grammar import (
     NO_CONTROL,
     PATH,
     REVISION,
+    VARIABLE_NAME,
+    VARIABLE_NAME_EXPECTED,
     source_trouble,
 )
 from .keys import (
@@ -106,6 +109,19 @@ def _image_packages(fields: Fields) -> tuple[str, ...] | None:
     return packages
 
 
+def _command(fields: Fields) -> tuple[str, ...] | None:
+    if not fields.has("command"):
+        return None
+    words = fields.texts("command", pattern=NO_CONTROL, expected="one word of the container's command")
+    for position, (word, before) in enumerate(zip(words, ("", *words))):
+        flag, _equals, value = word.partition("=")
+        named = is_secret_name((flag if value else before).lstrip("-")) and (value or not word.startswith("-"))
+        if (named and before.startswith("-")) or (named and value) or looks_secret(word, digest=True):
+            message = "is a secret, and every user of the host can read commands; use key_variable, or env of the model"
+            fields.add(f"command[{position}]", None, message)
+    return words
+
+
 class VariantKeys(Keys):
     """What may differ by platform."""
 
@@ -121,6 +137,12 @@ class VariantKeys(Keys):
     image_packages = with_reader(list_of({"type": "string"}), _image_packages)
     image_has_entrypoint = maybe_boolean(True)
     adapters = with_reader(ADAPTERS, read_adapters)
+    command = with_reader(list_of({"type": "string"}), _command)
+    container_port = integer(1, 65535, what="a port")
+    health_path = maybe_text(pattern=PATH, expected="a path such as /health")
+    key_variable = maybe_text(pattern=VARIABLE_NAME, expected=VARIABLE_NAME_EXPECTED)
+    served_name = maybe_text(pattern=MODEL_NAME, expected=MODEL_NAME_EXPECTED)
+    speaks = choice(tuple(SPEAKS), "")
 
 
 class ModelKeys(VariantKeys):
@@ -171,7 +193,9 @@ def _model(name: str, raw: Any, path: str, report: Report) -> Model:
             report.add(where, value, f"unknown platform.{hint(platform, PLATFORMS) or ' Known are: ' + ', '.join(PLATFORMS) + '.'}")
         else:
             on_platform[platform] = _variant(VariantKeys.fields(value, where, report))
-    base = _variant(fields, required=not all(platform in on_platform and on_platform[platform].source for platform in PLATFORMS))
+    own = ENGINES.get(str(fields.data.get("engine")))
+    everywhere = all(platform in on_platform and on_platform[platform].source for platform in PLATFORMS)
+    base = _variant(fields, required=not everywhere and (own is None or own.needs_source))
     capability = keys.capability.read(fields)
     return Model(
         name=name,
@@ -209,4 +233,10 @@ def _variant(fields: Fields, *, required: bool = False) -> Variant:
         image_packages=packages,
         image_has_entrypoint=keys.image_has_entrypoint.read(fields),
         adapters=keys.adapters.read(fields),
+        command=keys.command.read(fields),
+        container_port=keys.container_port.read(fields),
+        health_path=keys.health_path.read(fields),
+        key_variable=keys.key_variable.read(fields),
+        served_name=keys.served_name.read(fields),
+        speaks=keys.speaks.read(fields) or None,
     )

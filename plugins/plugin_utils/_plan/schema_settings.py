@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .._docker.networks import subnet_problem
-from .._engines.registry import ENGINES
+from .._engines.registry import INTERCHANGEABLE
 from .findings import (
     ADDRESS,
     SIZE_HINT,
@@ -50,10 +50,9 @@ from .keys import (
     with_reader,
 )
 from .model import PLATFORMS, Network, Settings
-from .schema_models import ENGINE_CHOICES
 
 _DEFAULTS = Settings()
-_IMAGES = (*ENGINES, "litellm")
+_IMAGES = (*INTERCHANGEABLE, "litellm")
 _IMAGE = matching(IMAGE)
 _RESERVE = any_of(SHARE, {"const": 0}, {"const": "0"})
 
@@ -186,7 +185,7 @@ def _proxy(fields: Fields) -> dict[str, str]:
 class SettingsKeys(Keys):
     """In the order in which they are read; each is a variable of its own."""
 
-    inference_engine = choice(ENGINE_CHOICES, _DEFAULTS.engine)
+    inference_engine = choice(("auto", *INTERCHANGEABLE), _DEFAULTS.engine)
     inference_platform = choice(("auto", *PLATFORMS), _DEFAULTS.platform)
     inference_platform_expected = choice((*PLATFORMS, "auto"), "auto")
     inference_address = with_reader({"type": "string"}, _address)

@@ -17,7 +17,9 @@ from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.regi
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines.registry import ENGINES
 
 #: The API has the name of a program.
-NAMES = [*ENGINES, *(name for name in CLIENTS if name != "openai")]
+#: Of these the code speaks as it may: they are words of English, or of the trade.
+WORDS = {"container", "openai"}
+NAMES = [name for name in (*ENGINES, *CLIENTS) if name not in WORDS]
 NAMED = re.compile(rf"(?<![a-z])(?:{'|'.join(NAMES)})(?![a-z])", re.I)
 ROLES = ("clients", "engines", "launcher", "network", "node_proxy", "planning", "unit_state", "variable_names")
 PARTS = ("tasks", "defaults", "vars", "templates", "handlers")

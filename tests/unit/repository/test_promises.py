@@ -73,15 +73,19 @@ def test_the_search_itself(cell: str, expected: list[str]) -> None:
 
 def units() -> dict[str, list[str]]:
     """Docker's arguments of one container of each kind, as the plan asks for them."""
-    models = {"chat": {"source": "a/b"}, "small": {"source": "qwen3:4b"}, "file": {"source": "/m/x.gguf"}}
+    models: dict[str, Any] = {"chat": {"source": "a/b"}, "small": {"source": "qwen3:4b"}, "file": {"source": "/m/x.gguf"}}
+    models["own"] = {"engine": "container", "image": "a/b:1", "container_port": 30000}
     services = [service(memory="4GiB"), {"model": "small", "memory": "4GiB"}, service("file", 8071, memory="4GiB")]
+    services.append(service("own", 8072, memory="4GiB"))
     plan = build_plan(one(*services, hardware=dgpu(), inference_models=models))
     node: dict[str, Any] = plan["hosts"]["node1"]
+    of_rest = {unit["kind"]: unit["docker_arguments"] for unit in engine_units({**node, "vllm": [], "ollama": []})}
     config, policy = build_config(plan["gateway"], "node1"), build_policy(plan["gateway"])
     return {
         "vllm": vllm_unit.container_unit(node["vllm"][0])["docker_arguments"],
         "ollama": ollama_units(node["ollama"])[0]["docker_arguments"],
-        "llama_cpp": engine_units({**node, "vllm": [], "ollama": []})[0]["docker_arguments"],
+        "llama_cpp": of_rest["llama_cpp"],
+        "container": of_rest["container"],
         "litellm": container_unit(config, policy, image="l:1", master_key="sk-0123456789abcdef")["docker_arguments"],
     }
 
@@ -96,7 +100,7 @@ def test_containers_have_no_more_rights_than_told() -> None:
         assert values(arguments, "--security-opt") == ["no-new-privileges"]
         text = " ".join(arguments)
         assert not re.search(r"docker\.sock|--privileged|--pid|--ipc|--network[ =]host|--userns|--device-cgroup-rule", text)
-    for kind in ("vllm", "llama_cpp"):
+    for kind in ("vllm", "llama_cpp", "container"):
         assert (values(found[kind], "--cap-drop"), values(found[kind], "--cap-add")) == (["ALL"], ["DAC_OVERRIDE"])
     assert (values(found["litellm"], "--cap-drop"), values(found["litellm"], "--cap-add")) == (["ALL"], [])
     assert "--read-only" in found["litellm"]
@@ -105,10 +109,11 @@ def test_containers_have_no_more_rights_than_told() -> None:
 
 def test_engines_are_published_on_loopback_alone() -> None:
     found = units()
-    assert [published for kind in ("vllm", "ollama", "llama_cpp") for published in values(found[kind], "--publish")] == [
+    assert [published for kind in ("vllm", "ollama", "llama_cpp", "container") for published in values(found[kind], "--publish")] == [
         "127.0.0.1:8070:8000",
         "127.0.0.1:11434:11434",
         "127.0.0.1:8071:8080",
+        "127.0.0.1:8072:30000",
     ]
 
 

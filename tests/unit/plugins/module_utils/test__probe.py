@@ -21,6 +21,8 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes impor
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._probe import (
     Endpoint,
     Observation,
+    Reply,
+    Request,
     Transport,
     main,
     probe,
@@ -194,6 +196,44 @@ FAULTS = [
         "Invalid model name",
     ),
 ]
+
+
+def tei(replies: dict[str, tuple[int, t.Any]], asked: list[tuple[str, str, t.Any]]) -> Transport:
+    """Text Embeddings Inference as it answers: no list of models, and a list of scores at the root."""
+
+    def ask(request: Request) -> Reply:
+        path = request.url.partition("127.0.0.1:9")[2]
+        asked.append((request.method, path, json.loads(request.body) if request.body else None))
+        status, data = replies.get(path, (404, ""))
+        return Reply(status, json.dumps(data).encode())
+
+    return ask
+
+
+RANKED = [{"index": 0, "score": 0.98}, {"index": 1, "score": 0.01}]
+
+
+@pytest.mark.parametrize(
+    ("capability", "replies", "cause", "text"),
+    [
+        ("rerank", {"/health": (200, ""), "/rerank": (200, RANKED)}, None, ""),
+        ("embedding", {"/health": (200, ""), "/v1/embeddings": (200, {"data": [{"embedding": [0.5, 1.0]}]})}, None, ""),
+        ("rerank", {"/health": (200, ""), "/rerank": (200, {"results": RANKED})}, "bad_answer", "no scores"),
+        ("rerank", {"/health": (200, ""), "/rerank": (200, [])}, "bad_answer", "no scores"),
+        ("rerank", {"/health": (200, ""), "/rerank": (200, [{"index": 0}])}, "bad_answer", "no scores"),
+        ("rerank", {"/health": (200, ""), "/rerank": (424, {"error": "not a re-ranker"})}, "bad_answer", "not a re-ranker"),
+        ("rerank", {"/health": (503, "")}, "bad_answer", "not healthy"),
+    ],
+)
+def test_text_embeddings_inference(capability: str, replies: dict[str, t.Any], cause: str | None, text: str) -> None:
+    asked: list[tuple[str, str, t.Any]] = []
+    endpoint = Endpoint("x", "http://127.0.0.1:9/v1", capability=capability, model="rank", speaks="tei")
+    seen = probe(endpoint, 5.0, transport=tei(replies, asked))
+    assert (seen.ok, seen.cause) == (cause is None, cause)
+    assert text in seen.message
+    assert not [path for _method, path, _body in asked if path.endswith("/models")]
+    if capability == "rerank" and "/rerank" in replies:
+        assert asked[-1][2]["texts"] == ["Yes, it is.", "The sea is blue."]
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)

@@ -55,6 +55,7 @@ def test_the_launcher_installs_a_template_unit_for_each_kind() -> None:
         {"kind": "vllm", "description": "vLLM engine"},
         {"kind": "ollama", "description": "Ollama server"},
         {"kind": "llama_cpp", "description": "llama.cpp server"},
+        {"kind": "container", "description": "Inference server"},
         {"kind": "litellm", "description": "LiteLLM gateway"},
         {"kind": "crawl4ai", "description": "Crawl4AI server"},
     ]
@@ -88,7 +89,7 @@ def test_what_a_program_says_of_itself_fits_together(name: str, client: Client) 
 @pytest.mark.parametrize(
     ("groups", "kinds"),
     [
-        (["engines"], ["vllm", "ollama", "llama_cpp"]),
+        (["engines"], ["vllm", "ollama", "llama_cpp", "container"]),
         (["gateway", "clients"], ["litellm", "crawl4ai"]),
         (["clients", "gateway"], ["crawl4ai", "litellm"]),
         ([], []),

@@ -58,7 +58,7 @@ def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
     registry = engines / "registry.py"
     text = registry.read_text(encoding="utf-8")
     with_it = text.replace("from .ollama import", "from .made_up import MadeUp\nfrom .ollama import", 1).replace(
-        "LlamaCpp())", "LlamaCpp(), MadeUp())"
+        "Container())", "Container(), MadeUp())"
     )
     assert with_it.count("MadeUp") == 2
     registry.write_text(with_it, encoding="utf-8")
@@ -101,7 +101,7 @@ def test_its_units_are_made_with_the_others(found: dict[str, Any]) -> None:
 
 
 def test_playbooks_know_it(found: dict[str, Any]) -> None:
-    assert found["kinds"] == ["vllm", "ollama", "llama_cpp", "made_up"]
+    assert found["kinds"] == ["vllm", "ollama", "llama_cpp", "container", "made_up"]
     assert found["templates"][-1] == {"kind": "made_up", "description": "Made-up engine"}
     assert "made_up_watchdog_seconds" in found["variables"]
 

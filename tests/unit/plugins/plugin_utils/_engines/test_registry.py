@@ -19,6 +19,7 @@ from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines.regi
     DEFAULT,
     ENGINES,
     EXTERNAL,
+    INTERCHANGEABLE,
     PROVIDERS,
     dialect_of,
     engines_for,
@@ -37,6 +38,7 @@ GATEWAY = sorted((ROOT / "plugins/plugin_utils/_gateway").glob("*.py"))
         ("ollama", "/", {"chat": "ollama_chat"}),
         ("llama_cpp", "/health", {}),
         ("openai", "", {}),
+        ("tei", "/health", {"rerank": "huggingface"}),
         ("sglang", "", {}),
     ],
 )
@@ -51,7 +53,13 @@ def test_how_the_gateway_speaks(server: str, health_path: str, own: dict[str, st
 
 @pytest.mark.parametrize(
     ("provider", "at_root", "bearer"),
-    [("hosted_vllm", False, True), ("openai", False, True), ("ollama_chat", True, True), ("ollama", True, False)],
+    [
+        ("hosted_vllm", False, True),
+        ("openai", False, True),
+        ("ollama_chat", True, True),
+        ("ollama", True, False),
+        ("huggingface", True, True),
+    ],
 )
 def test_providers(provider: str, at_root: bool, bearer: bool) -> None:
     assert (PROVIDERS[provider].at_root, PROVIDERS[provider].bearer) == (at_root, bearer)
@@ -63,7 +71,7 @@ def test_an_engine_has_its_own_way_only_for_what_it_serves(name: str) -> None:
 
 
 def test_external_endpoints_are_any_server_or_an_engine() -> None:
-    assert set(EXTERNAL) == {*ENGINES, ANY_SERVER}
+    assert set(EXTERNAL) == {*INTERCHANGEABLE, ANY_SERVER, "tei"}
     assert DEFAULT in ENGINES
 
 

@@ -1,0 +1,185 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this plugin util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""A container of the user's own: any server with an OpenAI-compatible API, such as SGLang, or Text Embeddings Inference.
+
+What it runs is the user's: image, command and environment go to Docker as they are. What is ours is all around it: GPUs, memory, its unit,
+readiness, and its place at the gateway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ...module_utils._gpu_access import gpu_arguments, gpu_environment
+from .._plan.host_findings import HostFindings, Trouble
+from .._plan.memory import Grant
+from .._plan.model import CAPABILITIES, Model, Service, Variant
+from .._plan.task import Task
+from .base import Engine, Means, Surroundings
+from .dialect import HUGGINGFACE, Dialect
+from .docker_arguments import CONFINED, bind_mount, volume
+from .vllm_flags import overlay
+
+if TYPE_CHECKING:
+    from .choice import Choice
+
+OPENAI_API = "openai"
+#: What such a server may speak, by the word of the inventory. TEI has embeddings in OpenAI's form, its own rerank, and no list of models
+#: (docs.rs/text-embeddings-router, C(/info) and C(/rerank)).
+SPEAKS: Mapping[str, Dialect] = {
+    OPENAI_API: Dialect(),
+    "tei": Dialect(health_path="/health", own={"rerank": HUGGINGFACE}, lists_models=False),
+}
+_TEI = frozenset({"embedding", "rerank"})
+_HUB_CACHE = "/root/.cache/huggingface"
+_NOT_FOR_IT = ("revision", "digest", "engine_version", "image_packages", "image_has_entrypoint")
+
+
+class Container(Engine):
+    name = "container"
+    title = "a container of your own"
+    capabilities = frozenset(CAPABILITIES)
+    sources = frozenset({"gguf", "hub", "ollama", "path"})
+    wants = "nothing"
+    container_port = 8000
+    interchangeable = False
+    needs_source = False
+    own_keys = ("command", "container_port", "health_path", "key_variable", "served_name", "speaks")
+    main_memory = 4096.0
+    no_use = ("kv_cache_memory", "max_model_len")
+    own_targets: ClassVar[Mapping[str, str]] = {_HUB_CACHE: "the hub's cache"}
+    own_variables: ClassVar[Mapping[str, str]] = {}
+    description = "Inference server"
+    proxied = ("/v1/", "/health", "/metrics", "/rerank")
+    dialect = Dialect()
+    #: Stands where the model has none, which is told.
+    fallback_image = "registry.invalid/none:0"
+
+    def arguments(
+        self, told: HostFindings, model: Model, variant: Variant, service: Service, choice: Choice, version: str | None
+    ) -> dict[str, Any]:
+        self.warn_of_no_use(told, model, service, choice)
+        if variant.image is None:
+            told.add(f"{model.path}.image", None, "is required with engine: container, such as lmsysorg/sglang:v0.5.5")
+        for key in _NOT_FOR_IT:
+            value = getattr(variant, key)
+            if value is not None:
+                told.add(f"{model.path}.{key}", value, "has no use with engine: container; say it in command or env, or leave it out")
+        given = overlay(variant.engine_args or {}, service.engine_args)
+        if given:
+            message = "engine: container takes the words of command, for example command: [serve, --port, '8000']"
+            told.add(f"{service.path if service.engine_args else model.path}.engine_args", given, message)
+        if variant.speaks == "tei" and model.capability not in _TEI:
+            message = f"TEI serves embedding and rerank, and the model's capability is {model.capability}; use speaks: {OPENAI_API}"
+            told.add(f"{model.path}.speaks", variant.speaks, message)
+        return {}
+
+    def gpus_needed(self, service: Service, arguments: Mapping[str, Any]) -> tuple[int, Trouble | None]:
+        return len(service.gpus or ()) or service.tensor_parallel_size or 1, None
+
+    def served_name(self, model: str, variant: Variant) -> str:
+        return variant.served_name or model
+
+    def port_inside(self, variant: Variant) -> int:
+        return variant.container_port or self.container_port
+
+    def spoken(self, variant: Variant) -> str:
+        return variant.speaks or OPENAI_API
+
+    def instance(self, around: Surroundings, members: Sequence[tuple[Task, Grant | None]]) -> dict[str, Any]:
+        ((task, grant),) = members
+        variant = task.variant
+        dialect = SPEAKS[self.spoken(variant)]
+        amount = grant.amount if grant else None
+        return {
+            **around.common(members),
+            "model": variant.source,
+            "served_model_name": self.served_name(task.model.name, variant),
+            "capability": task.model.capability,
+            "modalities": list(task.model.modalities),
+            "dimension": task.model.dimension,
+            "command": list(variant.command or ()),
+            "container_port": self.port_inside(variant),
+            "health_path": variant.health_path or dialect.health_path or "/health",
+            "key_variable": variant.key_variable,
+            "speaks": self.spoken(variant),
+            "mounts": [vars(mount) for mount in task.service.mounts],
+            "shm_size": task.service.shm_size,
+            "drop_page_cache": bool(task.service.drop_page_cache),
+            "memory_mib": int(amount) if amount is not None else None,
+        }
+
+    def units(self, instances: Sequence[Mapping[str, Any]], means: Means) -> list[dict[str, Any]]:
+        return [self._unit(instance, means) for instance in instances]
+
+    def _unit(self, instance: Mapping[str, Any], means: Means) -> dict[str, Any]:
+        device, source, key_variable = instance["device"], instance["model"] or "", instance["key_variable"]
+        gpus = (device, instance["gpu_access"], instance["gpus"])
+        secrets = {key_variable: means.api_key if key_variable else None, "HF_TOKEN": _token(source, means)}
+        extra = instance["container_extra_arguments"]
+        limit = instance["memory_mib"] if device == "cpu" else instance["host_memory_mib"]
+        speaks = {"speaks": instance["speaks"]} if instance["speaks"] != OPENAI_API else {}
+        return {
+            "kind": self.name,
+            "name": instance["name"],
+            "image": instance["image"],
+            "pull": instance["pull"],
+            "entrypoint": None,
+            "command": instance["command"],
+            "docker_arguments": [
+                *CONFINED,
+                # An image's own check asks the port of its own command; readiness and the watchdog ask the one that is served.
+                *([] if any(str(word).startswith("--health-") for word in extra) else ["--no-healthcheck"]),
+                "--publish",
+                f"127.0.0.1:{instance['port']}:{instance['container_port']}",
+                *(["--shm-size", instance["shm_size"]] if instance["shm_size"] else []),
+                *_mounts(instance, source, means),
+                *gpu_arguments(*gpus),
+                *extra,
+            ],
+            "networks": instance["networks"],
+            "environment": {**gpu_environment(*gpus), **{key: str(value) for key, value in instance["env"].items()}},
+            "secret_environment": {name: value for name, value in secrets.items() if name and value},
+            "locks": [] if device == "cpu" else list(instance["gpus"] or ["gpu"]),
+            "probe": {
+                "base_url": f"http://127.0.0.1:{instance['port']}/v1",
+                "health_path": instance["health_path"],
+                "level": "answer",
+                "capability": instance["capability"],
+                "model": instance["served_model_name"],
+                "modalities": instance["modalities"],
+                "dimension": instance["dimension"],
+                "api_key_variable": key_variable,
+                **speaks,
+            },
+            "start_timeout": instance["ready_timeout"],
+            "silence_timeout": instance["silence_timeout"],
+            "stop_timeout": instance["stop_timeout"],
+            "drop_page_cache": instance["drop_page_cache"],
+            "watchdog": int(self.setting(means, "watchdog_seconds")),
+            **({"memory_limit_mib": int(limit)} if limit else {}),
+        }
+
+
+def _of_hub(source: str) -> bool:
+    return bool(source) and not source.startswith("/")
+
+
+def _token(source: str, means: Means) -> str | None:
+    return means.huggingface_token if _of_hub(source) else None
+
+
+def _mounts(instance: Mapping[str, Any], source: str, means: Means) -> list[str]:
+    """The model at its own place, read-only; what a server fetches from the hub outlives it."""
+    arguments = volume(f"{means.data_dir}/huggingface", _HUB_CACHE) if _of_hub(source) else []
+    mounts = instance["mounts"]
+    covered = any(f"{source}/".startswith(mount["target"].rstrip("/") + "/") for mount in mounts)
+    if source.startswith("/") and not covered:
+        arguments += bind_mount(source)
+    for mount in mounts:
+        arguments += volume(mount["source"], mount["target"], read_only=bool(mount["read_only"]))
+    return arguments
