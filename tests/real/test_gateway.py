@@ -46,7 +46,7 @@ class Engine:
     seen: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     server: http.server.ThreadingHTTPServer | None = None
 
-    def answer(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    def answer(self, path: str, body: dict[str, Any]) -> Any:
         usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
         if path == "/api/chat":
             return {"model": "m", "message": {"role": "assistant", "content": f"from {self.name}"}, "done": True, "done_reason": "stop"}
@@ -59,6 +59,8 @@ class Engine:
             return {"object": "list", "model": "m", "data": data, "usage": usage}
         if path == "/v1/rerank":
             return {"id": "1", "model": "m", "results": [{"index": 0, "relevance_score": 0.9, "document": {"text": "a"}}], "usage": usage}
+        if path == "/rerank":  # as Text Embeddings Inference has it
+            return [{"index": index, "score": 0.7} for index in range(len(body["texts"]))]
         if path == "/v1/audio/transcriptions":
             return {"text": "spoken words"}
         return {}
@@ -70,7 +72,7 @@ class Engine:
             def log_message(self, *arguments: Any) -> None:
                 pass
 
-            def reply(self, status: int, data: dict[str, Any]) -> None:
+            def reply(self, status: int, data: Any) -> None:
                 body = json.dumps(data).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
@@ -146,6 +148,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
             {"name": "embedding", "capability": "embedding", "backends": [one.backend("embedding-n")]},
             {"name": "ollama-embedding", "capability": "embedding", "backends": [ollama.backend("oe-n", engine="ollama")]},
             {"name": "rerank", "capability": "rerank", "backends": [one.backend("rerank-n", model=NO_CHAT)]},
+            {"name": "tei-rerank", "capability": "rerank", "backends": [one.backend("tei-n", engine="tei")]},
             {"name": "asr", "capability": "transcription", "backends": [one.backend("asr-n")]},
         ],
     }
@@ -208,7 +211,7 @@ def test_health_is_a_report_for_the_master_key_only(gateway: Gateway) -> None:
 
 def test_every_name_is_listed(gateway: Gateway) -> None:
     names = {model["id"] for model in gateway.call("/v1/models").json()["data"]}
-    assert names == {"chat", "org/Model-1", "LLM_DEFAULT", "pair", "small", "embedding", "ollama-embedding", "rerank", "asr"}
+    assert names == {"chat", "org/Model-1", "LLM_DEFAULT", "pair", "small", "embedding", "ollama-embedding", "rerank", "tei-rerank", "asr"}
 
 
 @pytest.mark.parametrize("name", ["chat", "org/Model-1", "LLM_DEFAULT"])
@@ -235,6 +238,13 @@ def test_other_capabilities(gateway: Gateway) -> None:
     assert gateway.call("/v1/rerank", {"model": "rerank", "query": "q", "documents": ["a"]}).json()["results"][0]["relevance_score"] == 0.9
     sound = {"file": ("a.wav", b"RIFF0000WAVE"), "model": (None, "asr")}
     assert gateway.call("/v1/audio/transcriptions", files=sound).json()["text"] == "spoken words"
+
+
+def test_text_embeddings_inference_ranks_in_its_own_way(gateway: Gateway) -> None:
+    answer = gateway.call("/v1/rerank", {"model": "tei-rerank", "query": "q", "documents": ["a", "b"], "top_n": 2})
+    assert [row["relevance_score"] for row in answer.json()["results"]] == [0.7, 0.7], answer.text
+    path, body = gateway.engines["one"].seen[-1]
+    assert (path, body["query"], body["texts"]) == ("/rerank", "q", ["a", "b"])
 
 
 def test_embeddings_are_cached_and_chat_is_not(gateway: Gateway) -> None:
