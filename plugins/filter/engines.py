@@ -9,8 +9,8 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._defaults import DATA_DIR, WATCHDOG
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines import ollama_unit, units, vllm_unit
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.defaults import DATA_DIR, WATCHDOG
 
 Units = list[dict[str, Any]]
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ...module_utils._defaults import READY_TIMEOUT, SILENCE_TIMEOUT, STOP_TIMEOUT, WATCHDOG
+from .._plan.defaults import READY_TIMEOUT, SILENCE_TIMEOUT, STOP_TIMEOUT, WATCHDOG
 from .._plan.host_findings import Trouble
 from .._plan.images import version_in
 from .dialect import Dialect

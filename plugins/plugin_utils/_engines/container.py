@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ...module_utils._gpu_access import gpu_arguments, gpu_environment
 from .._plan.host_findings import HostFindings, Trouble
 from .._plan.memory import Grant
 from .._plan.model import CAPABILITIES, Model, Service, Variant
@@ -22,6 +21,7 @@ from .._plan.task import Task
 from .base import Engine, Means, Surroundings
 from .dialect import HUGGINGFACE, Dialect
 from .docker_arguments import CONFINED, bind_mount, volume
+from .gpu_access import gpu_arguments, gpu_environment
 from .vllm_flags import overlay
 
 if TYPE_CHECKING:

@@ -16,7 +16,6 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ...module_utils._gpu_access import gpu_arguments, gpu_environment
 from .._plan.host_findings import HostFindings
 from .._plan.memory import Grant
 from .._plan.model import Model, Service, Variant
@@ -25,6 +24,7 @@ from .._plan.task import Task
 from .base import Engine, Means, Surroundings
 from .dialect import Dialect
 from .docker_arguments import CONFINED, bind_mount, volume
+from .gpu_access import gpu_arguments, gpu_environment
 from .vllm_flags import overlay
 
 if TYPE_CHECKING:

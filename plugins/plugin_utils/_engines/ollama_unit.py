@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...module_utils import _defaults as defaults
-from ...module_utils._gpu_access import gpu_arguments, gpu_environment
 from ...module_utils._ollama import OllamaError, normalise_tag, same_model
+from .._plan import defaults
+from .gpu_access import gpu_arguments, gpu_environment
 
 CONTAINER_PORT = 11434
 STORE = "/root/.ollama"

@@ -11,8 +11,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ...module_utils._defaults import WATCHDOG
 from .._plan.adapters import adapters_of
+from .._plan.defaults import WATCHDOG
 from .._plan.host_findings import HostFindings, Trouble
 from .._plan.main_memory import Offload
 from .._plan.memory import DEFAULT_SHARE, Grant, find_device

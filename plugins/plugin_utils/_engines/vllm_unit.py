@@ -15,12 +15,12 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...module_utils import _defaults as defaults
-from ...module_utils._gpu_access import gpu_arguments, gpu_environment
 from .._gateway.plain import plain, yaml_text
+from .._plan import defaults
 from .._plan.platform import version_tuple
 from .._secrets.secrecy import has_credentials, is_reference
 from .docker_arguments import CONFINED, bind_mount, volume
+from .gpu_access import gpu_arguments, gpu_environment
 from .vllm_adapters import adapter_flags
 from .vllm_flags import file_entries, keyed
 from .vllm_hub import asks_hub, download_command

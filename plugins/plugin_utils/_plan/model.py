@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...module_utils._defaults import DATA_DIR, ENGINES_NETWORK
 from .._gateway.limits import DEFAULT_REQUEST_LIMIT, DEFAULT_WORK_LIMIT
+from .defaults import DATA_DIR, ENGINES_NETWORK
 from .findings import Size
 
 CAPABILITIES = ("chat", "embedding", "rerank", "transcription")

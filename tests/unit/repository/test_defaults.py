@@ -17,13 +17,13 @@ from support.inventories import dgpu, one, service
 from support.repository import ROOT
 
 from ansible_collections.llmops.gpu_inference.plugins.filter.engines import ollama_units
-from ansible_collections.llmops.gpu_inference.plugins.module_utils import _defaults
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._instance_spec import Spec
 from ansible_collections.llmops.gpu_inference.plugins.modules.container_units import INSTANCE
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines import ollama_unit, vllm_unit
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.models import DEFAULT_STREAM_TIMEOUT, DEFAULT_TIMEOUT
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.settings import DEFAULT_CACHE_TTL, DEFAULT_HEALTH_CHECK_INTERVAL
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.unit import container_unit
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan import defaults
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.images import LITELLM_IMAGE
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.model import Gateway, Settings
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.plan import build_plan
@@ -89,7 +89,7 @@ def test_the_node_reads_what_the_module_writes() -> None:
         if name in fields and name not in different and not isinstance(default, (dict, list)):
             assert default == fields[name], name
     written: Any = INSTANCE["stop_timeout"]
-    assert written["default"] == _defaults.STOP_TIMEOUT
+    assert written["default"] == defaults.STOP_TIMEOUT
 
 
 def parameters(function: Any) -> dict[str, Any]:

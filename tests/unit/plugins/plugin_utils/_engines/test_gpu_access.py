@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._gpu_access import gpu_arguments, gpu_environment
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines.gpu_access import gpu_arguments, gpu_environment
 
 
 @pytest.mark.parametrize(
