@@ -20,6 +20,7 @@ from support.inventories import cpu, dgpu, gpu, jetson, spark
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.checks import plan_findings
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.containers import container_units
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.render import render_client_files
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._init.inventory import Seen, first_inventory
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.inventory import collect_inventory
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.plan import build_plan
 
@@ -193,11 +194,16 @@ def test_an_inventory_of_getting_started_plans(title: str, tmp_path: Path) -> No
     assert all(row["memory_left"] is not None for row in plan["table"])
 
 
-def test_the_inventory_of_the_readme_plans(tmp_path: Path) -> None:
-    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)
-    for name, text in zip(("hosts.yml", "group_vars/all.yml", "host_vars/rtx.yml", "host_vars/orin.yml"), blocks, strict=True):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text, encoding="utf-8")
+FIRST, SECOND = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)
+
+
+def test_the_first_inventory_of_the_readme_is_what_init_writes() -> None:
+    written = first_inventory([Seen("192.168.10.20", CARD, {"ansible_user": "alice"})], schema="", file="").text
+    assert [line for line in written.splitlines() if not line.lstrip().startswith(("#", "---"))] == FIRST.splitlines()
+
+
+def test_the_second_inventory_of_the_readme_plans(tmp_path: Path) -> None:
+    (tmp_path / "hosts.yml").write_text(SECOND, encoding="utf-8")
     inventory = inventory_of(tmp_path / "hosts.yml")
     for name, hardware in {"rtx": CARD, "orin": jetson(memory_mib=15656)}.items():
         inventory["hosts"][name]["hardware"] = hardware
