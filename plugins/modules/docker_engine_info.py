@@ -85,6 +85,10 @@ client_package:
   description: The package that brings the command for this engine.
   returned: always
   type: str
+requests:
+  description: Whether the package C(python3-requests) is installed, which Ansible's modules for Docker need.
+  returned: always
+  type: bool
 system:
   description: The distribution's name.
   returned: always
@@ -188,6 +192,13 @@ def owner_of(path: str) -> str:
     return ""
 
 
+def installed(package: str, apt: bool) -> bool:
+    """Whether the package manager has it."""
+    if not apt:
+        return run_command(["rpm", "--query", package], _ASK).rc == 0
+    return run_command(["dpkg-query", "--show", "--showformat=${db:Status-Status}", package], _ASK).out == "installed"
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
@@ -214,6 +225,7 @@ def main() -> None:
         enough=bool(engine.version) and at_least(engine.version, given["minimum_version"]),
         client=engine.client,
         client_package=client_package(owner_of(seen.dockerd_path)),
+        requests=installed("python3-requests", apt),
         system=system.name,
         install={
             "source": packages.source,

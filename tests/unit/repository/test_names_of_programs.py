@@ -21,7 +21,7 @@ from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines.regi
 WORDS = {"container", "openai"}
 NAMES = [name for name in (*ENGINES, *CLIENTS) if name not in WORDS]
 NAMED = re.compile(rf"(?<![a-z])(?:{'|'.join(NAMES)})(?![a-z])", re.I)
-ROLES = ("clients", "engines", "launcher", "network", "node_proxy", "planning", "unit_state", "variable_names")
+ROLES = ("clients", "engines", "launcher", "network", "node_proxy", "planning", "unit_state")
 PARTS = ("tasks", "defaults", "vars", "templates", "handlers")
 TEXTS = sorted(
     path

@@ -9,6 +9,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -16,9 +17,8 @@ import yaml
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def play(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    include = {"name": "llmops.gpu_inference.variable_names"}
-    task = {"ansible.builtin.include_role": include, "vars": {"variable_names_role": "litellm"}}
+def play(folder: Path, *checks: dict[str, Any], **variables: str) -> subprocess.CompletedProcess[str]:
+    task = {"llmops.gpu_inference.check_role": {"roles": ["litellm", "docker"], "checks": list(checks)}}
     content = [{"hosts": "localhost", "gather_facts": False, "vars": variables, "tasks": [task]}]
     (folder / "play.yml").write_text(yaml.safe_dump(content), encoding="utf-8")
     return subprocess.run(
@@ -41,3 +41,12 @@ def test_a_misspelt_variable_ends_the_play(tmp_path: Path) -> None:
 def test_known_variables_pass(tmp_path: Path) -> None:
     done = play(tmp_path, litellm_master_key="x")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
+    checks = [{"that": "{{ number | int == 2 }}", "fail_msg": f"This is {word}."} for word in ("first", "second")]
+    done = play(tmp_path, *checks, {"that": "{{ number | int == 1 }}", "fail_msg": "This is well."}, number="1", litellm_x="", docker_y="")
+    told = done.stdout + done.stderr
+    assert done.returncode != 0, told
+    assert ["first" in told, "second" in told, "well" in told, "litellm_x" in told, "docker_y" in told] == [True, True, False, True, True]

@@ -1,0 +1,45 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.role_variables import misspelt_variables
+
+
+class ActionModule(ActionBase):
+    """Looks at the variables of roles, on the controller."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+    _supports_check_mode = True
+    _supports_async = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        super().run(tmp, task_vars)
+        _result, arguments = self.validate_argument_spec(
+            argument_spec={
+                "roles": {"type": "list", "elements": "str", "default": []},
+                "strict": {"type": "bool", "default": True},
+                "checks": {
+                    "type": "list",
+                    "elements": "dict",
+                    "default": [],
+                    "options": {"that": {"type": "bool", "required": True}, "fail_msg": {"type": "str", "required": True}},
+                },
+            }
+        )
+        wrong = []
+        for role in arguments["roles"]:
+            misspelt = misspelt_variables(role, task_vars or {}, strict=arguments["strict"])
+            if misspelt:
+                wrong.append(f"The role {role} has no such variable: {', '.join(misspelt)}. See roles/{role}/README.md for the list.")
+        wrong += [check["fail_msg"].strip() for check in arguments["checks"] if not check["that"]]
+        if wrong:
+            raise AnsibleActionFail("\n".join(wrong))
+        return {"changed": False}
