@@ -12,11 +12,22 @@ version_added: 0.1.0
 short_description: Installs the launcher of the units on a host
 description:
   - Writes the files of the launcher, the main process of each unit, into one folder; they need nothing but Python's standard library.
+  - Writes its units, and has the target started, now and at boot.
+  - systemd is told to read its units again only where one has changed, because that can take the GPUs from running containers
+    (nvidia-container-toolkit issue 48).
   - Running launchers are left alone; module M(llmops.gpu_inference.container_units) reloads those that run another program.
 options:
   path:
-    description: The folder, which exists. Files C(_*.py) in it that the program no longer has are removed.
+    description: The folder. Files C(_*.py) in it that the program no longer has are removed.
     type: path
+    required: true
+  units:
+    description: Texts of the template units, of C(gpu-inference.target) and C(gpu-inference-boot.service), by their names.
+    type: dict
+    default: {}
+  runtime_folders:
+    description: Text of the file for systemd-tmpfiles, which makes the folders below C(/run).
+    type: str
     required: true
 extends_documentation_fragment:
   - llmops.gpu_inference._attributes
@@ -24,8 +35,8 @@ attributes:
   check_mode:
     support: full
   diff_mode:
-    support: none
-    details: The names of the files are returned, not their text.
+    support: partial
+    details: Of the program's files the names are returned, not their text.
   idempotent:
     support: full
 seealso:
@@ -36,11 +47,13 @@ EXAMPLES = r"""
 - name: Install the launcher
   llmops.gpu_inference.launcher_program:
     path: /usr/local/lib/gpu-inference
+    units: "{{ lookup('ansible.builtin.template', 'units.json.j2') | from_json }}"
+    runtime_folders: "{{ lookup('ansible.builtin.template', 'tmpfiles.conf.j2') }}"
 """
 
 RETURN = r"""
 written:
-  description: Names of the files that were written or would be.
+  description: Names of the program's files that were written or would be.
   type: list
   elements: str
   returned: success
@@ -51,26 +64,113 @@ removed:
   returned: success
 """
 
+import os
+import tempfile
+import typing as t
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.llmops.gpu_inference.plugins.module_utils import _launcher_units as units
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import run_command
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_program import compare, install, program
 
 MODE = 0o644
+ETC = "/etc"
+RUN = "/run/gpu-inference"
+OWNER: str | None = "root"
+
+
+class _Host:
+    """Changes of the host's files, which are only counted in check mode."""
+
+    def __init__(self, module: AnsibleModule) -> None:
+        self.module = module
+        self.changed = False
+        self.diff: list[dict[str, str]] = []
+
+    def _attributes(self, path: str, mode: str) -> None:
+        wanted = self.module.load_file_common_arguments({"path": path, "owner": OWNER, "group": OWNER, "mode": mode})
+        self.changed = self.module.set_fs_attributes_if_different(wanted, self.changed)
+
+    def folder(self, path: str) -> None:
+        if not os.path.isdir(path):
+            self.changed = True
+            if self.module.check_mode:
+                return
+            os.makedirs(path, mode=0o755)
+        self._attributes(path, "0755")
+
+    def files(self, wanted: dict[str, str]) -> list[str]:
+        """Those that were written or would be."""
+        found = units.different(wanted)
+        for path, before in found.items():
+            self.changed = True
+            self.diff.append({"before": before or "", "after": wanted[path], "before_header": path, "after_header": path})
+            if not self.module.check_mode:
+                handle, temporary = tempfile.mkstemp(dir=self.module.tmpdir)
+                with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+                    file.write(wanted[path])
+                self.module.atomic_move(temporary, path)
+        for path in wanted:
+            if os.path.exists(path):
+                self._attributes(path, "0644")
+        return list(found)
+
+
+def _program(host: _Host, folder: Path) -> dict[str, t.Any]:
+    texts = program()
+    found = compare(folder, texts, MODE)
+    if not host.module.check_mode:
+        install(folder, texts, found, MODE, host.module.atomic_move)
+    host.changed = host.changed or bool(found.write or found.remove)
+    return {"written": list(found.write), "removed": list(found.remove)}
+
+
+def _units(host: _Host, runtime_folders: str, texts: dict[str, str]) -> None:
+    check = host.module.check_mode
+    tmpfiles = f"{ETC}/tmpfiles.d/gpu-inference.conf"  # noqa: S108 - the name of systemd's own folder
+    host.files({tmpfiles: runtime_folders})
+    if not os.path.exists(f"{RUN}/state"):
+        host.changed = True
+        if not check:
+            answer = run_command(["systemd-tmpfiles", "--create", tmpfiles], 60)
+            if answer.rc:
+                raise units.UnitError(f"systemd-tmpfiles: {answer.err.strip()}")
+    wanted = {f"{ETC}/systemd/system/{name}": text for name, text in texts.items()}
+    for path in units.different(wanted):
+        if "@." in path and not check:
+            units.verify(os.path.basename(path), wanted[path], run_command)
+    written = host.files(wanted)
+    # Made here: systemd counts itself outdated as soon as anything appears in the folder above, and instances are enabled without a reload.
+    host.folder(f"{ETC}/systemd/system/{units.TARGET}.wants")
+    if written and not check:
+        units.systemctl(run_command, "daemon-reload")
+    for words in units.to_do(run_command):
+        host.changed = True
+        if not check:
+            units.systemctl(run_command, *words)
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec={"path": {"type": "path", "required": True}}, supports_check_mode=True)
-    folder = Path(module.params["path"])
+    module = AnsibleModule(
+        argument_spec={
+            "path": {"type": "path", "required": True},
+            "units": {"type": "dict", "default": {}},
+            "runtime_folders": {"type": "str", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    host = _Host(module)
+    folder = module.params["path"]
     try:
-        texts = program()
-        found = compare(folder, texts, MODE)
-        if not module.check_mode:
-            install(folder, texts, found, MODE, module.atomic_move)
-    except OSError as error:
+        for path in (folder, f"{ETC}/gpu-inference", f"{ETC}/gpu-inference/instances"):
+            host.folder(path)
+        done = _program(host, Path(folder))
+        _units(host, module.params["runtime_folders"], module.params["units"])
+    except (OSError, units.UnitError) as error:
         module.fail_json(msg=f"the launcher could not be installed in {folder}: {error}")
-    module.exit_json(changed=bool(found.write or found.remove), written=list(found.write), removed=list(found.remove))
+    module.exit_json(changed=host.changed, diff=host.diff, **done)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -92,3 +93,9 @@ def test_systemd_notices_a_misspelt_key(rendered: dict[str, str], tmp_path: Path
     broken = {"vllm@.service": rendered["vllm@.service"].replace("\nRestart=", "\nRestartt=")}
     with pytest.raises(AssertionError, match="Restartt"):
         test_systemd_understands_it(broken, "vllm@.service", tmp_path)
+
+
+def test_the_launcher_gets_each_of_its_units_by_name(rendered: dict[str, str]) -> None:
+    """As the module launcher_program is handed them, in one text."""
+    (text,) = render("launcher", [("units.json.j2", {})])
+    assert json.loads(text) == {name: rendered[name] for name, unit in UNITS.items() if unit[0] == "launcher"}

@@ -1,0 +1,62 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+# It runs on managed nodes, so it uses the standard library only and runs on Python 3.9.
+
+"""The launcher's units on a host: what of their files differs, whether systemd can read them, and whether they run."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Run
+
+TARGET, BOOT = "gpu-inference.target", "gpu-inference-boot.service"
+_SECONDS = 90.0
+
+
+class UnitError(Exception):
+    """What systemd said, for people."""
+
+
+def text_of(path: str) -> str | None:
+    """None where there is no such file."""
+    try:
+        with open(path, encoding="utf-8", errors="replace", newline="") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+
+
+def different(wanted: Mapping[str, str]) -> dict[str, str | None]:
+    """What stands in those files that do not hold what is wanted; None where there is none."""
+    present = {path: text_of(path) for path in wanted}
+    return {path: text for path, text in present.items() if text != wanted[path]}
+
+
+def verify(name: str, text: str, run: Run) -> None:
+    """The name of the file matters to systemd-analyze, and older ones cannot be told another. Raises UnitError."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, name)
+        with open(path, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+        answer = run(["systemd-analyze", "verify", path], _SECONDS)
+    if answer.rc:
+        raise UnitError(f"systemd would not take {name}: {answer.err.strip() or answer.out.strip()}")
+
+
+def systemctl(run: Run, *words: str) -> None:
+    """Raises UnitError."""
+    answer = run(["systemctl", *words], _SECONDS)
+    if answer.rc:
+        raise UnitError(f"systemctl {' '.join(words)}: {answer.err.strip() or answer.out.strip()}")
+
+
+def to_do(run: Run) -> list[tuple[str, str]]:
+    """What systemctl still has to do, so that the instances start at boot and stop together."""
+    asked = [("is-enabled", "enable", BOOT), ("is-active", "start", TARGET)]
+    return [(verb, unit) for question, verb, unit in asked if run(["systemctl", "--quiet", question, unit], _SECONDS).rc]
