@@ -20,6 +20,7 @@ from support.repository import ROOT
         ("plan", ["--hosts", "2", "--rounds", "1"], "2 hosts x 8 services: median"),
         ("endpoint_ready", ["--help"], "--ready-after"),
         ("reconcile", ["--help"], "NODE"),
+        ("run_cost", ["--help"], "INVENTORY"),
     ],
 )
 def test_a_benchmark_starts_as_its_page_says(name: str, arguments: list[str], said: str) -> None:

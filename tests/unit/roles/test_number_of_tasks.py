@@ -1,0 +1,41 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A run without changes costs what its tasks cost, so there is a bound to their number."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from benchmarks.run_cost import count
+from support import local_play
+from support.repository import ROOT
+
+#: Tasks that --list-tasks shows of site.yml. What is included where there is something to do is not among them, and costs a line where
+#: there is not. Whoever adds a task to every run sees this test fail, and asks whether one that is there could do it.
+MOST = 71
+
+
+@pytest.mark.slow
+def test_the_tasks_of_every_run_are_few(tmp_path: Path) -> None:
+    inventory = tmp_path / "hosts.yml"
+    groups = ", ".join(f"{name}: {{hosts: {{a: }}}}" for name in ("inference_nodes", "gateways", "inference_clients"))
+    inventory.write_text(f"{{{groups}}}", encoding="utf-8")
+    argv = [sys.executable, "-m", "ansible.cli.playbook", "-i", str(inventory), str(ROOT / "playbooks/site.yml"), "--list-tasks"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, env={**os.environ, **local_play.ENVIRONMENT}, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    tasks = re.findall(r"^      (\S.*)\tTAGS: ", done.stdout, re.MULTILINE)
+    assert 0.8 * MOST < len(tasks) <= MOST, "\n".join(tasks)
+
+
+def test_what_the_benchmark_counts() -> None:
+    shown = "PLAY [x] ***\n\nTASK [llmops.gpu_inference.docker : Look] ***\nok: [a]\n\nTASK [Keys] ***\nskipping: [a]\n"
+    headers, lines, skipping, roles = count(shown)
+    assert (headers, lines, skipping) == (2, 7, 1)
+    assert roles == {"docker": 1, "(no role)": 1}
