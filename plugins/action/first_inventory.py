@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible import context
+from ansible import constants, context
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
@@ -80,8 +80,9 @@ class ActionModule(ActionBase):
                 "-e inventory_overwrite=true."
             )
         groups = variables.get("groups") or {}
-        named = context.CLIARGS.get("inventory")
-        if named and not groups.get("all"):
+        named = list(context.CLIARGS.get("inventory") or ())
+        # Without -i it is what Ansible is configured to look at, which may be nothing.
+        if named != list(constants.DEFAULT_HOST_LIST) and not groups.get("all"):
             # Ansible goes on with the machine itself, which nobody asked for.
             found.append(f"No host is named by -i {' -i '.join(named)}. One machine has a comma behind it: -i box1,")
         ready = [group for group in GROUPS if groups.get(group)]
