@@ -66,7 +66,7 @@ class Starting:
         folder = life.paths.folder(life.kind, life.name)
         created = life.docker.call(*docker_cli.create_argv(life.spec, str(folder / ENV_FILE)), timeout=120)
         if created.rc != 0:
-            raise life.refused(created, "docker create failed")
+            raise life.refused(created, "docker create failed", life.kind)
         container_id = created.out.split()[-1]
         state.container_id = container_id
         state.loading = True

@@ -252,10 +252,13 @@ class Life:
         message = found.message if found.quoted or "exit code" in what else last
         return replace(found, message=message if what in message or "exit code" in message else f"{what}: {message}")
 
-    def refused(self, result: docker_cli.Result, what: str) -> Failure:
-        """A Docker command that failed: in Docker's own words, of which the last ones only say that it did."""
+    def refused(self, result: docker_cli.Result, what: str, kind: str = "docker") -> Failure:
+        """A Docker command that failed: in Docker's own words, of which the last ones only say that it did.
+
+        C(kind): whose rules they are judged by; an engine's know that the only bind mount of its container is the model.
+        """
         why = docker_cli.reason(result.err or result.out)
-        return Failure(replace(classify_log("docker", [why], exit_code=result.rc), message=f"{what}: {why}"))
+        return Failure(replace(classify_log(kind, [why], exit_code=result.rc), message=f"{what}: {why}"))
 
     def slow(self, text: str, remedy: str) -> Failure:
         return Failure(replace(self.diagnose(Cause.TIMEOUT, text, lines=self.lines[-10:]), remedy=remedy))

@@ -250,6 +250,13 @@ def test_systemctl_status_shows_where_it_is(node: Node, engine: Server) -> None:
         ({"images": []}, {"pull": "never"}, 1, "image_missing", "pull is 'never'"),
         ({"pull": [1, "dial tcp: lookup registry: no such host"]}, {}, 1, "registry_down", "cannot pull"),
         ({"create": [125, "Error response from daemon: something odd"]}, {}, 1, None, "docker create failed"),
+        (
+            {"create": [1, 'Error response from daemon: invalid mount config for type "bind": bind source path does not exist: /srv/m']},
+            {},
+            78,
+            "bad_model",
+            "/srv/m",
+        ),
         ({"start": [1, "could not select device driver nvidia"]}, {}, 78, "runtime_missing", ""),
         # The last line of docker start never says why.
         (
