@@ -38,11 +38,12 @@ from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_models import MODELS
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_services import SERVICES
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_settings import SettingsKeys
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._platforms.registry import EXPECTATIONS
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 FILE: Final = ROOT / "schemas" / "inventory.json"
 #: Groups that playbooks look at, and those that every inventory has.
-GROUPS: Final = ("all", "ungrouped", "inference_nodes", "gateways", "inference_clients", "dgpu", "jetson")
+GROUPS: Final = ("all", "ungrouped", "inference_nodes", "gateways", "inference_clients", *EXPECTATIONS)
 #: Each program has keys of its own besides those of all.
 _CLIENT: Final[Schema] = {
     "type": "object",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .._plan.model import Model, Service, Variant
     from .._plan.platform import Device, Hardware
     from .._plan.task import Task
+    from .._platforms.base import Platform
     from .choice import Choice
 
 
@@ -118,8 +119,8 @@ class Engine(ABC):
     #: How the gateway speaks with it.
     dialect: ClassVar[Dialect]
 
-    def default_image(self, platform: str, hardware: Hardware | None) -> tuple[str | None, str]:
-        """The image where the user names none, and, where there is none, what to do about it. C(cpu) stands for services on the CPU."""
+    def default_image(self, platform: Platform, hardware: Hardware | None) -> tuple[str | None, str]:
+        """The image where the user names none, and, where there is none, what to do about it. C(CPU) stands for services on it."""
         return self.fallback_image, ""
 
     def meant_image(self, variant: Variant) -> str | None:

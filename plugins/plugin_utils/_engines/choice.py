@@ -11,8 +11,11 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import partial
 
 from .._plan.model import CAPABILITIES, Model, Variant
+from .._platforms.base import Platform
+from .._platforms.registry import PLATFORMS
 from .base import Engine
 from .registry import DEFAULT, ENGINES, INTERCHANGEABLE, engines_for
 from .vllm_flags import overlay
@@ -117,15 +120,23 @@ class Preference:
 
     by: By
     engine: str
-    applies: Callable[[Model, str, str], bool]  # model, source, platform
+    applies: Callable[[Model, str, Platform], bool]  # model, source, platform
     why: str
     otherwise: str | None = None  # None: where the engine cannot serve the model, the next preference counts
+
+
+def _is_on(wanted: Platform, _model: Model, _source: str, platform: Platform) -> bool:
+    return platform is wanted
 
 
 #: For models that leave the engine open, the first that applies.
 PREFERENCES = (
     Preference(By.SOURCE, "llama_cpp", lambda _model, source, _platform: source_kind(source) == "gguf", "the source is a GGUF"),
-    Preference(By.PLATFORM, "ollama", lambda _model, _source, platform: platform == "jetson", "Jetson prefers Ollama", "Jetson"),
+    *(
+        Preference(By.PLATFORM, kind.prefers, partial(_is_on, kind), f"{kind.title} prefers {ENGINES[kind.prefers].title}", kind.title)
+        for kind in PLATFORMS.values()
+        if kind.prefers
+    ),
     Preference(
         By.VISION,
         "ollama",
@@ -142,14 +153,14 @@ PREFERENCES = (
 _KINDS = {"gguf": "a GGUF", "path": "a path", "ollama": "an Ollama tag", "hub": "a hub id"}
 
 
-def choose_engine(model: Model, variant: Variant, platform: str, forced: str) -> Choice:
+def choose_engine(model: Model, variant: Variant, platform: Platform, forced: str) -> Choice:
     """The one forced for all, else the model's own, else by C(PREFERENCES), else vLLM."""
     if forced in ENGINES:
         return Choice(ENGINES[forced], By.INVENTORY, f"inference_engine is {forced}")
     own = variant.engine
     if own is not None and own != "auto":
-        over = model.on_platform.get(platform)
-        place = f"on_platform.{platform}.engine" if over is not None and over.engine == own else "engine"
+        over = model.on_platform.get(platform.name)
+        place = f"on_platform.{platform.name}.engine" if over is not None and over.engine == own else "engine"
         return Choice(ENGINES[own], By.MODEL, f"{place} of the model is {own}")
     source = variant.source or ""
     kind, default = source_kind(source), ENGINES[DEFAULT]

@@ -14,28 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .._platforms.registry import ACCESS
+
 
 def gpu_arguments(device: str, access: str, gpus: Sequence[str]) -> list[str]:
     """Arguments of C(docker create)."""
-    if device != "gpu":
-        return []
-    if access in ("runtime", "jetson"):
-        return ["--runtime=nvidia"]
-    if access == "cdi":
-        return [argument for gpu in gpus or ("all",) for argument in ("--device", f"nvidia.com/gpu={gpu}")]
-    return []
+    return ACCESS[access].arguments(gpus) if device == "gpu" else []
 
 
 def gpu_environment(device: str, access: str, gpus: Sequence[str]) -> dict[str, str]:
     """The container's environment that goes with them; C(access) is the host's, V(none) where it has no GPU at all."""
-    if device == "gpu" and access == "runtime":
-        visible = ",".join(gpus) or "all"
-    elif device == "gpu" and access == "jetson":
-        # One integrated GPU without a UUID: the runtime's csv mode knows "all".
-        visible = "all"
-    elif access == "none":
-        return {}
-    else:
-        # The engines' images say "all": where nvidia is Docker's default runtime, that would hand over every GPU.
-        return {"NVIDIA_VISIBLE_DEVICES": "void"}
-    return {"NVIDIA_VISIBLE_DEVICES": visible, "NVIDIA_DRIVER_CAPABILITIES": "compute,utility"}
+    return dict(ACCESS[access].environment(gpus) if device == "gpu" else ACCESS[access].withheld)

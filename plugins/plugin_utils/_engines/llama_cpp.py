@@ -21,6 +21,7 @@ from .._plan.memory import Grant
 from .._plan.model import Model, Service, Variant
 from .._plan.platform import Hardware
 from .._plan.task import Task
+from .._platforms.base import Platform
 from .base import Engine, Means, Surroundings
 from .dialect import Dialect
 from .docker_arguments import CONFINED, bind_mount, volume
@@ -71,17 +72,17 @@ class LlamaCpp(Engine):
     dialect = Dialect(health_path="/health")
     fallback_image = _IMAGE.format("")
 
-    def default_image(self, platform: str, hardware: Hardware | None) -> tuple[str | None, str]:
-        if platform == "cpu":
+    def default_image(self, platform: Platform, hardware: Hardware | None) -> tuple[str | None, str]:
+        if not platform.has_gpu:
             return self.fallback_image, ""
-        if platform == "jetson":
+        if platform.l4t:
             if hardware is not None and hardware.l4t and hardware.l4t[0] >= 38:
                 return f"{_JETSON}:r38.2.arm64-sbsa-cu130-24.04", ""
             return None, f"llama.cpp publishes no image for this release of L4T; name one, such as a build of {_JETSON}"
         return _IMAGE.format(_cuda(hardware)[0]), ""
 
     def image_trouble(self, image: str, hardware: Hardware, devices: Sequence[str]) -> str | None:
-        if image.startswith(_JETSON) or hardware.platform == "jetson" or hardware.driver_version is None:
+        if image.startswith(_JETSON) or hardware.kind.l4t or hardware.driver_version is None:
             return None
         least = _CUDA_13[1] if ":server-cuda13" in image else _CUDA_12[1]
         if hardware.driver_version[0] >= least:

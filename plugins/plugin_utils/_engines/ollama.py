@@ -67,7 +67,7 @@ class Ollama(Engine):
 
     def image_trouble(self, image: str, hardware: Hardware, devices: Sequence[str]) -> str | None:
         driver = hardware.driver_version
-        if driver is None or hardware.platform == "jetson":
+        if driver is None or hardware.kind.l4t:
             return None
         chosen = [device for device in hardware.devices if not devices or device.key in devices]
         least = _DRIVER_OF_OLD_GPUS if any((device.compute_capability or (9, 9)) < (7, 0) for device in chosen) else _DRIVER
@@ -109,7 +109,7 @@ class Ollama(Engine):
             **around.common(members),
             "image_has_entrypoint": task.variant.image_has_entrypoint is not False,
             "models": _models(members),
-            "jetpack": _JETPACK.get(l4t[0]) if l4t and around.told.platform == "jetson" and task.device == "gpu" else None,
+            "jetpack": _JETPACK.get(l4t[0]) if l4t and around.told.platform.l4t and task.device == "gpu" else None,
             "mounts": _mounts(around.told, services),
             "memory_mib": int(amount) if amount is not None else _sum_mib(services),
         }

@@ -15,6 +15,7 @@ from typing import Any
 
 from ...module_utils._ollama import OllamaError, normalise_tag, same_model
 from .._plan import defaults
+from .._platforms.registry import ACCESS
 from .gpu_access import gpu_arguments, gpu_environment
 
 CONTAINER_PORT = 11434
@@ -152,7 +153,7 @@ class Instance:
     image_has_entrypoint: bool = field(default=True, metadata=_by(_boolean))
     device: str = field(default="gpu", metadata=_by(_choice("gpu", "cpu")))
     gpus: tuple[str, ...] = field(default=(), metadata=_by(_texts))
-    gpu_access: str = field(default="runtime", metadata=_by(_choice("runtime", "cdi", "jetson", "none")))
+    gpu_access: str = field(default="runtime", metadata=_by(_choice(*ACCESS)))
     keep_alive: str = field(default="-1", metadata=_by(_plain))
     num_parallel: int | None = field(default=None, metadata=_by(_integer(1)))
     max_loaded_models: int | None = field(default=None, metadata=_by(_integer(1)))

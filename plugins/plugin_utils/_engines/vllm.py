@@ -19,6 +19,7 @@ from .._plan.memory import DEFAULT_SHARE, Grant, find_device
 from .._plan.model import Model, Service, Variant
 from .._plan.platform import Device, Hardware, version_tuple
 from .._plan.task import Task, argument_path
+from .._platforms.base import Platform
 from .base import Engine, Means, Surroundings
 from .dialect import Dialect
 from .vllm_adapters import TRANSCRIPTION_SINCE, adapter_troubles
@@ -85,7 +86,7 @@ class Vllm(Engine):
     dialect = Dialect(health_path=HEALTH_PATH)
     fallback_image = VLLM_IMAGE
 
-    def default_image(self, platform: str, hardware: Hardware | None) -> tuple[str | None, str]:
+    def default_image(self, platform: Platform, hardware: Hardware | None) -> tuple[str | None, str]:
         return default_image(platform, hardware)
 
     def version(self, variant: Variant, image: str) -> str | None:
@@ -109,7 +110,7 @@ class Vllm(Engine):
         if "kv-cache-memory-bytes" in given and service.kv_cache_memory is not None:
             troubles.append(("kv-cache-memory-bytes", "kv_cache_memory of the service is set too; keep one of the two"))
         for name, message in troubles:
-            told.add(argument_path(model, service, name, told.platform), given[name], message)
+            told.add(argument_path(model, service, name, told.platform.name), given[name], message)
         return given
 
     def adapters_trouble(self, capability: str, version: str | None) -> str | None:
@@ -221,7 +222,7 @@ def _check_capability(told: HostFindings, task: Task, grant: Grant | None) -> No
     who = f"GPU {device.index} ({device.name}) has compute capability {device.capability_text}"
     newer = (version_tuple(task.engine_version) or ()) > (version_tuple(VLLM_VERSION) or ())
     for name, message in capability_troubles(task.engine_args, capability):
-        where = task.argument_path(name, told.platform)
+        where = task.argument_path(name, told.platform.name)
         if newer:
             told.warn(f"{where}: {who}; {message} (true of vLLM {VLLM_VERSION})")
         else:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from .._plan import images
 from .._plan.advisories import VLLM, vulnerable
 from .._plan.platform import Device, Hardware, version_tuple
+from .._platforms.base import Platform
 
 VLLM_VERSION = "0.32.0"
 VLLM_IMAGE = f"vllm/vllm-openai:v{VLLM_VERSION}"
@@ -98,13 +99,13 @@ def cuda_major(image: str) -> int | None:
     return None
 
 
-def default_image(platform: str, hardware: Hardware | None) -> tuple[str | None, str]:
+def default_image(platform: Platform, hardware: Hardware | None) -> tuple[str | None, str]:
     """The image of vLLM where the user names none, and, where there is none, what to do about it."""
-    if platform == "cpu":
+    if not platform.has_gpu:
         architecture = (hardware.architecture if hardware else None) or "x86_64"
         image = VLLM_CPU_IMAGES.get(architecture)
         return image, "" if image else f"there is no CPU image of vLLM for {architecture}; name one in inference_images.vllm.cpu"
-    if platform == "jetson":
+    if platform.l4t:
         l4t = hardware.l4t if hardware else None
         if l4t is None or l4t[0] > _JETPACK_6:
             return VLLM_IMAGE, ""
@@ -137,7 +138,7 @@ def driver_trouble(image: str, hardware: Hardware, devices: Sequence[str]) -> st
         return (
             f"{old[0].name} has compute capability {old[0].capability_text}, vLLM needs 7.5; serve the model with Ollama, or on another GPU"
         )
-    if driver is None or hardware.platform == "jetson":
+    if driver is None or hardware.kind.l4t:
         return None
     return _older_driver(image, hardware, driver[0], chosen)
 
@@ -166,7 +167,7 @@ def _older_driver(image: str, hardware: Hardware, driver: int, chosen: Sequence[
 
 def tegra_trouble(image: str, hardware: Hardware) -> str | None:
     """An image of ordinary arm64 CUDA 13 on JetPack 6 starts without a GPU or not at all."""
-    if hardware.l4t is None or hardware.platform != "jetson":
+    if hardware.l4t is None or not hardware.kind.l4t:
         return None
     major = cuda_major(image)
     if major is not None and major >= _CUDA_13 and hardware.l4t[0] <= _JETPACK_6:

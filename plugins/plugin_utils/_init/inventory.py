@@ -16,6 +16,8 @@ from typing import Any
 from .._plan.memory import gib, pools_of
 from .._plan.plan import PlanError, build_plan
 from .._plan.platform import Hardware, mig_remedy, read_hardware
+from .._platforms.base import Platform
+from .._platforms.registry import EXPECTATIONS
 from .offers import Choice, Share, choose
 
 _GATEWAY = {"port": 8400}
@@ -58,8 +60,13 @@ class FirstInventory:
 class _Node:
     seen: Seen
     hardware: Hardware
-    platform: str
+    platform: Platform
     choice: Choice
+
+    @property
+    def group(self) -> str:
+        """Below C(inference_nodes); empty where its platform has none."""
+        return self.platform.name if self.platform.has_group else ""
 
 
 def first_inventory(hosts: Sequence[Seen], *, schema: str, file: str) -> FirstInventory:
@@ -83,18 +90,18 @@ def first_inventory(hosts: Sequence[Seen], *, schema: str, file: str) -> FirstIn
     gateway = next((node.seen.name for node in nodes if node.seen.local), nodes[0].seen.name)
     groups: dict[str, dict[str, Any]] = {}
     for node in nodes:
-        own = {**node.seen.connection, **({"inference_platform": "cpu"} if node.platform == "cpu" else {})}
-        groups.setdefault(node.platform, {})[node.seen.name] = own if alike else {**own, "inference_services": services[node.seen.name]}
+        own = {**node.seen.connection, **({} if node.group else {"inference_platform": node.platform.name})}
+        groups.setdefault(node.group, {})[node.seen.name] = own if alike else {**own, "inference_services": services[node.seen.name]}
     models = {names[share.model.name]: dict(share.model.entry) for node in nodes for share in _shares(node.choice)}
     variables: dict[str, Any] = {"inference_models": models}
     if alike:
         variables["inference_services"] = services[gateway]
     variables["inference_gateway"] = dict(_GATEWAY)
     nodes_group: dict[str, Any] = {}
-    if "cpu" in groups:
-        nodes_group["hosts"] = groups["cpu"]
-    if set(groups) - {"cpu"}:
-        nodes_group["children"] = {name: {"hosts": groups[name]} for name in ("dgpu", "jetson") if name in groups}
+    if "" in groups:
+        nodes_group["hosts"] = groups[""]
+    if set(groups) - {""}:
+        nodes_group["children"] = {name: {"hosts": groups[name]} for name in EXPECTATIONS if name in groups}
     data = {"all": {"children": {"inference_nodes": nodes_group, "gateways": {"hosts": {gateway: {}}}}, "vars": variables}}
     warnings = _planned(nodes, groups, variables, gateway)
     return FirstInventory(data, _text(nodes, data, schema, file), tuple(_summary(nodes, names)), warnings)
@@ -104,10 +111,10 @@ def _node(seen: Seen) -> _Node:
     hardware = read_hardware(seen.facts, "facts")
     if hardware is None:
         raise InitError([f"{seen.name}: it did not say what it has. {_one_line(seen.said)}".rstrip()])
-    platform = hardware.platform or "cpu"
-    if platform != "cpu" and hardware.driver_state in ("missing", "mismatch"):
+    platform = hardware.kind
+    if platform.has_gpu and hardware.driver_state in ("missing", "mismatch"):
         raise InitError([f"{seen.name}: {hardware.driver_message}"])
-    if platform != "cpu" and not hardware.devices:
+    if platform.has_gpu and not hardware.devices:
         raise InitError([f"{seen.name}: {mig_remedy(device)}" for device in hardware.unsliced] or [f"{seen.name}: no GPU is there to use"])
     choice = choose(hardware, platform)
     if choice is None:
@@ -153,8 +160,8 @@ def _planned(nodes: Sequence[_Node], groups: Mapping[str, Any], variables: Mappi
             "groups": ["inference_nodes", *(["gateways"] if node.seen.name == gateway else [])],
             "vars": {
                 **variables,
-                **groups[node.platform][node.seen.name],
-                **({} if node.platform == "cpu" else {"inference_platform_expected": node.platform}),
+                **groups[node.group][node.seen.name],
+                **({"inference_platform_expected": node.group} if node.group else {}),
             },
             "hardware": node.seen.facts,
             "known_hardware": None,
@@ -171,7 +178,7 @@ def _planned(nodes: Sequence[_Node], groups: Mapping[str, Any], variables: Mappi
 def _has(hardware: Hardware) -> str:
     """What a host has, in a line."""
     memory = f"{gib(hardware.memory_mib)} of memory" if hardware.memory_mib else "memory of unknown size"
-    if hardware.platform == "cpu" or not hardware.devices:
+    if not hardware.devices or not hardware.kind.has_gpu:
         return f"no GPU, {memory}"
     if hardware.unified:
         return f"{hardware.devices[0].name}, {memory} that CPU and GPU share"
@@ -229,7 +236,7 @@ def _remarks(node: _Node) -> list[str]:
         found.append(f"free for more services, by their key gpus: {', '.join(d.key if d.is_slice else d.index for d in free)}.")
     if not used:
         pools, _pool_of = pools_of(node.hardware, {})
-        (pool,) = [pool for key, pool in pools.items() if node.platform == "cpu" or node.hardware.unified or key != "host"]
+        (pool,) = [pool for key, pool in pools.items() if not node.platform.has_gpu or node.hardware.unified or key != "host"]
         left = (pool.usable or 0.0) - 1024 * sum(share.gib for share in _shares(choice))
         found.append(f"{gib(left)} of {gib(pool.usable or 0.0)} for services are left.")
     return found
@@ -250,7 +257,7 @@ def _block(value: Mapping[str, Any], depth: int, comments: Mapping[str, Sequence
     return lines
 
 
-_BLOCKS = frozenset({"all", "children", "inference_nodes", "gateways", "hosts", "dgpu", "jetson", "vars", "inference_models"})
+_BLOCKS = frozenset({"all", "children", "inference_nodes", "gateways", "hosts", *EXPECTATIONS, "vars", "inference_models"})
 _PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_./@+-]*")
 _WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from .._plan.memory import HOST_POOL, pools_of
 from .._plan.platform import Device, Hardware
+from .._platforms.base import Platform
 
 #: vLLM runs from here on, and FP8 is computed from here on (docs/plan.md).
 _VLLM, _FP8 = (7, 5), (8, 9)
@@ -137,14 +138,14 @@ OFFERS: Mapping[str, tuple[Offer, ...]] = {
 }
 
 
-def choose(hardware: Hardware, platform: str) -> Choice | None:
+def choose(hardware: Hardware, platform: Platform) -> Choice | None:
     """The first offer that fits; None where not even the smallest does."""
-    if platform == "cpu":
+    offers = OFFERS[platform.offers(hardware.unified)]
+    if not platform.has_gpu:
         free = pools_of(hardware, {})[0][HOST_POOL].usable
         rooms = {"": (free or 0.0) / 1024}
-        return next((Choice(offer, found.embedding) for offer in OFFERS["cpu"] for found in _on_one(offer, rooms)), None)
-    kind = "jetson" if platform == "jetson" else "shared" if hardware.unified else "cards"
-    return next((choice for offer in OFFERS[kind] for choice in _on_gpus(offer, hardware)), None)
+        return next((Choice(offer, found.embedding) for offer in offers for found in _on_one(offer, rooms)), None)
+    return next((choice for offer in offers for choice in _on_gpus(offer, hardware)), None)
 
 
 def _on_gpus(offer: Offer, hardware: Hardware) -> Iterator[Choice]:

@@ -20,12 +20,12 @@ from .task import argument_path
 
 def device_of(told: HostFindings, service: Service) -> str:
     """C(gpu) or C(cpu)."""
-    if told.platform == "cpu" and service.device == "gpu":
+    if not told.platform.has_gpu and service.device == "gpu":
         remedy = "use device: cpu, or move the service to another host"
-        told.judge(f"{service.path}.device", "gpu", f"the host has no GPU (its platform is cpu); {remedy}")
-    elif told.platform == "cpu" and service.gpus is not None:
-        told.judge(f"{service.path}.gpus", list(service.gpus), "the host has no GPU (its platform is cpu); remove gpus")
-    return service.device or ("cpu" if told.platform == "cpu" else "gpu")
+        told.judge(f"{service.path}.device", "gpu", f"the host has no GPU (its platform is {told.platform.name}); {remedy}")
+    elif not told.platform.has_gpu and service.gpus is not None:
+        told.judge(f"{service.path}.gpus", list(service.gpus), f"the host has no GPU (its platform is {told.platform.name}); remove gpus")
+    return service.device or ("gpu" if told.platform.has_gpu else "cpu")
 
 
 def pins_of(told: HostFindings, service: Service, *, report: bool) -> tuple[str, ...]:
@@ -84,7 +84,7 @@ def _too_many(
 ) -> None:
     """Where the user asks for more GPUs than there are. Those that are not there, and an engine over several hosts, are told already."""
     factors = engine.gpu_factors(arguments)
-    wish: dict[str, int] = {argument_path(model, service, name, told.platform): value for name, value in factors.items()}
+    wish: dict[str, int] = {argument_path(model, service, name, told.platform.name): value for name, value in factors.items()}
     parallel = service.tensor_parallel_size
     if parallel is not None and parallel > 1:
         wish = {f"{service.path}.tensor_parallel_size": parallel, **wish}

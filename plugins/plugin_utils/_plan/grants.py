@@ -43,7 +43,7 @@ def grants_of(told: HostFindings, tasks: Sequence[Task]) -> list[Grant | None]:
     for position, problem in ledger.problems:
         if position in offloads:
             task, item = offloads[position]
-            where = (task.variable_path if item.variable else task.argument_path)(item.name, told.platform)
+            where = (task.variable_path if item.variable else task.argument_path)(item.name, told.platform.name)
             value = (task.env if item.variable else task.engine_args).get(item.name)
             told.judge(where, value, f"{problem}. Give less, or use another host")
             continue

@@ -11,10 +11,9 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from .._platforms.registry import EXPECTATIONS
 from .inventory import GROUPS
 
-#: Groups of nodes that say which hardware is expected.
-EXPECTATIONS = ("dgpu", "jetson")
 _OF_ANSIBLE = ("all", "ungrouped")
 
 

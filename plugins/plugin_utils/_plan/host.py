@@ -14,6 +14,8 @@ from typing import Any
 from .._engines.base import Engine, Surroundings
 from .._engines.choice import Choice, choose_engine, forced_engine, source_trouble, variant_for
 from .._engines.registry import ENGINES
+from .._platforms.base import Platform
+from .._platforms.registry import CPU
 from .._secrets.secrecy import has_credentials
 from . import gateway as gateway_part
 from .adapters import adapter_names, adapters_of
@@ -26,7 +28,7 @@ from .host_findings import HostFindings
 from .images import check_floating, is_floating
 from .memory import Grant, find_device
 from .model import INVALID_SOURCE, Host, Model, Service, Variant
-from .platform import KNOWN_L4T, Hardware
+from .platform import Hardware
 from .sharing import without_collisions
 from .task import Task
 
@@ -34,10 +36,11 @@ from .task import Task
 class HostPlan:
     """What one host is to do. Filled by C(resolve), read by C(output)."""
 
-    def __init__(self, host: Host, platform: str, hardware: Hardware | None, report: Report) -> None:
+    def __init__(self, host: Host, platform: Platform, hardware: Hardware | None, report: Report) -> None:
         self.host = host
         self.platform = platform
         self.hardware = hardware
+        self.access = platform.access(host.settings.gpu_access)
         self.told = HostFindings(host, platform, hardware, report)
         self.instances: dict[str, list[dict[str, Any]]] = {name: [] for name in ENGINES}
         self.table: list[dict[str, Any]] = []
@@ -62,7 +65,7 @@ class HostPlan:
         for task, grant in zip(tasks, grants):
             groups.setdefault((task.engine.name, task.port), []).append((task, grant))
         if groups:
-            around = Surroundings(self.told, self._gpu_access(), self._proxy_env(), main_memory.mib)
+            around = Surroundings(self.told, self.access.name, self._proxy_env(), main_memory.mib)
             for (engine, _port), members in groups.items():
                 self.instances[engine].append(ENGINES[engine].instance(around, members))
         for task, grant in zip(tasks, grants):
@@ -74,9 +77,8 @@ class HostPlan:
 
     def _check_host(self) -> None:
         hardware = self.hardware
-        if self.platform == "jetson" and hardware is not None and hardware.l4t and hardware.l4t[0] not in KNOWN_L4T:
-            release = ".".join(map(str, hardware.l4t))
-            self.told.warn(f"L4T {release} is not known to this release of the collection; images are chosen as for the nearest one")
+        for warning in self.platform.warnings(hardware) if hardware is not None else ():
+            self.told.warn(warning)
         if hardware is not None and hardware.devices:
             for key in self.host.settings.gpu_reserve:
                 if key and key not in hardware.sliced and find_device(key, hardware.devices) is None:
@@ -99,20 +101,20 @@ class HostPlan:
                     message = f"is no model of inference_models.{hint(service.model, host.models)}"
                 self.told.add(f"{where}.model", service.model, message)
             return None
-        forced = forced_engine(model, self.platform, host.settings.engine)
-        variant = variant_for(model, self.platform, forced)
+        forced = forced_engine(model, self.platform.name, host.settings.engine)
+        variant = variant_for(model, self.platform.name, forced)
         choice = choose_engine(model, variant, self.platform, forced)
         self._own_keys(model, variant, choice)
         if variant.source is None and choice.engine.needs_source:
-            self.told.add(f"{model.path}.source", None, f"is required for the platform {self.platform}, which {where} uses")
+            self.told.add(f"{model.path}.source", None, f"is required for the platform {self.platform.name}, which {where} uses")
             return None
         if variant.source == INVALID_SOURCE:
             return None
-        trouble = source_trouble(model, variant, choice, self.platform)
+        trouble = source_trouble(model, variant, choice, self.platform.name)
         if trouble:
-            over = model.on_platform.get(self.platform)
+            over = model.on_platform.get(self.platform.name)
             of_platform = trouble.field == "source" and over is not None and over.source
-            place = f"{model.path}.on_platform.{self.platform}" if of_platform else model.path
+            place = f"{model.path}.on_platform.{self.platform.name}" if of_platform else model.path
             value = variant.source if trouble.field == "source" else model.capability
             self.told.add(f"{place}.{trouble.field}", value, trouble.message)
             return None
@@ -154,7 +156,7 @@ class HostPlan:
         names = list(adapters_of(variant))
         trouble = choice.engine.adapters_trouble(model.capability, version) if names else None
         if trouble:
-            without = f"on_platform: {{{self.platform}: {{adapters: {{{names[0]}: null}}}}}}"
+            without = f"on_platform: {{{self.platform.name}: {{adapters: {{{names[0]}: null}}}}}}"
             self.told.add(f"{model.path}.adapters", names, f"{trouble}, or leave them out there: {without} (rule {choice.rule})")
         left = list(adapters_of(model.base)) if variant.adapters is None else []
         if left:
@@ -176,8 +178,8 @@ class HostPlan:
                 value = getattr(variant, key)
                 if value is not None and key not in choice.engine.own_keys:
                     message = f"is for models with engine: {name}, and the engine is {choice.engine.name} ({choice.rule}); leave it out"
-                    over = model.on_platform.get(self.platform)
-                    place = f"{model.path}.on_platform.{self.platform}" if over and getattr(over, key) is not None else model.path
+                    over = model.on_platform.get(self.platform.name)
+                    place = f"{model.path}.on_platform.{self.platform.name}" if over and getattr(over, key) is not None else model.path
                     self.told.add(f"{place}.{key}", value, message)
 
     def _mounts(self, service: Service, engine: Engine) -> None:
@@ -190,16 +192,17 @@ class HostPlan:
         """The image, whether the user named it, and where that is done."""
         settings, hardware = self.host.settings, self.hardware
         configured = settings.images.get(engine.name, {})
-        key = "cpu" if device == "cpu" else self.platform
+        platform = CPU if device == "cpu" else self.platform
+        key = platform.name
         explicit = engine.meant_image(variant)
         chosen = explicit or configured.get(key) or configured.get("")
-        name, trouble = (chosen, "") if chosen else engine.default_image(key, hardware)
+        name, trouble = (chosen, "") if chosen else platform.image(engine, hardware)
         if name is None:
             self.told.judge(f"inference_images.{engine.name}.{key}", None, f"{service.path} ({model.name}): {trouble}")
             name = engine.fallback_image
         if explicit:
-            over = model.on_platform.get(self.platform)
-            where = f"{model.path}.on_platform.{self.platform}.image" if over is not None and over.image else f"{model.path}.image"
+            over = model.on_platform.get(self.platform.name)
+            where = f"{model.path}.on_platform.{self.platform.name}.image" if over is not None and over.image else f"{model.path}.image"
         else:
             where = f"inference_images.{engine.name}" + (f".{key}" if key in configured else "")
         if is_floating(name):
@@ -211,12 +214,6 @@ class HostPlan:
         return name, bool(chosen), where
 
     # --- writing down --------------------------------------------------------------------------------------------
-
-    def _gpu_access(self) -> str:
-        """Of the host and not of the service: a service on the CPU beside a GPU has to be kept from it."""
-        if self.platform == "cpu":
-            return "none"
-        return "jetson" if self.platform == "jetson" else self.host.settings.gpu_access
 
     def _proxy_env(self) -> dict[str, str]:
         """Engines download models themselves. Credentials would be readable by everybody, so such a proxy is not passed on."""
@@ -277,7 +274,7 @@ class HostPlan:
                 "memory_left": round(grant.left / 1024, 1) if grant and grant.left is not None else None,
                 "image": task.image,
                 "rule": task.choice.rule,
-                "platform": self.platform,
+                "platform": self.platform.name,
                 "device": task.device,
                 "model": task.model.name,
                 "hardware": self.origin,
@@ -299,16 +296,16 @@ class HostPlan:
             daemon["registry-mirrors"] = list(settings.registry_mirrors)
         if settings.dns:
             daemon["dns"] = list(settings.dns)
-        gpu = host.is_node and self.platform in ("dgpu", "jetson")
+        toolkit = host.is_node and self.platform.toolkit
         others = [other for other in hosts.values() if other.is_gateway and other.name != host.name]
         return {
-            "platform": self.platform,
+            "platform": self.platform.name,
             "hardware": self.origin,
             "address": host.address,
             "roles": roles,
             "data_dir": settings.data_dir,
             "docker": {"daemon_config_auto": daemon},
-            "toolkit": {"enabled": gpu, "platform": self.platform, "cdi": gpu and settings.gpu_access == "cdi" and self.platform == "dgpu"},
+            "toolkit": {"enabled": toolkit, "platform": self.platform.name, "cdi": toolkit and self.access.name == "cdi"},
             "networks": self._all_networks(),
             **self.instances,
             "proxy": [{**item, "allowed_addresses": [other.address for other in others]} for item in self.proxied] if others else [],

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from .._platforms.base import Platform
 from .findings import Report
 from .model import Host
 from .platform import REMEMBERED, Hardware
@@ -30,7 +31,7 @@ class HostFindings:
     """One host with what is known of it, and the report that its findings go to."""
 
     host: Host
-    platform: str
+    platform: Platform
     hardware: Hardware | None
     report: Report
 

@@ -16,15 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .findings import Size
-from .platform import (
-    GPU_RESERVE_FRACTION,
-    HOST_RESERVE_FRACTION,
-    HOST_RESERVE_MIN_MIB,
-    UNIFIED_RESERVE_FRACTION,
-    UNIFIED_RESERVE_MIN_MIB,
-    Device,
-    Hardware,
-)
+from .platform import Device, Hardware
 
 #: vLLM's own default share of a GPU, gpu-memory-utilization.
 DEFAULT_SHARE = 0.92
@@ -96,18 +88,16 @@ def pools_of(hardware: Hardware | None, reserve: Mapping[str, Size]) -> tuple[di
     if hardware.unified:
         title = "the memory that CPU and GPU share"
         total = hardware.memory_mib
-        default = max(UNIFIED_RESERVE_MIN_MIB, UNIFIED_RESERVE_FRACTION * total) if total is not None else 0.0
         asked = next(
             (reserve[key] for key in ("", *(d.index for d in hardware.devices), *(d.key for d in hardware.devices)) if key in reserve), None
         )
-        pool = Pool(HOST_POOL, title, total, _reserved(asked, total, default))
+        pool = Pool(HOST_POOL, title, total, _reserved(asked, total, hardware.kind.shared_reserve.of(total)))
         return {HOST_POOL: pool}, {device.key: HOST_POOL for device in hardware.devices}
     host_total = hardware.memory_mib
-    host_reserve = max(HOST_RESERVE_MIN_MIB, HOST_RESERVE_FRACTION * host_total) if host_total is not None else 0.0
-    pools = {HOST_POOL: Pool(HOST_POOL, "main memory", host_total, host_reserve)}
+    pools = {HOST_POOL: Pool(HOST_POOL, "main memory", host_total, hardware.kind.main_reserve.of(host_total))}
     for device in hardware.devices:
         asked = next((reserve[key] for key in (device.key, device.index, "") if key in reserve), None)
-        default = GPU_RESERVE_FRACTION * device.memory_mib if device.memory_mib is not None else 0.0
+        default = hardware.kind.gpu_reserve.of(device.memory_mib)
         share = 1.0 - (asked.fraction or 0.0) if asked is not None else 1.0
         alike = [other.index for other in hardware.devices if other.memory_key == device.memory_key]
         title = (

@@ -17,7 +17,6 @@ from .findings import Size
 
 CAPABILITIES = ("chat", "embedding", "rerank", "transcription")
 MODALITIES = ("text", "image", "audio", "video")
-PLATFORMS = ("dgpu", "jetson", "cpu")
 PULL = ("missing", "always", "never")
 
 DEFAULT_GATEWAY_PORT = 8400

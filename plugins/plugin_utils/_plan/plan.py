@@ -85,7 +85,7 @@ def build_plan(inventory: Mapping[str, Any]) -> dict[str, Any]:
         report.warn("no host is in the group gateways: the models can only be reached on the hosts that serve them")
     gateway_plan = None
     if gateways:
-        gateway_plan = _gateway(hosts, gateways, gateway, platforms[gateways[0]], entries, aliases, fallbacks, catalogue, report)
+        gateway_plan = _gateway(hosts, gateways, gateway, platforms[gateways[0]].name, entries, aliases, fallbacks, catalogue, report)
     client_entries = {name: _client_entries(hosts[name], raw_hosts[name].get("vars") or {}, gateway, report) for name in clients}
     findings = report.findings
     if findings:

@@ -13,18 +13,10 @@ from typing import Any
 
 from ...module_utils._facts_jetson import is_integrated
 from ...module_utils._facts_nvidia import guess_instances, profile_memory
+from .._platforms.base import Platform
+from .._platforms.registry import PLATFORMS, platform_of
 from .findings import Report
-from .model import PLATFORMS, Host
-
-#: What stays free for the system where CPU and GPU share the memory: NVIDIA's own examples use 0.8 of a Jetson or DGX
-#: Spark and half of an 8 GB board; above 0.85 vLLM's start check fails often.
-UNIFIED_RESERVE_FRACTION = 0.20
-UNIFIED_RESERVE_MIN_MIB = 3 * 1024
-#: CUDA contexts and the driver's own part of a card.
-GPU_RESERVE_FRACTION = 0.05
-#: What the system keeps of main memory for itself, for services on the CPU.
-HOST_RESERVE_FRACTION = 0.10
-HOST_RESERVE_MIN_MIB = 512
+from .model import Host
 
 _TROUBLE: Mapping[str | None, str] = {
     "missing": "there is an NVIDIA GPU but no working driver",
@@ -33,8 +25,6 @@ _TROUBLE: Mapping[str | None, str] = {
 }
 
 DECLARED = "inference_hardware"
-#: L4T majors that were tried; others get a warning.
-KNOWN_L4T = (35, 36, 38, 39)
 REMEMBERED = "an earlier run"
 
 
@@ -77,6 +67,10 @@ class Hardware:
     unsliced: tuple[Device, ...] = ()  # GPUs with MIG enabled and no slice: no engine can use them
     l4t: tuple[int, ...] | None = None
     jetpack: str = ""
+
+    @property
+    def kind(self) -> Platform:
+        return platform_of(self.platform)
 
 
 def version_tuple(text: Any) -> tuple[int, ...] | None:
@@ -139,11 +133,12 @@ def read_hardware(raw: Any, origin: str) -> Hardware | None:
     capabilities = {device.key: device.capability_text or None for device in devices}
     integrated = bool(devices) and all(is_integrated(device.name, capabilities[device.key]) for device in devices)
     if platform is None:
-        # An IGX has L4T as well, and a card of its own.
-        platform = "jetson" if l4t and (integrated or not devices) else "dgpu" if devices or unsliced else None
-    unified = bool(data.get("unified_memory")) or platform == "jetson" or integrated
-    if platform == "jetson" and not devices:
-        devices = [Device("0", "0", "Jetson", None, None)]
+        seen = bool(devices or unsliced), integrated, bool(l4t)
+        platform = next((name for name, kind in PLATFORMS.items() if kind.is_meant(*seen)), None)
+    kind = platform_of(platform)
+    unified = bool(data.get("unified_memory")) or kind.unified or integrated
+    if kind.only_gpu and not devices:
+        devices = [Device("0", "0", kind.only_gpu, None, None)]
     if unified and memory is not None:
         # One pool: whatever nvidia-smi says about "the GPU's" memory, it is the system's.
         devices = [replace(device, memory_mib=memory) for device in devices]
@@ -176,22 +171,22 @@ def choose_hardware(facts: Any, declared: Any, known: Any) -> Hardware | None:
     return None
 
 
-def resolve_platform(host: Host, hardware: Hardware | None, report: Report) -> str:
+def resolve_platform(host: Host, hardware: Hardware | None, report: Report) -> Platform:
     """The platform of a node. Facts win over expectations; a GPU without a driver is a finding, never a fallback to the CPU."""
     wanted, expected = host.settings.platform, host.settings.platform_expected
     found = hardware.platform if hardware else None
     where = [host.name]
     must_fit = host.in_play and host.is_node and hardware is not None
     if wanted != "auto":
-        if must_fit and wanted != "cpu" and found is not None and found != wanted:
+        if must_fit and PLATFORMS[wanted].has_gpu and found is not None and found != wanted:
             report.add(
                 "inference_platform",
                 wanted,
-                f"the host is {_described(found)}, according to {_origin(hardware)}; remove the variable or correct it",
+                f"the host is {PLATFORMS[found].described}, according to {_origin(hardware)}; remove the variable or correct it",
                 where,
             )
     elif must_fit and expected is not None and found is not None and found != expected:
-        described = f"the host is in the group {expected} but is {_described(found)}, according to {_origin(hardware)}"
+        described = f"the host is in the group {expected} but is {PLATFORMS[found].described}, according to {_origin(hardware)}"
         if hardware is not None and hardware.driver_state == "no_gpu":
             report.add(
                 "inference_platform_expected",
@@ -202,19 +197,19 @@ def resolve_platform(host: Host, hardware: Hardware | None, report: Report) -> s
             )
         else:
             report.warn(f"{described}; it is treated as such. Set inference_platform: {found} if that is meant", where)
-    platform = wanted if wanted != "auto" else found or expected or "cpu"
+    platform = platform_of(wanted if wanted != "auto" else found or expected)
     if wanted == "auto" and found is None and expected is None and host.is_node:
         report.warn("nothing is known of the hardware, so the platform cpu is assumed; set inference_platform or inference_hardware", where)
-    if must_fit and hardware is not None and platform != "cpu" and hardware.driver_state in _TROUBLE:
+    if must_fit and hardware is not None and platform.has_gpu and hardware.driver_state in _TROUBLE:
         remedy = hardware.driver_message or "Install or repair the driver, and run again."
         report.add(
             "inference_platform",
-            platform,
+            platform.name,
             f"{_TROUBLE[hardware.driver_state]}. {remedy} To serve on the CPU although there is a GPU, set inference_platform: cpu",
             where,
         )
     on_gpu = any(service.enabled and service.device != "cpu" for service in host.services)
-    if must_fit and on_gpu and wanted == "auto" and platform == "cpu" and hardware is not None and hardware.driver_state == "no_gpu":
+    if must_fit and on_gpu and wanted == "auto" and not platform.has_gpu and hardware is not None and hardware.driver_state == "no_gpu":
         report.warn(
             f"{hardware.driver_message or 'An NVIDIA driver is installed, but it finds no GPU.'} So the services of this host run on the "
             "CPU. If that is meant, set inference_platform: cpu; if it should have a GPU, put it into the group dgpu, where this is an "
@@ -231,10 +226,6 @@ def mig_remedy(device: Device) -> str:
         f"{device.index} -lgip lists the profiles, sudo nvidia-smi mig -i {device.index} -cgi PROFILE,PROFILE -C makes them), or switch "
         f"MIG off (sudo nvidia-smi -i {device.index} -mig 0, with nothing running on it)"
     )
-
-
-def _described(platform: str) -> str:
-    return {"dgpu": "a machine with a discrete NVIDIA GPU", "jetson": "a Jetson", "cpu": "a machine without an NVIDIA GPU"}[platform]
 
 
 def _origin(hardware: Hardware | None) -> str:

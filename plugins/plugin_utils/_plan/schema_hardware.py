@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .._platforms.registry import PLATFORMS
 from .findings import Fields, Report, parse_size
 from .keys import (
     ANYTHING,
@@ -24,7 +25,6 @@ from .keys import (
     whole_number,
     with_reader,
 )
-from .model import PLATFORMS
 
 _MOST_MIB = 2**40 - 1
 
@@ -73,7 +73,7 @@ class L4tKeys(Keys):
 class HardwareKeys(Keys):
     """What is not read is accepted, so that the facts of a host can be pasted."""
 
-    platform = choice(PLATFORMS, "")
+    platform = choice(tuple(PLATFORMS), "")
     architecture = choice(("x86_64", "aarch64"), "")
     memory_mib = with_reader(whole_number(1, _MOST_MIB), _memory)
     memory = raw(SIZE)

@@ -15,6 +15,7 @@ from .._engines.container import SPEAKS
 from .._engines.registry import ENGINES
 from .._engines.vllm_arguments import read_engine_args
 from .._gateway.paths import why_not_free
+from .._platforms.registry import PLATFORMS
 from .._secrets.secrecy import has_credentials, is_secret_name, looks_secret
 from .adapters import ADAPTERS, read_adapters
 from .environment import ENVIRONMENT
@@ -49,7 +50,7 @@ from .keys import (
     texts,
     with_reader,
 )
-from .model import CAPABILITIES, INVALID_SOURCE, MODALITIES, PLATFORMS, Model, Variant
+from .model import CAPABILITIES, INVALID_SOURCE, MODALITIES, Model, Variant
 from .request_defaults import read_request_defaults
 
 ENGINE_CHOICES = ("auto", *ENGINES)

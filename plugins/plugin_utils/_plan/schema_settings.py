@@ -14,6 +14,7 @@ from typing import Any
 
 from .._docker.networks import subnet_problem
 from .._engines.registry import INTERCHANGEABLE
+from .._platforms.registry import PLATFORMS
 from .findings import (
     ADDRESS,
     SIZE_HINT,
@@ -49,7 +50,7 @@ from .keys import (
     text,
     with_reader,
 )
-from .model import PLATFORMS, Network, Settings
+from .model import Network, Settings
 
 _DEFAULTS = Settings()
 _IMAGES = (*INTERCHANGEABLE, "litellm")
