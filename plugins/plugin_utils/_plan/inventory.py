@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from .._clients import entries as client_entries
+from .._platforms.registry import EXPECTATIONS
 from .._secrets.secrecy import looks_secret, present, secret_env
 from .findings import Finding
 
@@ -116,6 +117,9 @@ def collect_inventory(
             with contextlib.suppress(Exception):
                 if source.get(key) is not None:
                     variables[key] = plain(source[key])
+        expected = [group for group in EXPECTATIONS if name in (groups.get(group) or ())]
+        if expected:
+            variables.setdefault("inference_platform_expected", expected[-1])
         facts = _hardware(source, REGISTERED)
         cached = _hardware(source)
         if cached_facts_are_fresh:

@@ -31,9 +31,8 @@ Plan = dict[str, Any]
 
 
 def inventory_of(file: Path) -> dict[str, Any]:
-    """As `ansible-playbook -i FILE playbooks/plan.yml` reads it, with the group_vars beside the playbooks."""
+    """As `ansible-playbook -i FILE playbooks/plan.yml` reads it."""
     loader = DataLoader()
-    loader.set_basedir(str(ROOT / "playbooks"))
     inventory = InventoryManager(loader=loader, sources=[str(file)])
     variables = VariableManager(loader=loader, inventory=inventory)
     hosts = [host.name for host in inventory.get_hosts()]

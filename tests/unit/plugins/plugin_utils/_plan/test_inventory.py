@@ -73,6 +73,18 @@ def test_inventory_has_only_what_the_plan_reads() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [({}, "jetson"), ({"inference_platform_expected": "dgpu"}, "dgpu"), ({"inference_platform_expected": "auto"}, "auto")],
+)
+def test_the_group_of_a_platform_says_what_is_expected(variables: dict[str, str], expected: str) -> None:
+    given = task_vars(n1=variables, n2={})
+    given["groups"]["jetson"] = ["n1"]
+    inventory, _unreadable = collect_inventory(given, {})
+    assert inventory["hosts"]["n1"]["vars"] == {"inference_platform_expected": expected}
+    assert inventory["hosts"]["n2"]["vars"] == {}
+
+
 def test_secrets_are_not_even_read() -> None:
     variables = task_vars(
         n1={
