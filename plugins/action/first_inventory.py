@@ -58,7 +58,7 @@ class ActionModule(ActionBase):
         except InitError as error:
             raise AnsibleActionFail(
                 f"{dest} was not written, because of {'one of the hosts' if len(error.problems) == 1 else 'these hosts'}:\n{error}\n"
-                "Mend it, or leave a host out of -i."
+                "Correct this, or leave the host out of -i."
             ) from None
         before = dest.read_text(encoding="utf-8") if dest.exists() else ""
         if not self._task.check_mode:
@@ -88,7 +88,7 @@ class ActionModule(ActionBase):
         ready = [group for group in GROUPS if groups.get(group)]
         if ready:
             found.append(
-                f"The inventory of this run has the group {ready[0]} already, so it is no list of bare machines. Name them with "
+                f"The inventory of this run has the group {ready[0]} already, so it is not a plain list of machines. Name them with "
                 "-i box1,box2 (one machine with a comma behind it), or this machine with -i localhost, -c local."
             )
         return found

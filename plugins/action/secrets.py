@@ -70,7 +70,7 @@ class ActionModule(ActionBase):
 def _unknown(rotate: list[str], names: list[str]) -> list[str]:
     known = {"all", *names, *(name.split("/")[0] for name in names)}
     return [
-        f"inference_rotate: {name!r} is no key of this deployment; known are {', '.join(sorted(known))}"
+        f"inference_rotate: {name!r} is not a key of this deployment; its keys are {', '.join(sorted(known))}"
         for name in rotate
         if name not in known
     ]

@@ -188,13 +188,11 @@ def _of_exit_code(kind: str, exit_code: int | None, told: str, shown: t.Sequence
     if told:
         return None
     if exit_code == 137:
-        message = "The process was killed (exit code 137): by hand, by a stop that took too long, or by the kernel for want of memory."
+        message = "The process was killed (exit code 137): by hand, by a stop that took too long, or by the kernel because memory ran out."
         return diagnosis(Cause.UNKNOWN, message, shown, "See 'journalctl -k' for 'Out of memory', and 'journalctl -u' of the unit.")
     if exit_code == 3 and kind == "litellm":
         message = "LiteLLM did not start (exit code 3), and its log names no known reason."
-        return diagnosis(
-            Cause.UNKNOWN, message, shown, "The reason stands at the end of the last long line of 'journalctl -u' of the unit."
-        )
+        return diagnosis(Cause.UNKNOWN, message, shown, "The reason is at the end of the last long line of 'journalctl -u' of the unit.")
     if exit_code == 0 and kind == "vllm":
         return diagnosis(Cause.UNKNOWN, "The engine ended by itself with exit code 0, which vLLM does when its engine process dies.", shown)
     return None

@@ -24,7 +24,7 @@ _NO_FILE = (
 )
 _NEWER = "This llama.cpp does not know the model's architecture or tokenizer. Use a newer image, or a GGUF made for this one."
 _DAMAGED = (
-    "The file is no complete GGUF model: an unfinished download, a Git LFS placeholder, or another format. Fetch it again; of a split "
+    "The file is not a complete GGUF model: an unfinished download, a Git LFS placeholder, or another format. Fetch it again; of a split "
     "model all parts must be there."
 )
 _NO_BACKEND = (

@@ -43,8 +43,8 @@ _NO_KERNEL = (
     "or another model."
 )
 _OTHER_DIED = (
-    "Another process of the engine has ended or does not answer; its own words stand above, where it had any. It is tried again: look into "
-    "'journalctl -k' for processes that were killed for want of memory, and for Xid errors of the GPU."
+    "Another process of the engine has ended or does not answer; its own message is above, if it had one. It is tried again: look into "
+    "'journalctl -k' for processes that the kernel killed because memory ran out, and for Xid errors of the GPU."
 )
 _CRASHED = (
     "The program crashed in its machine code. Look into 'journalctl -k' for Xid errors of the GPU, then use another release of the image; "

@@ -93,7 +93,7 @@ class Following:
                     life.update(found.phase, found.percent, found.detail)
         elif isinstance(event, docker_cli.DaemonState):
             life.daemon_up = event.up
-            life.say("Docker is back" if event.up else "Docker does not answer; the container may well go on")
+            life.say("Docker is back" if event.up else "Docker does not answer; the container may still run")
         elif isinstance(event, docker_cli.Exited):
             self._exited(event)
 

@@ -130,7 +130,7 @@ def merge(
         try:
             before = parse(existing)
         except BadDocumentError as error:
-            return _refused({}, existing, [f"{path} {error} It was left as it is: correct it, or move it away to start afresh."])
+            return _refused({}, existing, [f"{path} {error} It was left as it is: correct it, or move it away to start with an empty one."])
         errors = [f"{path}: {problem} It was left as it is: correct it by hand." for problem in type_errors(before)]
         if errors:
             return _refused(before, existing, errors)

@@ -109,7 +109,7 @@ def _unique_keys(pairs: list[tuple[str, t.Any]]) -> dict[str, t.Any]:
 
 
 def _no_constant(name: str) -> t.NoReturn:
-    raise BadDocumentError(f"is not valid JSON: {name} is no JSON value.")
+    raise BadDocumentError(f"is not valid JSON: {name} is not a JSON value.")
 
 
 def json_name(value: object) -> str:
@@ -151,14 +151,14 @@ def value_errors(document: Mapping[str, t.Any]) -> list[str]:
 
 def _mirror_problem(entry: t.Any) -> str:
     if not isinstance(entry, str):
-        return "which is no text"
+        return "which is not a string"
     try:
         parts = urlsplit(entry)
         host, _port = parts.hostname, parts.port
     except ValueError:
-        return "which is no address"
+        return "which is not an address"
     if parts.scheme not in ("http", "https") or not host or re.search(r"\s", entry):
-        return "which is no address such as https://mirror.example"
+        return "which is not an address such as https://mirror.example"
     if parts.username is not None or parts.password is not None:
         return "with a user or password, which Docker refuses; log in to the mirror on the host, or let it know the host by its address"
     return "with a query or fragment, which Docker refuses" if parts.query or parts.fragment else ""
@@ -166,7 +166,7 @@ def _mirror_problem(entry: t.Any) -> str:
 
 def _registry_problem(entry: t.Any) -> str:
     if not isinstance(entry, str):
-        return "which is no text"
+        return "which is not a string"
     bare = re.sub(r"^https?://", "", entry)
     if "/" in bare:
         try:
@@ -182,7 +182,7 @@ def _address_problem(entry: t.Any) -> str:
     try:
         ipaddress.ip_address(str(entry))
     except ValueError:
-        return "which is no IP address"
+        return "which is not an IP address"
     return ""
 
 

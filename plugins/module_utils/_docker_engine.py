@@ -62,7 +62,7 @@ def _version(text: str) -> str:
 def _problem(seen: Seen, beside_rootless: bool) -> str:
     if seen.client_version.startswith("podman"):
         return (
-            f"The command docker on this host is podman's, which only looks like Docker. {NEEDS}. "
+            f"The command docker on this host is podman's, which only resembles Docker. {NEEDS}. "
             f"Remove the package podman-docker; podman itself may stay."
         )
     if "/snap/" in seen.client_path or (seen.snap and not seen.unit.loaded):
@@ -105,6 +105,6 @@ def _by_somebody_else(system: str, rootless: bool) -> str:
         )
     who = "It runs without root" if rootless else f"There is no {UNIT}"
     return (
-        f"The Docker that answers root here is another one than the system's. {who}, so its settings cannot be kept here. {NEEDS}. "
+        f"The Docker that answers root here is not the system's. {who}, so its settings cannot be kept here. {NEEDS}. "
         f"Take away DOCKER_HOST and the Docker context of root, or stop that engine, and run again."
     )

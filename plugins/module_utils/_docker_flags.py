@@ -117,16 +117,14 @@ def read(arguments: Sequence[str]) -> tuple[list[Flag], list[Mistake]]:
 def _taken_for_the_image(word: str, rest: Sequence[str]) -> str:
     if word == "--":
         return f"ends the flags, so that docker create would take {_shown(rest[0]) if rest else 'what follows'} for the image; remove it"
-    return (
-        "is no flag and no flag's value, so docker create would take it for the image; remove it, or write the flag it belongs to before it"
-    )
+    return "is neither a flag nor the value of one, so docker create would take it for the image; remove it, or write its flag before it"
 
 
 def _long(arguments: Sequence[str], position: int, flags: list[Flag], mistakes: list[Mistake]) -> int:
     written, equals, value = arguments[position][2:].partition("=")
     name = _OTHER_NAMES.get(written, written)
     if not written or written[0] in "-=":
-        mistakes.append(Mistake(position, arguments[position], "is no flag of docker create; write --flag or --flag=value"))
+        mistakes.append(Mistake(position, arguments[position], "is not a flag of docker create; write --flag or --flag=value"))
     elif name in SWITCHES:
         _switch(name, value if equals else "true", position, flags, mistakes)
     elif name not in VALUES:
@@ -148,7 +146,7 @@ def _short(arguments: Sequence[str], position: int, flags: list[Flag], mistakes:
         name = SHORT.get(letter)
         if name is None:
             mistakes.append(
-                Mistake(position, f"-{letter}", "is no flag of docker create; its page is https://docs.docker.com/reference/cli")
+                Mistake(position, f"-{letter}", "is not a flag of docker create; its page is https://docs.docker.com/reference/cli")
             )
             return 1
         if name in SWITCHES:
@@ -183,7 +181,7 @@ def _unknown(name: str) -> str:
     if first != name and first in VALUES:
         return f"is one argument for docker create, blank included, and no flag; write it as two entries, or as --{first}=VALUE"
     close = difflib.get_close_matches(name, sorted(VALUES | SWITCHES), n=1, cutoff=0.7)
-    return "is no flag of docker create" + (f"; did you mean --{close[0]}?" if close else "; remove it")
+    return "is not a flag of docker create" + (f"; did you mean --{close[0]}?" if close else "; remove it")
 
 
 def _shown(word: str) -> str:

@@ -277,8 +277,8 @@ def poll(
 
 
 STILL_BUSY_REMEDY = (
-    "The unit goes on by itself: run the play again to wait on, or raise the time to wait (engines_ready_timeout in site.yml). "
-    "Images and models come beforehand with playbooks/prefetch.yml."
+    "The unit continues by itself: run the playbook again to continue waiting, or raise the limit (engines_ready_timeout in site.yml). "
+    "The playbook prefetch fetches images and models beforehand."
 )
 
 

@@ -67,7 +67,7 @@ def targets_of(params: t.Mapping[str, t.Any]) -> list[Target]:
             problems.append(f"{where}: the name is given twice")
         names.add(one["name"])
         if (one.get("unit") or "").startswith("-"):
-            problems.append(f"{where}: unit is {one['unit']}, which is no unit name")
+            problems.append(f"{where}: unit is {one['unit']}, which is not a unit name")
         try:
             parts = urllib.parse.urlsplit(one["base_url"])
             usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)

@@ -49,7 +49,7 @@ def driver_state(seen: Observations, has_gpus: bool, tegra: bool) -> tuple[Drive
         return "ok", ""
     if tegra:
         # Since L4T 38 a Jetson has the driver of other machines, and nvidia-smi shows its GPU.
-        return "missing", f"The driver of the Jetson's GPU is not loaded; {_KERNEL_LOG}. Boot the board again.{_said(seen)}"
+        return "missing", f"The driver of the Jetson's GPU is not loaded; {_KERNEL_LOG}. Reboot the board.{_said(seen)}"
     if seen.wsl:
         return _wsl(seen, status)
     usable = [gpu for gpu in seen.pci if gpu.driver not in GIVEN_AWAY]
@@ -71,7 +71,7 @@ def driver_state(seen: Observations, has_gpus: bool, tegra: bool) -> tuple[Drive
     if seen.smi_path or seen.proc_driver_version is not None:
         told = "" if status in (0, 6) else f" ({EXIT_MEANINGS.get(status, f'exit status {status}')})"
         return "no_gpu", (
-            f"An NVIDIA driver is installed, but no NVIDIA GPU is on the PCI bus{told}. Look whether the card sits and is powered "
+            f"An NVIDIA driver is installed, but no NVIDIA GPU is on the PCI bus{told}. Check that the card is seated and powered "
             f"('lspci'), or whether this virtual machine was given one.{_said(seen)}"
         )
     return "none", ""
@@ -143,13 +143,13 @@ def _with_smi(seen: Observations, usable: Sequence[PciGpu], status: int) -> str:
         4: "nvidia-smi may not open the devices: look at the mode of /dev/nvidia* and at the limits of a container or virtual machine.",
         8: "its external power cables are not attached: attach them and boot again.",
         10: f"the kernel has trouble with its interrupts: {_KERNEL_LOG}; a newer BIOS helps, or another slot.",
-        12: "the driver's library libnvidia-ml.so.1 is missing: install the driver's packages anew, all in one version.",
-        13: "nvidia-smi and libnvidia-ml.so.1 have different versions: install the driver's packages anew, all in one version.",
+        12: "the driver's library libnvidia-ml.so.1 is missing: reinstall the driver's packages, all in one version.",
+        13: "nvidia-smi and libnvidia-ml.so.1 have different versions: reinstall the driver's packages, all in one version.",
         15: f"it has fallen off the bus. {LOST_REMEDY}",
         16: "it has to be reset: boot the host again, or run 'nvidia-smi --gpu-reset -i INDEX' with nothing running on it.",
         17: "the system keeps nvidia-smi from it: give its devices to this container or virtual machine, or boot again.",
-        126: "nvidia-smi cannot be run: install the driver's packages anew, for this architecture.",
-        127: "nvidia-smi cannot be run: install the driver's packages anew, for this architecture.",
+        126: "nvidia-smi cannot be run: reinstall the driver's packages for this architecture.",
+        127: "nvidia-smi cannot be run: reinstall the driver's packages for this architecture.",
     }
     other = next((gpu.driver for gpu in usable if gpu.driver in OTHER_DRIVERS), None)
     if other:

@@ -189,7 +189,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return launcher.run()
     except Reload:
-        launcher.life.say("runs anew")
+        launcher.life.say("runs its program again")
         launcher.life.publish()
         launcher.following.let_go()
         docker_cli.kill_children()

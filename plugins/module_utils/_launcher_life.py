@@ -58,7 +58,7 @@ SLOW_REMEDY = (
     "'journalctl -u' of the unit tell what it waited for."
 )
 HUNG_REMEDY = (
-    "It is started anew. If it hangs again, read 'journalctl -u' of the unit and the kernel log (GPU errors), and raise the "
+    "It is started again. If it hangs again, read 'journalctl -u' of the unit and the kernel log (GPU errors), and raise the "
     "watchdog time if the engine is merely overloaded."
 )
 

@@ -155,7 +155,7 @@ def read_pull(lines: t.Iterable[str | bytes]) -> t.Iterator[PullProgress]:
         except ValueError:
             event = None
         if not isinstance(event, dict):
-            raise OllamaError(f"the answer to the pull is no JSON object per line: {text[:200]!r}.")
+            raise OllamaError(f"the answer to the pull does not have one JSON object per line: {text[:200]!r}.")
         if event.get("error"):
             raise OllamaError(str(event["error"]))
         last = str(event.get("status") or "")

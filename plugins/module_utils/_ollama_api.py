@@ -57,7 +57,7 @@ class OllamaApi:
             try:
                 return json.loads(response.read())
             except (ValueError, OSError, http.client.HTTPException) as error:
-                raise OllamaError(f"GET {self._base_url}{path} answered something else than JSON: {error}") from error
+                raise OllamaError(f"GET {self._base_url}{path} did not answer with JSON: {error}") from error
 
     def tags(self) -> tuple[Installed, ...]:
         return read_tags(self._get("/api/tags"))

@@ -46,7 +46,7 @@ def normal_fingerprint(text: str) -> str:
     digits = re.sub(r"[\s:]", "", text).upper()
     digits = digits[2:] if digits.startswith("0X") else digits
     if not re.fullmatch(r"[0-9A-F]{40}|[0-9A-F]{64}", digits):
-        raise KeyFormatError(f"{text!r} is no full fingerprint of 40 or 64 hexadecimal digits; short key ids can be forged")
+        raise KeyFormatError(f"{text!r} is not a full fingerprint of 40 or 64 hexadecimal digits; short key ids can be forged")
     return digits
 
 

@@ -45,7 +45,7 @@ class Wanted:
             if not WORD.fullmatch(value):
                 raise BadValueError(f"{what} is {value!r}; it must be one word without blanks, line breaks and other special characters")
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", self.name):
-            raise BadValueError(f"name is {self.name!r}, which is no name for a file")
+            raise BadValueError(f"name is {self.name!r}, which is not a valid file name")
 
 
 @dataclass(frozen=True)

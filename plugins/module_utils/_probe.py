@@ -227,7 +227,7 @@ def _by_end(one: BaseException) -> TransportError | None:
 
 def _by_answer(one: BaseException) -> TransportError | None:
     if isinstance(one, http.client.BadStatusLine):
-        return TransportError("not_http", "what came back is not HTTP")
+        return TransportError("not_http", "the answer is not HTTP")
     if isinstance(one, FileNotFoundError) or "suitable TLS CA certificate bundle" in str(one):
         return TransportError("tls_mismatch", "ca_path does not exist on this host", True)
     return None
@@ -474,7 +474,7 @@ class _Probing:
         rows = data.get("data") if isinstance(data, dict) else None
         if not isinstance(rows, list):
             raise _NotReadyError(
-                "not_openai", f"GET {url}: what came back is no list of models ({self.quote(reply)})", self.reached == "health"
+                "not_openai", f"GET {url}: the answer is not a list of models ({self.quote(reply)})", self.reached == "health"
             )
         rows = [row for row in rows if isinstance(row, dict) and isinstance(row.get("id"), str)]
         self.models = tuple(row["id"] for row in rows)

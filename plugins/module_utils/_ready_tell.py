@@ -121,7 +121,7 @@ def failure_message(outcomes: t.Sequence[Outcome], where: str | None = None, rea
             lines.append(f"  More: journalctl -u {one.unit}")
     undecided = [one for one in bad if not one.cause]
     if undecided:
-        lines += ["", "Not waited for any longer (units go on by themselves):"]
+        lines += ["", "No longer waited for (units continue by themselves):"]
         lines += [f"  {one.name}{f' ({one.unit})' if one.unit else ''}: {one.message}" for one in undecided]
     if ready:
         lines += ["", "Ready: " + ", ".join(ready)]

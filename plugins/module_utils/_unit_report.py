@@ -70,5 +70,5 @@ def told_of_failures(report: Report, paths: Paths) -> str:
         phase = state.get("phase") if unit["action"] in (KEEP, RELOAD, HELD) else None
         detail = f": {state.get('cause')}" if phase == "failed" and state.get("cause") else ""
         others.append(f"  {instance}: {told}{f', {phase}{detail}' if phase else ''}")
-    rest = ["The other instances of this host, which go on by themselves:", *others] if others else []
+    rest = ["The other instances of this host, which continue by themselves:", *others] if others else []
     return "\n".join([*report.failures, *rest])

@@ -30,7 +30,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_wanted 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_work import Settings, Work
 
 _DOCKERS_WORDS = (
-    "Docker's words say what it does not take. Correct that where the service says it (container_extra_arguments, networks, mounts, "
+    "Docker's message says what it refuses. Correct that in the service (container_extra_arguments, networks, mounts, "
     "devices), or on the host."
 )
 CHECKS_AT_ONCE = 2  # each imports an engine: half a minute of a core, and a gigabyte

@@ -95,18 +95,18 @@ def _check(parameters: Mapping[str, t.Any], environment: Mapping[str, str]) -> l
     ]
     for file in parameters.get("files") or {}:
         if not FILE_NAME.fullmatch(file) or file in (SERVICE_FILE, ENV_FILE, LIVE_FOLDER):
-            errors.append(f"instance {where}: files: '{file}' is no plain file name, or one that is used already")
+            errors.append(f"instance {where}: files: '{file}' is not a plain file name, or is used already")
     live = [*(parameters.get("live_files") or {}), *(parameters.get("secret_live_files") or {})]
     for file in live:
         if not FILE_NAME.fullmatch(file) or live.count(file) > 1:
-            errors.append(f"instance {where}: live_files: '{file}' is no plain file name, or one that is used already")
+            errors.append(f"instance {where}: live_files: '{file}' is not a plain file name, or is used already")
     if parse_owner(str(parameters.get("live_owner") or "0")) is None:
         errors.append(
             f"instance {where}: live_owner '{parameters['live_owner']}' must be numbers, USER or USER:GROUP: names differ by image"
         )
     for name, value in environment.items():
         if not _VARIABLE.fullmatch(name):
-            errors.append(f"instance {where}: environment: '{name}' is no name of an environment variable")
+            errors.append(f"instance {where}: environment: '{name}' is not the name of an environment variable")
         if "\n" in value or "\r" in value or "\0" in value:
             errors.append(f"instance {where}: environment: {name} has a line break, which Docker's env files cannot hold")
     read = (parameters.get("check") or {}).get("input")

@@ -40,7 +40,7 @@ EXAMPLES = r"""
   hosts: all:localhost
   gather_facts: false
   tasks:
-    - name: Refuse an inventory of which nothing would be deployed
+    - name: Refuse an inventory that deploys nothing
       llmops.gpu_inference.check_groups:
       run_once: true
 """

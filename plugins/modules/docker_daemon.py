@@ -205,8 +205,8 @@ def _no_unit(unit: Unit) -> str:
     if unit.load == "masked":
         return f"{UNIT} is masked, so that nobody can start Docker: systemctl unmask {UNIT}, if that is no longer wanted."
     return (
-        f"There is no {UNIT} on this host, so no Docker Engine that could be set up. Run the role docker first, "
-        f"or install Docker Engine by other means."
+        f"There is no {UNIT} on this host, so there is no Docker Engine to configure. Run the role docker first, "
+        f"or install Docker Engine in another way."
     )
 
 
@@ -217,7 +217,7 @@ def _run(module: AnsibleModule, service: DockerService, unit: Unit) -> None:
     content = _files.read(target)
     text = None if content is None else _daemon_document.decode(content)
     if content is not None and text is None:
-        module.fail_json(msg=f"{path} is not UTF-8 text. It was left as it is: correct it, or move it away to start afresh.")
+        module.fail_json(msg=f"{path} is not UTF-8 text. It was left as it is: correct it, or move it away to start with an empty one.")
     info = service.info()
     before = _daemon_config.merge(text, {}, path=path)
     merged = _daemon_config.merge(

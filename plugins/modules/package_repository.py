@@ -25,7 +25,7 @@ attributes:
   check_mode:
     support: full
     details:
-      - What apt or dnf think of the result is not foreseen.
+      - Check mode does not predict whether apt or dnf accept the result.
   diff_mode:
     support: full
   idempotent:

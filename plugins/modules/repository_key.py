@@ -22,7 +22,7 @@ attributes:
   check_mode:
     support: full
     details:
-      - In check mode nothing is fetched, so a wrong fingerprint behind O(url) is not foreseen.
+      - In check mode nothing is fetched, so a wrong fingerprint behind O(url) is not predicted.
   diff_mode:
     support: full
   idempotent:
@@ -130,7 +130,7 @@ def main() -> None:
         found = primary_fingerprints(data)
         text = armored(data)
     except KeyFormatError as error:
-        module.fail_json(msg=f"What came from {source} is no usable key: {error}. Nothing was installed. It starts with {data[:60]!r}.")
+        module.fail_json(msg=f"What came from {source} is not a usable key: {error}. Nothing was installed. It starts with {data[:60]!r}.")
     if not expected.issuperset(found):
         module.fail_json(
             msg=f"The key from {source} has the fingerprint {', '.join(found)}, expected {' or '.join(sorted(expected))}. "

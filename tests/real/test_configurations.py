@@ -125,7 +125,7 @@ BROKEN: list[tuple[Change, str]] = [
     (drop_model, "model_list[0] (chat) has no litellm_params.model"),
     (set_in("model_list", None), "has no model_list"),
     (set_in("router_settings", "routing_strategy", "fastest"), "Invalid routing_strategy: 'fastest'"),
-    (set_in("router_settings", "num_retry", 1), "router_settings.num_retry is no setting of this LiteLLM; num_retries is"),
+    (set_in("router_settings", "num_retry", 1), "router_settings.num_retry is not a setting of this LiteLLM; num_retries is"),
     (set_in("general_settings", "cancel_on_disconect", True), "cancel_on_disconnect is"),
     (set_in("litellm_settings", "drop_param", True), "drop_params is"),
     (set_in("litellm_settings", "callbacks", ["nothere.x"]), "Could not import x from nothere"),

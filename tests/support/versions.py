@@ -119,7 +119,7 @@ def lines(rows: Sequence[Sequence[str]]) -> str:
 
 def table() -> str:
     dotted = [".".join(map(str, item.introduced)) if any(item.introduced) else "any" for item in ADVISORIES]
-    rows = ["| program | from | mended in | what | advisory |", "| --- | --- | --- | --- | --- |"]
+    rows = ["| program | from | fixed in | what | advisory |", "| --- | --- | --- | --- | --- |"]
     rows += [
         f"| {item.program} | {since} | {'.'.join(map(str, item.fixed))} | {item.what} | {item.identity} |"
         for item, since in zip(ADVISORIES, dotted, strict=True)

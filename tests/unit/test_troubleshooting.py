@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
 SECTIONS = {part.split("\n", 1)[0]: part for part in TEXT.split("\n## ")[1:]}
 BEFORE = SECTIONS.pop("Before an engine starts")
-WORDED = SECTIONS.pop("The same cause, other words")
+WORDED = SECTIONS.pop("The same cause, other messages")
 # Seen by the probe, or said by systemd or the launcher, in these words; the others are read from logs.
 WORDS = {
     "dns": ["the host name ", " cannot be resolved ("],

@@ -85,7 +85,7 @@ def test_a_broken_gateway_configuration_leaves_the_old_gateway() -> None:
     gateway = {"port": 8400, "settings": {"router_settings": {"routing_strategie": "simple-shuffle"}}}
     done = site("--tags", "litellm", inference_gateway=gateway)
     assert done.rc != 0, done.output
-    assert "routing_strategie is no setting of this LiteLLM" in done.output, done.output
+    assert "routing_strategie is not a setting of this LiteLLM" in done.output, done.output
     assert before == (pid("litellm@gateway.service"), container("litellm-gateway"))
     assert chat(url(), key()).status_code == 200
     measured("broken gateway configuration", play=done.seconds)

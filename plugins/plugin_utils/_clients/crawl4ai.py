@@ -49,7 +49,7 @@ class Crawl4ai(EnvironmentClient):
         if provider not in ("openai", "hosted_vllm"):
             context.refuse(
                 "provider",
-                f"{said(provider, 'provider')} is none that LiteLLM speaks plain OpenAI to at LLM_BASE_URL; use openai or hosted_vllm",
+                f"{said(provider, 'provider')} is not a provider that uses LLM_BASE_URL and plain OpenAI; use openai or hosted_vllm",
             )
         if chosen is None:
             return None

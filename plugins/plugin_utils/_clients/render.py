@@ -168,7 +168,7 @@ def _key_of(entry: Entry, around: _Surroundings, mistakes: list[Mistake]) -> str
             return keys[name]
         # Without the name: it may be a key itself.
         known = f"known: {', '.join(sorted(keys))}" if keys else "there are none"
-        message = f"is no name of a client of the gateway ({known}); add it to inference_gateway.client_keys, with null"
+        message = f"is not a client of the gateway ({known}); add it to inference_gateway.client_keys, with null"
     elif around.key is not None:
         return around.key
     elif len(keys) == 1:

@@ -45,7 +45,7 @@ def _why(shown: Mapping[str, list[str]], known: bool, complaint: str) -> str:
     if first.get("LoadState") != "loaded":
         return f"Nothing on this host keeps it up to date: {REFRESH} comes with the toolkit since 1.18. Update the toolkit, or {by_hand}."
     if known:
-        return f"It is of an earlier time, before a driver or MIG slices changed: systemctl restart {REFRESH}."
+        return f"It is outdated: the driver or the MIG slices have changed since: systemctl restart {REFRESH}."
     if first.get("Result") == "exec-condition":
         return (
             f"{REFRESH} was skipped, because no nvidia.ko is in /lib/modules/$(uname -r)/modules.dep: the driver is not installed for the "
@@ -53,6 +53,6 @@ def _why(shown: Mapping[str, list[str]], known: bool, complaint: str) -> str:
             f"all the same, {by_hand}."
         )
     if first.get("ConditionResult") == "no":
-        return f"{REFRESH} was skipped, because nvidia-smi or nvidia-ctk is not where it looks (/usr/bin). Put a link there, or {by_hand}."
+        return f"{REFRESH} was skipped, because nvidia-smi or nvidia-ctk is not where it looks (/usr/bin). Make a link there, or {by_hand}."
     said = f" It said: {' '.join(complaint.split())}" if complaint.strip() else ""
     return f"{REFRESH} ended with {first.get('Result', 'an unknown result')}.{said} See journalctl --unit {REFRESH}."

@@ -181,7 +181,7 @@ def _wanted(item: Mapping[str, t.Any], position: int, errors: list[str]) -> Want
         subnet = ipaddress.ip_network(str(item["subnet"]))
     gateway = str(item["gateway"]) if item.get("gateway") else None
     if gateway and not _usable(gateway, subnet):
-        errors.append(f"{where}.gateway of {name} is {gateway!r}, which is no address for a host inside the subnet {subnet}.")
+        errors.append(f"{where}.gateway of {name} is {gateway!r}, which is not a host address inside the subnet {subnet}.")
         return None
     return Wanted(
         name=name,
@@ -199,7 +199,7 @@ def subnet_problem(value: t.Any) -> str:
     try:
         network = ipaddress.ip_network(text, strict=False)
     except ValueError:
-        return f"is no network; write it as {EXAMPLE}"
+        return f"is not a network; write it as {EXAMPLE}"
     if isinstance(network, ipaddress.IPv6Network):
         return f"is of IPv6: these networks have IPv4 addresses, so that Docker would pass over it and pick some. Write it as {EXAMPLE}"
     if "/" not in text:
@@ -210,7 +210,7 @@ def subnet_problem(value: t.Any) -> str:
     if network.prefixlen > LONGEST:
         return f"has room for {max(network.num_addresses - 3, 0)} containers; take a /24, such as {network.network_address}/24"
     if network.prefixlen < SHORTEST:
-        return f"takes so many addresses that the host would reach nobody else; take a /24, such as {EXAMPLE}"
+        return f"covers so many addresses that the host could not reach anything else; take a /24, such as {EXAMPLE}"
     if text != str(network):
         return f"has host bits set or is written in another way; write {network}"
     return ""
@@ -265,7 +265,7 @@ def _difference(network: Wanted, present: Existing) -> str:
     if network.gateway and network.gateway not in present.gateways:
         differences.append(f"its gateway is {_joined(present.gateways)}, wanted {network.gateway}")
     if network.internal != present.internal:
-        differences.append("it is internal, wanted with a way out" if present.internal else "it has a way out, wanted internal")
+        differences.append("it is internal, wanted not internal" if present.internal else "it is not internal, wanted internal")
     for key, value in network.options.items():
         if present.options.get(key) != value:
             differences.append(f"its option {key} is {present.options.get(key, 'not set')}, wanted {value}")

@@ -236,7 +236,7 @@ def _check_kv_cache(told: HostFindings, service: Service, grant: Grant | None) -
     given = service.kv_cache_memory
     amount = grant.amount if grant is not None else None
     if given is not None and given.mib is not None and amount is not None and given.mib > amount:
-        told.add(f"{service.path}.kv_cache_memory", given.text, "is more than memory, of which it is a part")
+        told.add(f"{service.path}.kv_cache_memory", given.text, "is more than memory, which includes it")
 
 
 def _packages(told: HostFindings, task: Task) -> list[str]:

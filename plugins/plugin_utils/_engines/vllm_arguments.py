@@ -108,7 +108,7 @@ def read_engine_args(fields: Fields) -> tuple[dict[str, Any], dict[str, str]]:
 
 def _value_trouble(flag: Flag, value: Any) -> str | None:
     if flag.value is not None and value not in (True, None):
-        return "says its value itself; write true, or optimization-level and the value"
+        return "contains its value already; write true, or optimization-level and the value"
     if not _writable(value):
         return _WRONG_VALUE
     words = value if isinstance(value, (list, tuple)) else (value,)
@@ -156,7 +156,7 @@ def _against_the_rest(flag: Flag, found: Mapping[str, Any], written: Mapping[str
         return
     inside: Any = whole_value(found[flag.name])
     if inside is None:
-        yield f"is a field of {written[flag.name]}, whose value is given too and is no mapping; keep one of the two"
+        yield f"is a field of {written[flag.name]}, which is also given and is not a mapping; keep one of the two"
         return
     for name in flag.fields:
         inside = inside.get(name) if isinstance(inside, Mapping) else None

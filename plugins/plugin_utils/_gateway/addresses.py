@@ -35,7 +35,7 @@ def resolved(addresses: Iterable[str], look_up: Resolver) -> list[str]:
             found.update(entry.partition("%")[0] for entry in look_up(text))
         except OSError as error:
             raise AddressError(
-                f"{address!r} is no IP address or network, and its name could not be looked up on the controller ({error}). "
+                f"{address!r} is not an IP address or network, and its name could not be looked up on the controller ({error}). "
                 "Give the address itself, for example by inference_address of that host."
             ) from error
     return sorted(found, key=_sort_key)

@@ -55,14 +55,14 @@ def _repeated(names: Sequence[str]) -> list[str]:
 
 def _problems_of(model: Model, names: Sequence[str], gateway_host: str) -> Iterator[str]:
     if model.capability not in MODES:
-        yield f"model {model.name!r}: capability {model.capability!r} is none of {', '.join(MODES)}"
+        yield f"model {model.name!r}: capability {model.capability!r} is not one of {', '.join(MODES)}"
     if not model.backends:
         yield f"model {model.name!r} has no backend"
     for key in sorted(set(model.request_defaults) & ROUTING_KEYS):
         yield f"model {model.name!r}: request_defaults may not set {key!r}, it decides where requests go"
     for target in model.fallbacks:
         if target not in names:
-            yield f"model {model.name!r}: fallback {target!r} is no model at the gateway"
+            yield f"model {model.name!r}: fallback {target!r} is not a model at the gateway"
     for backend in model.backends:
         if not re.match(r"https?://[^/]+", backend.openai_base(gateway_host)):
             yield f"backend {backend.id!r} of model {model.name!r} cannot be reached from {gateway_host}: url is {backend.url!r}"

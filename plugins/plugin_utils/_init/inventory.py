@@ -110,7 +110,7 @@ def first_inventory(hosts: Sequence[Seen], *, schema: str, file: str) -> FirstIn
 def _node(seen: Seen) -> _Node:
     hardware = read_hardware(seen.facts, "facts")
     if hardware is None:
-        raise InitError([f"{seen.name}: it did not say what it has. {_one_line(seen.said)}".rstrip()])
+        raise InitError([f"{seen.name}: its hardware could not be read. {_one_line(seen.said)}".rstrip()])
     platform = hardware.kind
     if platform.has_gpu and hardware.driver_state in ("missing", "mismatch"):
         raise InitError([f"{seen.name}: {hardware.driver_message}"])

@@ -88,7 +88,7 @@ def check_names(models: Sequence[Model], report: Report) -> None:
             if adapter.lower() in names:
                 clash = f"is also the name of the model {names[adapter.lower()]!r}"
             elif adapter in sources:
-                clash = f"is also the source of {model.name!r}, by which its engine knows the model without an adapter"
+                clash = f"is also the source of {model.name!r}, the name of the model without an adapter"
             elif owner != model.name:
                 clash = f"is also the name of an adapter of the model {owner!r}"
             elif before != adapter:

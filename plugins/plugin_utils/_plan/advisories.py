@@ -103,4 +103,4 @@ def vulnerable(program: str, version: str | None) -> str | None:
     first, others = found[0], [item.identity for item in found[1:]]
     also = f", and {len(others)} more ({', '.join(others[:3])}{'...' if len(others) > 3 else ''})" if others else ""
     fixed = ".".join(map(str, max(item.fixed for item in found)))
-    return f"{program} {str(version).lstrip('v')} is vulnerable: {first.what} ({first.identity}){also}; {fixed} and newer have it mended"
+    return f"{program} {str(version).lstrip('v')} is vulnerable: {first.what} ({first.identity}){also}; {fixed} and newer have the fix"

@@ -286,7 +286,7 @@ def _follow(alias: str, target: str, edges: Mapping[str, str], names: Mapping[st
             report.add(where, target, f"the aliases {' -> '.join([*seen, target])} lead in a circle; let one of them name a model")
             return None
         if target not in edges:
-            report.add(where, target, f"is no model of inference_models.{hint(target, names.values())}")
+            report.add(where, target, f"is not defined in inference_models.{hint(target, names.values())}")
             return None
         seen.append(target)
         target = edges[target]
@@ -306,7 +306,7 @@ def check_fallbacks(
             if target == name:
                 report.add(where, fallback, "is the model itself")
             elif target not in items:
-                report.add(where, fallback, f"is no model of inference_models.{hint(fallback, items)}")
+                report.add(where, fallback, f"is not defined in inference_models.{hint(fallback, items)}")
             elif items[target].capability != item.capability:
                 report.add(
                     where,
@@ -334,7 +334,7 @@ def passthroughs(
         if model is not None and aliases.get(str(model), str(model)) not in names:
             if not report.is_good and model in known:
                 continue  # it would be served but for another mistake
-            report.add(f"{where}.model", model, f"is no model that is served.{hint(str(model), names)}")
+            report.add(f"{where}.model", model, f"is not a served model.{hint(str(model), names)}")
         elif item["path"] in paths:
             report.add(f"{where}.path", item["path"], f"is given twice ({paths[item['path']]})")
         else:
@@ -387,13 +387,13 @@ def _key_goes_astray(item: Mapping[str, Any], entries: Sequence[Entry], aliases:
             if backend["container"]:
                 places.add(("http", backend["container"], backend["container_port"]))
     if variable not in owners:
-        return f"is the key of no server that is served.{hint(variable, owners)}"
+        return f"is not the key of any server behind the gateway.{hint(variable, owners)}"
     if item.get("target"):
         goes_right = _origin(item["target"]) in owners[variable]
     else:
         name = aliases.get(str(item["model"]), str(item["model"]))
         goes_right = any(backend["key_variable"] == variable for entry in entries if entry.name == name for backend in entry.backends)
-    return None if goes_right else "is the key of another server than the one that this route leads to; leave it out, or name that one's"
+    return None if goes_right else "is not the key of the server that this route leads to; leave it out, or name the key of that server"
 
 
 def gateway_hosts(hosts: Mapping[str, Host]) -> list[str]:

@@ -42,7 +42,7 @@ def check_groups(groups: Mapping[str, Sequence[str]], with_services: Sequence[st
                 f"define an empty group {ours} beside it"
             )
         elif hosts:
-            found.warnings.append(f"the group {name} is not the group {ours}; what is said of {ours} does not hold for {_list(hosts)}")
+            found.warnings.append(f"the group {name} is not the group {ours}; the settings of {ours} do not apply to {_list(hosts)}")
     if not served and not found.errors:
         near = [
             (name, match[0]) for name in others for match in (difflib.get_close_matches(name.lower(), GROUPS, n=1, cutoff=0.6),) if match

@@ -98,7 +98,7 @@ class HostPlan:
                         f"is an adapter of the model {owner!r}, whose services serve it; write model: {owner}, or leave the service out"
                     )
                 else:
-                    message = f"is no model of inference_models.{hint(service.model, host.models)}"
+                    message = f"is not defined in inference_models.{hint(service.model, host.models)}"
                 self.told.add(f"{where}.model", service.model, message)
             return None
         forced = forced_engine(model, self.platform.name, host.settings.engine)

@@ -279,7 +279,7 @@ def _problem(ask: Ask, others: Sequence[Ask], others_devices: Sequence[Sequence[
             return f"the memory of {pool.title} is not known" + (f", and it is asked for by: {', '.join(held)}" if held else "")
         reserve = f" ({gib(pool.total or 0)} less a reserve of {gib(pool.reserve)})"
         return f"{pool.title} has {gib(pool.usable or 0)} for services{reserve}" + (
-            f", of which are asked: {', '.join(held)}" if held else ""
+            f", of which others ask for: {', '.join(held)}" if held else ""
         )
 
     if ask.pins or not ask.count:

@@ -205,7 +205,7 @@ def _client_entries(host: Host, variables: Mapping[str, Any], gateway: Gateway, 
             check_floating(image, f"{where}.container.image", host.settings.allow_floating_tags, report, [host.name])
         if isinstance(entry.get("key"), str) and entry["key"] not in gateway.client_names:
             known = ", ".join(gateway.client_names) or "none"
-            message = f"is no name of a client in inference_gateway.client_keys ({known}); add it there (null has a key generated)"
+            message = f"is not defined in inference_gateway.client_keys ({known}); add it there (null has a key generated)"
             report.add(f"{where}.key", None, message, [host.name])
     return [dict(entry) for entry in entries if isinstance(entry, Mapping)]
 
@@ -224,9 +224,7 @@ def _gateway(
     for position, fallback in enumerate(gateway.default_fallbacks):
         # A model that is served but for another mistake needs no second one.
         if aliases.get(fallback, fallback) not in entries and (report.is_good or fallback not in known):
-            report.add(
-                f"inference_gateway.default_fallbacks[{position}]", fallback, f"is no model that is served.{hint(fallback, entries)}"
-            )
+            report.add(f"inference_gateway.default_fallbacks[{position}]", fallback, f"is not a served model.{hint(fallback, entries)}")
     settings = hosts[gateways[0]].settings
     configured = settings.images.get("litellm", {})
     image = configured.get(platform) or configured.get("") or LITELLM_IMAGE

@@ -63,7 +63,7 @@ def _why_not(name: str) -> str | None:
         return "may hold secrets, and would end up in the gateway's config file; remove it"
     if name not in _TAKEN:
         return (
-            "is no parameter of a request that LiteLLM hands on. A parameter that only the engine knows goes into extra_body; "
+            "is not a request parameter that LiteLLM passes on. A parameter that only the engine knows goes into extra_body; "
             f"how the gateway retries and routes is inference_gateway.settings.router_settings.{hint(name, _TAKEN)}"
         )
     return None

@@ -176,7 +176,7 @@ def _proxy(fields: Fields) -> dict[str, str]:
             inner.add(
                 key,
                 None,
-                "holds a blank, a line break or another character that no address has; write http://proxy.example:3128, and special "
+                "has a blank, a line break or another character that an address cannot have; write http://proxy.example:3128, and special "
                 "characters of a user's name or password as %XX",
             )
             values[key] = ""

@@ -63,7 +63,7 @@ def _done(run: Run) -> list[str]:
     order = ("refused", "held", "restart", "start")
     touched = sorted(run.touched, key=lambda unit: order.index(unit.action) if unit.action in order else len(order))
     if not touched and not run.kept:
-        return ["No unit was looked at in this run."]
+        return ["No unit was in this run."]
     if not touched:
         words = "would be started, restarted or removed" if run.check_mode else "was started, restarted or removed"
         return [f"No unit {words}: {units} kept as {'it is' if run.kept == 1 else 'they are'}."]
@@ -80,7 +80,7 @@ class _Summary:
     def head(self) -> list[str]:
         gateway = self.plan["gateway"]
         failed = some(sorted(self.run.failed), 8)
-        trouble = [f"FAILED   {failed}: the reason is above, and nothing below counts what is there as serving"] if failed else []
+        trouble = [f"FAILED   {failed}: the reason is above, and nothing on it counts as serving below"] if failed else []
         if gateway is None:
             return [*trouble, "There is no gateway (no host is in the group gateways): engines answer on their own hosts."]
         urls = _gateways(self.plan)

@@ -28,7 +28,7 @@ def weakness(key: str) -> str | None:
     if len(key) < MINIMUM_LENGTH:
         return f"has {len(key)} characters, at least {MINIMUM_LENGTH} are needed"
     if len(set(key)) < 6:
-        return "is made of too few different characters"
+        return "has too few different characters"
     return None
 
 

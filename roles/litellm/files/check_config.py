@@ -70,9 +70,9 @@ def unknown_keys(section: str, keys: t.Iterable[str], known: t.Collection[str], 
             continue
         meant = similar(key, known)
         if meant is not None:
-            problems.append(f"{section}.{key} is no setting of this LiteLLM; {meant} is")
+            problems.append(f"{section}.{key} is not a setting of this LiteLLM; {meant} is")
         elif strict:
-            problems.append(f"{section}.{key} is no setting of this LiteLLM")
+            problems.append(f"{section}.{key} is not a setting of this LiteLLM")
     return problems
 
 
@@ -106,16 +106,16 @@ def target_problems(config: t.Mapping[str, t.Any]) -> list[str]:
     for alias, target in aliases.items():
         name = target.get("model") if isinstance(target, dict) else target
         if name not in models:
-            problems.append(f"router_settings.model_group_alias.{alias} points to {name!r}, which is no model_name")
+            problems.append(f"router_settings.model_group_alias.{alias} points to {name!r}, which is not a model_name")
     for setting in ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks"):
         for entry in router.get(setting) or ():
             for source, targets in entry.items():
                 for name in (source, *targets):
                     if name not in reachable and name != "*":
-                        problems.append(f"router_settings.{setting} names {name!r}, which is no model_name")
+                        problems.append(f"router_settings.{setting} names {name!r}, which is not a model_name")
     for name in router.get("default_fallbacks") or ():
         if name not in reachable:
-            problems.append(f"router_settings.default_fallbacks names {name!r}, which is no model_name")
+            problems.append(f"router_settings.default_fallbacks names {name!r}, which is not a model_name")
     return problems
 
 

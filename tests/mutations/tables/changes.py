@@ -46,7 +46,7 @@ FEATURES = [
         "assert (1024, 1.0) == (4096, 0.25)",
     ),
     Feature(
-        "too little main memory at the moment is no mistake of the configuration",
+        "too little main memory at the moment is not a mistake in the configuration",
         "it is one like any other mistake that an engine tells",
         f"{UTILS}/_causes_gpu.py",
         '        r"Available memory on node \\S+ .* is less than",\n',
@@ -199,7 +199,7 @@ FEATURES = [
         "assert 'replace' == 'adopt'",
     ),
     Feature(
-        "a hung engine is started anew",
+        "a hung engine is started again",
         "an engine never counts as hung",
         f"{UTILS}/_launch_rules.py",
         "return self.limit > 0 and now - self.last_sign > self.limit",

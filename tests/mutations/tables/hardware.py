@@ -136,7 +136,7 @@ FEATURES = [
         "assert ('jetson', True) == ('dgpu', False)",
     ),
     Feature(
-        "an engine that lost its GPU is started anew",
+        "an engine that lost its GPU is started again",
         "an empty list of GPUs in its container is good enough",
         f"{UTILS}/_launch_rules.py",
         'return None if any(line.startswith("GPU ") for line in lines) else',

@@ -29,7 +29,7 @@ FEATURES = [
     ),
     Feature(
         "`daemon.json` keeps what others wrote",
-        "it is made anew",
+        "it is written from nothing",
         f"{UTILS}/_daemon_config.py",
         "    after = copy.deepcopy(before)\n",
         "    after: dict[str, t.Any] = {}\n",
@@ -326,7 +326,7 @@ FEATURES = [
         "assert 0.0 == 100.0",
     ),
     Feature(
-        "how long an engine was good is no matter of the clock on the wall",
+        "how long an engine was good does not depend on the wall clock",
         "the launcher asks that one",
         f"{UTILS}/_launcher_ends.py",
         "        ready_for = now.monotonic - state.ready.monotonic if",
@@ -390,7 +390,7 @@ FEATURES = [
     ),
     Feature(
         "check mode changes nothing",
-        "the module carries out what it only should foresee",
+        "the module carries out what it should only predict",
         f"{UTILS}/_container_units.py",
         "if report.changed and not self.settings.check_mode:",
         "if report.changed:",

@@ -83,7 +83,7 @@ def play(folder: Path, *arguments: str, **environment: str) -> subprocess.Comple
 @pytest.mark.parametrize("layout", ["json", "yaml"])
 def test_it_stands_above_the_recap_and_counts_nobody_that_failed(tmp_path: Path, layout: str) -> None:
     found = play(tmp_path, ANSIBLE_CALLBACK_RESULT_FORMAT=layout)
-    block = found.stdout.partition("Show what serves now, and what comes next]")[2].partition("PLAY RECAP")[0].splitlines()
+    block = found.stdout.partition("Show what serves now, and the next commands]")[2].partition("PLAY RECAP")[0].splitlines()
     said = "\n".join(block[1:])
     assert said.splitlines()[1].startswith("FAILED   n1, n2: "), found.stdout + found.stderr
     assert "Gateway  http://n0:8400/v1 on n0\nKey      /c/.secrets/master_key\n" in said

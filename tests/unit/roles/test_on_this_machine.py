@@ -70,7 +70,7 @@ def test_a_host_that_failed_before_is_a_line_of_the_report(tmp_path: Path) -> No
                     {"ansible.builtin.fail": {}, "when": "inventory_hostname == 'fails'"},
                 ]
             },
-            {"tasks": [named["Remember it for the report"], named["Put the report together"], {**shown, "run_once": True}]},
+            {"tasks": [named["Keep the state of the units for the report"], named["Assemble the report"], {**shown, "run_once": True}]},
         ],
         inference_plan={"table": []},
         __verify_gateway={"url": "http://192.0.2.10:8400"},

@@ -168,8 +168,11 @@ def test_what_is_no_key_is_not_rotated(tmp_path: Path) -> None:
     done = run(tmp_path, options={"pending": True, "rotate": ["master", "engine_keys/elsewhere"]})
     assert done.returncode != 0
     words = " ".join(done.stdout.split())
-    assert "inference_rotate: 'master' is no key of this deployment; known are all, engine_keys, engine_keys/localhost, master_key" in words
-    assert "inference_rotate: 'engine_keys/elsewhere' is no key" in words
+    assert (
+        "inference_rotate: 'master' is not a key of this deployment; its keys are all, engine_keys, engine_keys/localhost, master_key"
+        in words
+    )
+    assert "inference_rotate: 'engine_keys/elsewhere' is not a key" in words
     done = run(tmp_path, options={"pending": True, "rotate": ["master_key"]}, inference_master_key=KEY)
     assert "inference_master_key: is your own variable" in " ".join(done.stdout.split())
 

@@ -105,20 +105,20 @@ def test_secrets_are_in_the_env_file_only() -> None:
         ([instance(name="Chat")], ["name 'Chat'"]),
         ([instance(name="../x")], ["name '../x'"]),
         ([instance(name="chat\n")], ["name 'chat\n' may consist of"]),
-        ([instance(files={"../x": ""})], ["'../x' is no plain file name"]),
+        ([instance(files={"../x": ""})], ["'../x' is not a plain file name"]),
         ([instance(files={"env": ""})], ["'env'"]),
         ([instance(files={"live": ""})], ["'live'"]),
-        ([instance(live_files={"../x": ""})], ["live_files: '../x' is no plain file name"]),
+        ([instance(live_files={"../x": ""})], ["live_files: '../x' is not a plain file name"]),
         (
             [instance(live_files={"x": ""}, secret_live_files={"x": ""})],
-            ["live_files: 'x' is no plain file name, or one that is used already"],
+            ["live_files: 'x' is not a plain file name, or is used already"],
         ),
         ([instance(live_owner="nobody")], ["live_owner 'nobody' must be numbers"]),
         ([instance(check={"input": "other"})], ["check.input: 'other' is not among files"]),
         ([instance(docker_arguments=["--init", "alpine"])], ["docker_arguments[1] 'alpine'", "would take it for the image"]),
         ([instance(docker_arguments=["--rm", "-lio.llmops.gpu-inference.owner=x"])], ["[0] '--rm' is not allowed", "use another label"]),
         ([instance(docker_arguments=["-e", "HF_HOME=/x"])], ["'--env HF_HOME' is not allowed: it is in environment or secret_environment"]),
-        ([instance(environment={"A-B": "1"})], ["'A-B' is no name of an environment variable"]),
+        ([instance(environment={"A-B": "1"})], ["'A-B' is not the name of an environment variable"]),
         ([instance(environment={"A": "1\n2"})], ["A has a line break"]),
         ([instance(secret_environment={})], ["'VLLM_API_KEY' is not among"]),
         ([instance(), instance()], ["is there twice"]),
@@ -531,7 +531,7 @@ def test_one_refused_instance_does_not_hide_what_became_of_the_others(tmp_path: 
     )
     assert told_of_failures(report, paths).split("\n") == [
         "vllm/chat: bad_flag: x",
-        "The other instances of this host, which go on by themselves:",
+        "The other instances of this host, which continue by themselves:",
         "  vllm/four: started",
         "  vllm/three: unchanged, failed: out_of_memory",
         "  vllm/two: unchanged, ready",
@@ -601,7 +601,7 @@ def test_what_docker_refuses_in_words_that_nobody_knows(tmp_path: Path, host: Ho
     (told,) = reconcile(tmp_path, host, [instance(networks=["a", "b"])]).failures
     assert told.startswith(
         f"vllm/chat: Docker refuses the new configuration: Error response from daemon: the zork is bent. {STILL_SERVES}\n"
-        "  Remedy: Docker's words say"
+        "  Remedy: Docker's message says"
     )
     assert "unknown" not in told
 

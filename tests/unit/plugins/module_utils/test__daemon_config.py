@@ -240,16 +240,16 @@ def test_a_byte_order_mark_hides_no_key() -> None:
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
-        ({"registry-mirrors": ["ftp://h"]}, 'registry-mirrors has "ftp://h", which is no address'),
-        ({"registry-mirrors": ["h"]}, "which is no address"),
+        ({"registry-mirrors": ["ftp://h"]}, 'registry-mirrors has "ftp://h", which is not an address'),
+        ({"registry-mirrors": ["h"]}, "which is not an address"),
         ({"registry-mirrors": ["https://h/?x=1"]}, "with a query or fragment"),
         ({"registry-mirrors": ["https://user:secret@h"]}, 'registry-mirrors has "https://***@h", with a user or password'),
-        ({"registry-mirrors": ["https://h:99999"]}, "which is no address"),
-        ({"registry-mirrors": [5]}, "which is no text"),
+        ({"registry-mirrors": ["https://h:99999"]}, "which is not an address"),
+        ({"registry-mirrors": [5]}, "which is not a string"),
         ({"insecure-registries": ["h/path"]}, "which is neither HOST"),
         ({"insecure-registries": ["a b"]}, "which is neither HOST"),
-        ({"insecure-registries": [5]}, "which is no text"),
-        ({"dns": ["x"]}, "which is no IP address"),
+        ({"insecure-registries": [5]}, "which is not a string"),
+        ({"dns": ["x"]}, "which is not an IP address"),
     ],
 )
 def test_values_that_only_the_start_would_refuse(wanted: dict[str, t.Any], message: str) -> None:

@@ -63,7 +63,7 @@ ROOTLESS = {"ServerVersion": "28.5.2", "SecurityOptions": ["name=seccomp,profile
         (replace(GOOD, client_path="/snap/bin/docker"), ["installed as a snap"]),
         (replace(GOOD, unit=replace(RUNNING, load="masked"), info={}), ["docker.service is masked", "systemctl unmask docker.service"]),
         (replace(GOOD, silent=True, info={}), ["does not answer", "systemctl restart docker.service"]),
-        (replace(GOOD, unit=NONE), ["another one than the system's", "There is no docker.service"]),
+        (replace(GOOD, unit=NONE), ["is not the system's", "There is no docker.service"]),
         (replace(GOOD, unit=NONE, info={"ServerVersion": "29.1.3", "OperatingSystem": "Docker Desktop"}), ["Docker Desktop's"]),
         (replace(GOOD, info=ROOTLESS), ["It runs without root", "DOCKER_HOST"]),
         (replace(BARE, rootless_sockets=("/run/user/1000/docker.sock",)), ["/run/user/1000/docker.sock", "docker_beside_rootless"]),

@@ -139,7 +139,7 @@ def test_a_certain_cause_ends_the_wait_and_gathers_the_other_certain_ones() -> N
     text = failure_message(result.outcomes)
     assert text.startswith("3 of 3 endpoints are not ready after 3 s.")
     assert text.endswith(
-        "Not waited for any longer (units go on by themselves):\n  b: not listening yet; last: GET http://h/health: connection refused"
+        "No longer waited for (units continue by themselves):\n  b: not listening yet; last: GET http://h/health: connection refused"
     )
 
 

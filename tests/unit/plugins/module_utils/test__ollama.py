@@ -109,8 +109,8 @@ def test_pull_progress(stream: list[str], expected: list[PullProgress]) -> None:
         (lines(PULLING, {"error": "max retries exceeded: unexpected EOF"}), "unexpected EOF"),
         (lines(PULLING), "ended before it was complete; the last thing it said was 'pulling 1343d82ebee3'"),
         ([], "the last thing it said was 'nothing'"),
-        (["<html>502</html>"], "no JSON object per line"),
-        (["[1]"], "no JSON object per line"),
+        (["<html>502</html>"], "does not have one JSON object per line"),
+        (["[1]"], "does not have one JSON object per line"),
     ],
 )
 def test_a_pull_that_fails_inside_its_stream(stream: list[str], text: str) -> None:

@@ -284,7 +284,11 @@ def test_a_relative_path_is_allowed_on_the_controller() -> None:
             {},
             "clients_files[0].model: 'asr' has the capability transcription, but crawl4ai",
         ),
-        ({"type": "crawl4ai", "path": "/a", "provider": "qwen"}, {}, "clients_files[0].provider: 'qwen' is none that LiteLLM"),
+        (
+            {"type": "crawl4ai", "path": "/a", "provider": "qwen"},
+            {},
+            "clients_files[0].provider: 'qwen' is not a provider",
+        ),
         ({"type": "crawl4ai", "path": "/a"}, {"models": []}, "clients_files[0].model: the gateway serves no chat model"),
         (
             {"type": "chat_studio", "path": "/a"},
@@ -370,8 +374,8 @@ def test_each_program_gets_its_own_key(entry: dict[str, Any], options: dict[str,
 @pytest.mark.parametrize(
     ("entry", "options", "message"),
     [
-        ({"key": "x"}, {"api_keys": KEYS}, "is no name of a client of the gateway (known: crawl4ai, studio); add it to"),
-        ({"key": "x"}, {}, "is no name of a client of the gateway (there are none)"),
+        ({"key": "x"}, {"api_keys": KEYS}, "is not a client of the gateway (known: crawl4ai, studio); add it to"),
+        ({"key": "x"}, {}, "is not a client of the gateway (there are none)"),
         ({}, {"api_keys": KEYS, "api_key": None}, "say which client of the gateway this is, one of crawl4ai, studio"),
         ({}, {"api_key": None}, "the gateway has no client keys; add one: inference_gateway.client_keys: {openai: null}"),
     ],

@@ -45,7 +45,7 @@ def test_a_specification_that_names_all(listing: str, gpus: list[dict[str, Any]]
             ["ended with exit-code", "It said: failed to initialize NVML", "journalctl"],
         ),
         ("nvidia.com/gpu=GPU-old\n", GPUS, GOOD, ["names no GPU-a, GPU-b; it has GPU-old", "systemctl restart nvidia-cdi-refresh.service"]),
-        ("nvidia.com/gpu=GPU-a\nnvidia.com/gpu=all\n", SLICES, GOOD, ["names no MIG-1, MIG-2", "MIG slices changed"]),
+        ("nvidia.com/gpu=GPU-a\nnvidia.com/gpu=all\n", SLICES, GOOD, ["names no MIG-1, MIG-2", "MIG slices have changed"]),
         ("", [], GOOD, ["does not exist"]),
     ],
 )

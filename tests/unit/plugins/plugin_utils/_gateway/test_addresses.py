@@ -38,5 +38,5 @@ def test_resolved(addresses: list[str], expected: list[str]) -> None:
 def test_names_without_an_address_are_refused(address: str) -> None:
     with pytest.raises(AddressError) as failure:
         resolved([address], look_up)
-    assert f"{address!r} is no IP address or network" in str(failure.value)
+    assert f"{address!r} is not an IP address or network" in str(failure.value)
     assert "Name or service not known" in str(failure.value)

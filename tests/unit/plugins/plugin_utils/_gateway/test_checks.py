@@ -18,10 +18,10 @@ from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.erro
     [
         (gateway(model(), model()), "model 'chat' is listed more than once"),
         (gateway(model(), model(name="other")), "backend id 'chat-n1' is used more than once"),
-        (gateway(model(capability="video")), "capability 'video' is none of chat, embedding, rerank, transcription"),
+        (gateway(model(capability="video")), "capability 'video' is not one of chat, embedding, rerank, transcription"),
         (gateway(model(backends=[])), "model 'chat' has no backend"),
         (gateway(model(request_defaults={"api_base": "http://x"})), "request_defaults may not set 'api_base'"),
-        (gateway(model(fallbacks=["nope"])), "fallback 'nope' is no model"),
+        (gateway(model(fallbacks=["nope"])), "fallback 'nope' is not a model"),
         (gateway(default_fallbacks=["nope"]), "default_fallbacks names 'nope'"),
         (gateway(model(backends=[backend(host=None, container=None, url=None)])), "cannot be reached from n1"),
         (gateway(model(capability="rerank", backends=[backend(engine="ollama")])), "Ollama has no rerank"),

@@ -97,7 +97,7 @@ MADE_UP: dict[str, tuple[dict[str, Any], list[tuple[str, float]] | str, list[Any
     "box of 8 GB": (cpu(memory_mib=7900), [(TAG, 5), (TAG_VECTORS, 1)], [None, None]),
     "box of 4 GB": (cpu(memory_mib=3900), [(TAG_3B, 3)], [None]),
     "box of 2 GB": (cpu(memory_mib=2000), "too little memory", []),
-    "nothing known": ({}, "did not say what it has. ssh: no route", []),
+    "nothing known": ({}, "hardware could not be read. ssh: no route", []),
 }
 
 

@@ -151,7 +151,7 @@ def test_a_model_that_nobody_serves_has_no_adapters_at_the_gateway() -> None:
         ({"adapters": {"chat": "/a"}}, ['adapters.chat = "/a": is also the name of the model \'chat\'']),
         ({"adapters": {"Chat": "/a"}}, ["is also the name of the model 'chat'; a request could mean either. Give the adapter"]),
         ({"adapters": {"sql": "/a", "SQL": "/b"}}, ["adapters.SQL = \"/b\": differs only in case from the adapter 'sql'"]),
-        ({"adapters": {"Qwen/Qwen3-8B": "/a"}}, ["is also the source of 'chat', by which its engine knows the model without an adapter"]),
+        ({"adapters": {"Qwen/Qwen3-8B": "/a"}}, ["is also the source of 'chat', the name of the model without an adapter"]),
         ({"adapters": {"sql": "/a"}, "aliases": ["sql"]}, ['inference_models.chat.aliases = "sql": is also the name of the model \'sql\'']),
         ({"adapters": {"sql": "/a"}, "aliases": ["SQL"]}, ["requests for it would never reach 'chat'. Choose another alias"]),
         (

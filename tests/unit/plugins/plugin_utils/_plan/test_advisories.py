@@ -59,7 +59,7 @@ def test_of_others_nothing_is_said(version: str | None) -> None:
 def test_a_message_names_the_worst_how_many_more_and_what_mends_all() -> None:
     assert vulnerable(OLLAMA, "0.12.10") == (
         "Ollama 0.12.10 is vulnerable: a model file reads the server's memory (CVE-2026-7482), and 1 more (CVE-2025-66960); "
-        "0.17.1 and newer have it mended"
+        "0.17.1 and newer have the fix"
     )
 
 

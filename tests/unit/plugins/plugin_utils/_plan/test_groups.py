@@ -67,7 +67,7 @@ def test_an_inventory_of_which_nothing_would_be_deployed(groups: dict[str, list[
 def test_an_empty_group_says_that_the_other_name_is_meant() -> None:
     found = check_groups({"all": ["a", "r"], "inference_nodes": ["a"], "gateway": ["r"], "gateways": []}, [])
     assert found.errors == []
-    assert found.warnings == ["the group gateway is not the group gateways; what is said of gateways does not hold for r"]
+    assert found.warnings == ["the group gateway is not the group gateways; the settings of gateways do not apply to r"]
 
 
 def test_operators_are_not_stopped_by_a_name() -> None:

@@ -576,7 +576,7 @@ MISTAKES: list[Any] = [
     (one(service(), inference_network={"subnet": "10.89.0.0/16"}), "inference_engines_network.subnet", "overlaps"),
     (one(service(), inference_network={"subnet": "127.0.0.0/24"}), "inference_network.subnet", "loopback"),
     (one(service(), inference_engines_network={"subnet": "10.99.0.0/32"}), "inference_engines_network.subnet", "such as 10.99.0.0/24"),
-    (one(service(), inference_network={"subnet": "0.0.0.0/0"}), "inference_network.subnet", "would reach nobody else"),
+    (one(service(), inference_network={"subnet": "0.0.0.0/0"}), "inference_network.subnet", "could not reach anything else"),
     (one(service(), inference_network={"subnet": "fd00:1::/64"}), "inference_network.subnet", "is of IPv6"),
     (one(service(), inference_proxy={"http": "http://p:3128\n[Service]\nExecStartPre=/bin/x"}), "inference_proxy.http", "a line break"),
     (one(service(), inference_proxy={"https": "http://p\u2028:3128"}), "inference_proxy.https", "a line break"),
@@ -1074,7 +1074,7 @@ def test_hosts_whose_key_variables_would_be_one() -> None:
 def test_client_files_name_known_keys() -> None:
     inv = one(service())
     inv["hosts"]["c1"] = host("inference_clients", inference_clients_config=[{"type": "openai", "key": "alice"}])
-    assert "is no name of a client" in findings(inv)[0]
+    assert "is not defined in inference_gateway.client_keys" in findings(inv)[0]
 
 
 def test_the_image_of_a_client_is_pinned_like_all_others() -> None:

@@ -75,7 +75,7 @@ def test_the_end_of_a_run_of_one_host() -> None:
         (1, False, "No unit was started, restarted or removed: 1 unit kept as it is."),
         (3, False, "No unit was started, restarted or removed: 3 units kept as they are."),
         (3, True, "No unit would be started, restarted or removed: 3 units kept as they are."),
-        (0, False, "No unit was looked at in this run."),
+        (0, False, "No unit was in this run."),
     ],
 )
 def test_a_run_that_touched_nothing_says_so_in_one_line(kept: int, check_mode: bool, expected: str) -> None:
