@@ -14,7 +14,7 @@ from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.table i
 DOCUMENTATION = r"""
 name: plan_table
 short_description: Show a plan as an aligned table
-version_added: 0.1.0
+version_added: 0.9.0
 description:
   - Renders the table of a plan as text, one line per service, with the memory that it asks for and what is left on its GPU
     after it, its image, and the rule that chose its engine.

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: resolved_addresses
 short_description: IP addresses of hosts
-version_added: 0.1.0
+version_added: 0.9.0
 description:
   - Keeps IP addresses and networks as they are, and looks host names up on the controller.
   - For programs that compare a client's address and so can't take a name.

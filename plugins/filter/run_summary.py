@@ -18,7 +18,7 @@ from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._screen.summa
 DOCUMENTATION = r"""
 name: run_summary
 short_description: The end of a run as lines for a person
-version_added: 0.1.0
+version_added: 0.9.0
 description:
   - Says in at most 40 lines where the gateways answer, which hosts serve which model by which names, where the key is, what became of
     the units in this run, and which commands come next. No key is in it.

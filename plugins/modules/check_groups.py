@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: check_groups
 short_description: Refuse an inventory whose groups no playbook of this collection speaks of
-version_added: 0.1.0
+version_added: 0.9.0
 description:
   - A play whose groups have no hosts does nothing and ends well. So this fails where none of the groups C(inference_nodes), C(gateways)
     and C(inference_clients) has a host, and where a group looks like one of them that is not there, such as C(gateway).

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: check_role
 short_description: Refuse what is wrong with the variables of a role, all at once
-version_added: 0.1.0
+version_added: 0.9.0
 description:
   - Ansible ignores a variable that no role reads, so a typing error is silently a default. This fails where a variable is set that has the
     prefix of a role of this collection, and that its argument specs do not name.

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: client_files
 author: llmops.gpu_inference contributors (@llmops)
-version_added: 0.1.0
+version_added: 0.9.0
 short_description: Writes and removes the files that client programs read to reach the gateway
 description:
   - Writes files that hold a key, and takes out again what left the list.

@@ -23,7 +23,7 @@ description:
   - It does not wait until an instance is ready, see M(llmops.gpu_inference.endpoint_ready) for that.
   - It never does a C(systemctl daemon-reload). The template units, such as C(vllm@.service), come from the roles.
   - Folders without the owner marker in their C(service.json), containers without the owner labels, and their units, are never touched.
-version_added: 0.1.0
+version_added: 0.9.0
 extends_documentation_fragment:
   - llmops.gpu_inference._attributes
 attributes:

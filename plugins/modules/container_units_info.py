@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: container_units_info
 short_description: State of the container units of a node
-version_added: 0.1.0
+version_added: 0.9.0
 description:
   - Lists every instance that M(llmops.gpu_inference.container_units) keeps on this node, with what systemd, Docker, the
     launcher and C(nvidia-smi) know of it. Each of them is asked once, whatever the number of instances.

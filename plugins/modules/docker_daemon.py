@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: docker_daemon
 short_description: Change the configuration of the Docker daemon, and take the change back when Docker does not start with it
-version_added: 0.1.0
+version_added: 0.9.0
 author:
   - llmops.gpu_inference contributors (@llmops)
 description:
@@ -135,7 +135,7 @@ DROP_IN_TEXT = f"""\
 [Service]
 EnvironmentFile=-{ENVIRONMENT}
 """
-#: Where the environment was until 0.1.0.
+#: Where the environment was in checkouts before 0.9.0.
 FORMER = (f"{DROP_INS}/gpu-inference-proxy.conf", f"{DROP_INS}/gpu-inference-iptables-raw.conf")
 JOURNAL = "/etc/gpu-inference/docker-change.json"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: docker_engine_info
 short_description: Find out which Docker a host has, and where a missing one would come from
-version_added: 0.1.0
+version_added: 0.9.0
 author:
   - llmops.gpu_inference contributors (@llmops)
 description:

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: endpoint_ready
 short_description: Wait until inference endpoints really answer, and say why one does not
-version_added: 0.1.0
+version_added: 0.9.0
 author:
   - llmops.gpu_inference contributors (@llmops)
 description:

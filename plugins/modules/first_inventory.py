@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: first_inventory
 short_description: Write an inventory from what the hosts have
-version_added: 0.1.0
+version_added: 0.9.0
 description:
   - Writes an inventory in YAML, with comments, that M(llmops.gpu_inference.plan) accepts for these hosts. For each it takes a chat model
     and, where there is room, an embedding model that fit the memory of its GPU, or of the host where there is none.

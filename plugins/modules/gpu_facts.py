@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: gpu_facts
 short_description: Find out what kind of inference machine a host is
-version_added: 0.1.0
+version_added: 0.9.0
 author:
   - llmops.gpu_inference contributors (@llmops)
 description:

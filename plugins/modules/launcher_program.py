@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: launcher_program
 author: llmops.gpu_inference contributors (@llmops)
-version_added: 0.1.0
+version_added: 0.9.0
 short_description: Installs the launcher of the units on a host
 description:
   - Writes the files of the launcher, the main process of each unit, into one folder; they need nothing but Python's standard library.

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: ollama_models
 short_description: Keep the models of Ollama servers as declared
-version_added: 0.1.0
+version_added: 0.9.0
 description:
   - Pulls models that are missing, compares pinned digests, removes other models if asked, and tells which loaded models are partly on
     the CPU.

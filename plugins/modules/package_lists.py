@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: package_lists
 short_description: Refresh apt's package lists, and say which could not be
-version_added: 0.1.0
+version_added: 0.9.0
 author:
   - llmops.gpu_inference contributors (@llmops)
 description:

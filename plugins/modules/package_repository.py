@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: package_repository
 short_description: Put a package repository into apt's or dnf's files once, and prove that the package manager works with it
-version_added: 0.1.0
+version_added: 0.9.0
 author:
   - llmops.gpu_inference contributors (@llmops)
 description:

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: plan
 short_description: Resolve and check the whole inventory before any host is touched
-version_added: 0.1.0
+version_added: 0.9.0
 description:
   - Reads the C(inference_*) variables and the hardware of every declared host in the groups C(inference_nodes), C(gateways)
     and C(inference_clients), whatever C(--limit) says, and resolves them to what each role is to do.

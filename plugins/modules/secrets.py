@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: secrets
 short_description: Take the keys of a deployment from the user, or generate each once
-version_added: 0.1.0
+version_added: 0.9.0
 description:
   - Runs on the controller alone, and reads the variables of the hosts itself. Given as options, a secret in a template that fails would
     be in Ansible's message.

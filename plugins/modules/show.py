@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: show
 short_description: Print lines as they are
-version_added: 0.1.0
+version_added: 0.9.0
 description:
   - Prints a text of several lines as such. As the message of a task most callbacks show it as one line with C(\n) in it, or fold it.
   - Where the output is one document (the callbacks V(json), V(jsonl) and V(null) of any collection), nothing is printed, and the lines

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: verify_gateway
 author: llmops.gpu_inference contributors (@llmops)
-version_added: 0.1.0
+version_added: 0.9.0
 short_description: Asks a gateway for every model by every name
 description:
   - Sends one real request of its capability for each model and each alias, with a shipped image and a shipped spoken sentence.

@@ -47,7 +47,7 @@ PLANNED: dict[str, list[tuple[str, str, str, str, str]]] = {
 #: Per set-up the variables that the user has to change, as written, and a part of the reason. All of them, and nothing else.
 REFUSED: dict[str, list[tuple[str, str]]] = {
     "kv-offload-beyond-memory": [
-        ("inference_models.qwen.engine_args.cpu-offload-gb (host rig)", "of which are asked: qwen (kv-offloading-size) 48.0 GiB"),
+        ("inference_models.qwen.engine_args.cpu-offload-gb (host rig)", "of which others ask for: qwen (kv-offloading-size) 48.0 GiB"),
     ],
     "glm-dotted-flags": [
         ("inference_models.c.engine_args.-tp", "use tensor_parallel_size"),

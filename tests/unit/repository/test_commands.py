@@ -28,7 +28,7 @@ from support.local_play import ENVIRONMENT
 from support.repository import ROOT, tracked_files
 from testbed.toolkit.dress import dress
 
-PAGES = ("README.md", "docs/getting-started.md", "docs/operating.md", "docs/troubleshooting.md")
+PAGES = ("README.md", "docs/getting-started.md", "docs/operating.md", "docs/upgrading.md", "docs/troubleshooting.md")
 PLAYBOOKS = "|".join(sorted(path.stem for path in (ROOT / "playbooks").glob("*.yml")))
 #: The one way to write it. What follows may be any options.
 SPELLING = re.compile(rf"ansible-playbook llmops\.gpu_inference\.({PLAYBOOKS}) -i (inventory/hosts\.yml|box1,box2|192\.168\.10\.20,)( .*)?")
@@ -166,7 +166,7 @@ class Place:
 @pytest.mark.parametrize("page", dict.fromkeys(command.page for command in RUN))
 def test_the_commands_of_a_page_run_from_its_top(page: str, tmp_path: Path) -> None:
     place = Place(tmp_path)
-    if page == "docs/operating.md":  # which begins where the others end
+    if page in ("docs/operating.md", "docs/upgrading.md"):  # which begin where the others end
         place.run("ansible-playbook llmops.gpu_inference.init -i 192.168.10.20,")
     told = {command.text: place.run(command.text) for command in RUN if command.page == page}
     for text, output in told.items():
