@@ -111,6 +111,8 @@ _BROKE_OFF = (
 _OF_SERVING = rule(Cause.UNKNOWN, "any engine, while it serves", r"\S", remedy=_BROKE_OFF, permanent=False, rank=Rank.VAGUE)
 _OF_CONFIGURATION = PERMANENT - {Cause.RUNTIME_MISSING}  # kernels are chosen and compiled by what is asked, some long after the start
 _SILENT = Entry("", "")
+#: Nobody gives rights by trying again, whatever was refused for want of them.
+_RIGHTS = re.compile(r"[Pp]ermission denied|PermissionError|\[Errno 13\]")
 #: From here on an engine serves no more. What it said before was about single requests, of which clients send bad ones all day.
 _DIES = re.compile(
     r"EngineCore (?:encountered|hit) an? |WorkerProc hit an exception|output_handler failed|Watchdog caught"
@@ -171,7 +173,9 @@ def _classify(kind: str, lines: t.Sequence[str], exit_code: int | None, oom_kill
 
 
 def _diagnosis(found: Found, told: str, shown: t.Sequence[str]) -> Diagnosis:
-    return replace(diagnosis(found.rule.cause, told, shown, found.rule.remedy, found.rule.permanent), quoted=True)
+    refused = found.rule.cause is not Cause.UNKNOWN and found.rank < _NOTICE_PENALTY and _RIGHTS.search(told)
+    permanent = True if refused else found.rule.permanent
+    return replace(diagnosis(found.rule.cause, told, shown, found.rule.remedy, permanent), quoted=True)
 
 
 def _of_exit_code(kind: str, exit_code: int | None, told: str, shown: t.Sequence[str]) -> Diagnosis | None:

@@ -46,6 +46,15 @@ FEATURES = [
         "assert (1024, 1.0) == (4096, 0.25)",
     ),
     Feature(
+        "what was refused for want of rights is not tried again",
+        "it is tried again where its kind of failure is",
+        f"{UTILS}/_causes.py",
+        "permanent = True if refused else found.rule.permanent",
+        "permanent = found.rule.permanent",
+        f"{UNIT}/test__causes.py::test_only_what_another_configuration_alone_mends_is_permanent",
+        "where False = Diagnosis(cause=<Cause.DOWNLOAD_FAILED: 'download_failed'>, message=\"PermissionError",
+    ),
+    Feature(
         "too little main memory at the moment is not a mistake in the configuration",
         "it is one like any other mistake that an engine tells",
         f"{UTILS}/_causes_gpu.py",
