@@ -120,6 +120,7 @@ RULES = (
         r"failed to connect to the docker API",
         r"[Dd]ocker (?:API|daemon|Engine)\b.*(?:deadline exceeded|timed? ?out|not (?:running|responding))",
         r"daemon is shutting down",
+        r"ExecStart=\S*dockerd\b.*\(code=(?:exited|killed|dumped), status=(?!0/)",
         r"cannot stat /run/containerd|containerd: not running|connection error: desc = .*containerd\.sock",
         r"Bad response from Docker engine|request returned .* for API route",
     ),
@@ -177,7 +178,7 @@ RULES = (
     rule(
         Cause.DOCKER_DOWN,
         "systemd, core/job.c and core/unit.c",
-        r"Failed to start Docker Application Container Engine|Job for docker\.service failed",
+        r"Failed to start Docker Application Container Engine|[Jj]ob for docker\.service failed",
         r"docker\.service: (?:Failed with|Start request)",
         rank=Rank.FAMILY,
         anywhere=True,
@@ -245,7 +246,7 @@ RULES = (
         Cause.REGISTRY_DOWN,
         _CONTAINERD,
         r"(?:failed to do request|Error response from daemon|error pulling image|failed to resolve reference|failed to copy"
-        r"|pinging container registry|failed to fetch|httpReadSeeker|\b(?:Head|Get|Post) (?!\"?http://(?:127\.|localhost))).*"
+        r"|pinging container registry|failed to fetch|httpReadSeeker|\b(?:Head|Get|Post) (?!\\?\"?http://(?:127\.|localhost))).*"
         r"(?:connection refused|no such host|i/o timeout|TLS handshake timeout|Client\.Timeout exceeded|connection reset by peer"
         r"|context deadline exceeded|no route to host|network is unreachable|server misbehaving|proxyconnect|: EOF\b|unexpected EOF"
         r"|Temporary failure in name resolution|request canceled)",

@@ -186,6 +186,7 @@ RULES = (
         r"NvMapMemAlloc\w*: ?\d* ?error 12|NvMapMemAllocInternalTagged|NvMap.*(?:error 12|out of memory)",
         r"unable to allocate (?:CUDA|backend|ROCm|Vulkan)\S* ?buffer|failed to allocate (?:CUDA|compute|buffer|\S* ?KV|kv)",
         r"ggml_backend_\w*buffer_type_alloc_buffer|ggml_gallocr_reserve|alloc_tensor_range: failed",
+        r"requires [\d.]+ [KMGT]i?B but only [\d.]+ [KMGT]i?B",
         r"model requires more (?:system|GPU) memory|requires more (?:system )?memory .*than is available",
         r"[Mm]emory allocation of size \d+ failed|(?:unable|failed) to allocate [\d.]+ ?(?:[KMG]i?B|bytes)",
         r"insufficient (?:GPU )?(?:memory|vram)|[Nn]ot enough (?:GPU|video|device|free)?[ -]?memory|ran out of memory",
@@ -221,6 +222,7 @@ RULES = (
         r"cuInit\S* (?:failed|returned|err)",
         r"CUDA (?:driver )?error: (?!operation not permitted when stream|CU(?:BLAS|DNN)_STATUS_(?:NOT_SUPPORTED|ARCH_MISMATCH))",
         r"CUDA error \d+|CUDA runtime error",
+        r"block: \[\d+,\d+,\d+\], thread: \[\d+,\d+,\d+\] Assertion",
         r"Triton Error \[CUDA\]: (?!operation not permitted)|an illegal (?:memory access|instruction) was encountered|NVML_SUCCESS == ",
         r"cudaError(?:Unknown|NoDevice|InitializationError|DevicesUnavailable|IllegalAddress|LaunchFailure|ECCUncorrectable"
         r"|LaunchTimeout)",

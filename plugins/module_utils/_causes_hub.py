@@ -136,7 +136,7 @@ RULES = (
         r"missing an 'http://' or 'https://' protocol",
         r"UnsupportedProtocol|MissingSchema|InvalidSchema|No scheme supplied|No connection adapters were found",
         r"Invalid URL '|InvalidURL|LocationParseError|Failed to parse: ",
-        r"Unknown scheme for proxy URL|Proxy URL had unsupported scheme|Invalid proxy|proxies? keys? should use",
+        r"Unknown scheme for proxy URL|Proxy URL had unsupported scheme|Invalid proxy|(?i:prox(?:y|ies)) keys? should use",
         r"builder error: relative URL without a base",
         remedy=_ENDPOINT,
         permanent=True,

@@ -94,7 +94,7 @@ _REPEATED = re.compile(
 _ERROR = re.compile(
     r"\s*(?:Value error|Assertion failed|Input should|Worker failed|\[?(?:ERROR|FATAL|CRITICAL|Error|error|fatal|panic|Fatal)\b)|"
     r"(?:\S+: ){1,3}(?:error|fatal|failed|Error)\b|.*\b(?:failed|Failed) with (?:error|exception)|terminate called"
-    r"|.*: [A-Z]\w+Error: |.*\bAssertion .* failed"
+    r"|.*: [A-Z]\w+(?:Error|Exception): |.*\bAssertion .* failed"
 )
 #: A line without any of these is no trouble: most of a log is spared the rules by it.
 _TROUBLE = re.compile(

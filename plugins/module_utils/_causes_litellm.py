@@ -123,7 +123,8 @@ RULES = (
     rule(
         Cause.BAD_FLAG,
         "prisma, cli and generator",
-        r"Unable to find Prisma binaries|prisma generate|No such file or directory: '\S*(?:prisma|query-engine)\S*'",
+        r"Unable to find Prisma binaries|prisma package not found|prisma generate",
+        r"No such file or directory: '\S*(?:prisma|query-engine)\S*'",
         r"Target `bin` directory does not exist|query engine .*(?:not (?:be )?found|binary)|BinaryNotFoundError|ClientNotGenerated",
         remedy=_ENGINE,
         kinds=_LITELLM,
@@ -164,7 +165,6 @@ RULES = (
         Cause.BAD_FLAG,
         "prisma migrate; litellm-proxy-extras",
         r"\bP30\d\d\b|migrate deploy|migrations? (?:failed|have failed)|[Ff]ailed to apply migration|db push' failed|push database changes",
-        r"prisma package not found",
         r"database schema is not (?:empty|up to date)|Error validating datasource|the URL must start with the protocol",
         remedy=_MIGRATION,
         kinds=_LITELLM,

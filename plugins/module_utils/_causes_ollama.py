@@ -112,7 +112,7 @@ RULES = (
     rule(
         Cause.TIMEOUT,
         _LLM,
-        r"timed out waiting for (?:llama|the|model|runner)\S* (?:runner|server)?|(?:runner|llama-server) .*timed? ?out",
+        r"timed out waiting for (?:llama|the|model|runner)\S* (?:runner|server)?|(?:runner|llama-server) (?!GPU discovery).*timed? ?out",
         remedy=_LOAD_TIMEOUT,
         permanent=False,
         kinds=_OLLAMA,
@@ -154,7 +154,8 @@ RULES = (
         r"inference compute\" id=cpu",
         r"no nvidia devices detected|[Uu]nable to load (?:cudart|nvcuda|CUDA)|failed to (?:initialize|init) (?:CUDA|nvml)",
         r"cuda driver library (?:init failure|failed)|(?:nvml|cudart|cuda)\b[\w ]* init failure|failed to get device context",
-        r"failure during GPU discovery|failed to finish (?:GPU )?discovery|error looking up nvidia GPU",
+        r"failure during (?:[\w-]+ )?GPU discovery|GPU discovery .*timed out",
+        r"failed to finish (?:GPU )?discovery|error looking up nvidia GPU",
         remedy=_ON_CPU,
         kinds=_OLLAMA,
         rank=Rank.VAGUE,

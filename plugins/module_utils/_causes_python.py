@@ -75,12 +75,13 @@ _SETTLED = (
     r"|[Mm]alformed|[Mm]ismatch|[Ii]ncompatible|[Uu]nrecogni[sz]ed|[Cc]orrupt|[Tt]runcated|[Uu]nexpected (?!EOF|status|error|signal)"
     r"|[Dd]uplicate|[Ff]ailed to (?:parse|decode|unmarshal|convert)|out of (?:range|bounds)|too (?:large|small|old|long|many)|[Ee]mpty"
     r"|overflow|not enough"
-    r"|(?:must|should) (?:be|not|have|contain)|[Nn]o such file|is required|[Rr]equires|profile \S+ not found"
+    r"|(?:must|should) (?:be|not|have|contain)|[Nn]o such (?:file|volume|driver|plugin|option)|is required|[Rr]equires"
+    r"|profile \S+ not found"
     r"|[Cc]an ?not (?:be|parse|convert|unmarshal|use|find|open|map|read)"
     r"|not (?:valid|implemented|installed|defined|recognized)|is not an?\b|does not (?:exist|match|support)|undefined|[Mm]issing"
 )
 _MAY_PASS = re.compile(
-    r"(?i)time[ds]? ?out|temporar|again|retr(?:y|ied)|refused|reset|busy|unavailable|deadline|in use|already|connect|\beof\b|memory"
+    r"(?i)time[ds]? ?out|temporar|\bagain\b|retr(?:y|ied)|refused|\breset|busy|unavailable|deadline|in use|already|connect|\beof\b|memory"
     r"|unreachable|resolve|\b(?:429|5\d\d)\b|aborted|killed|no such host|transport"
 )
 _OF_THE_MODEL = r"\b(?:model|tensor|gguf|GGUF|weight|vocab\w*|tokenizer|architecture|quant\w*|layer|blob)s?\b"
@@ -258,6 +259,7 @@ RULES = (
         r"^(?:[\w.]*\.)?(?:AssertionError|NotImplementedError|KeyError|AttributeError|IndexError|UnicodeDecodeError|JSONDecodeError"
         r"|TypeError|NameError|SyntaxError|ZeroDivisionError|UnboundLocalError|OverflowError|LookupError|EOFError|StopIteration|RecursionError)\b",
         r"^RuntimeError: '\w+' object has no attribute ",  # as a parent repeats it
+        r"(?:^|[\s.])(?!File|Module)\w*(?:NotFound|NotSupported|Unsupported|Invalid)\w*(?:Error|Exception): ",
         remedy=_UNSUPPORTED_MODEL,
         kinds=_ENGINES,
         rank=Rank.TYPE,

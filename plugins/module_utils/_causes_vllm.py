@@ -244,7 +244,7 @@ RULES = (
         "vllm/lora",
         r"\b(?:LoRA|lora|[Aa]dapter)\b.*(?:not (?:found|exist|support)|rank|greater than|does not|failed|unexpected|expected"
         r"|unsupported|must|invalid|No )",
-        r"adapter_config\.json|max_lora_rank",
+        r"adapter_config\.json|max_lora_rank|\b(?:modules_to_save|target_modules|lora_alpha|use_dora|use_rslora)\b",
         remedy=_ADAPTER,
         kinds=_VLLM,
     ),
