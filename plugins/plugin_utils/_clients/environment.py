@@ -57,9 +57,12 @@ class EnvironmentClient(Client):
         variables = self.environment(context)
         if variables is None:
             return None
-        keys = dict.fromkeys(context.entry.get("key_names", ()), context.api_key)
+        keys, own = dict.fromkeys(context.entry.get("key_names", ()), context.api_key), context.entry.get("variables", {})
+        for name in keys:
+            if name in own:
+                context.refuse(f"variables.{name}", "is one of key_names too, and a variable has one value; leave it out of one of the two")
         try:
-            return render_env({**variables, **keys, **context.entry.get("variables", {})})
+            return render_env({**variables, **keys, **own})
         except ClientFileError as error:
             context.refuse("variables", str(error))
             return None

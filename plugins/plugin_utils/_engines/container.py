@@ -76,6 +76,11 @@ class Container(Engine):
         if variant.speaks == "tei" and model.capability not in _TEI:
             message = f"TEI serves embedding and rerank, and the model's capability is {model.capability}; use speaks: {OPENAI_API}"
             told.add(f"{model.path}.speaks", variant.speaks, message)
+        name = variant.key_variable
+        if name and {**(variant.env or {}), **service.env}.get(name) is not None:
+            where = service.path if name in service.env else model.path
+            message = f"is key_variable of {model.path} too, so the engine key of the host is put into it; leave it out of one of the two"
+            told.add(f"{where}.env.{name}", None, message)
         return {}
 
     def gpus_needed(self, service: Service, arguments: Mapping[str, Any]) -> tuple[int, Trouble | None]:

@@ -299,6 +299,11 @@ def test_a_relative_path_is_allowed_on_the_controller() -> None:
         ({"type": "openai", "path": "/a", "mode": 416}, {}, "clients_files[0].mode: must be four octal digits in quotes"),
         ({"type": "openai", "path": "/a", "base_url": "http://["}, {}, "clients_files[0].base_url: 'http://[' is not an http"),
         ({"type": "openai", "path": "/a", "key_names": ["it's"]}, {}, "clients_files[0].key_names[0]: must be the name of an environment"),
+        (
+            {"type": "openai", "path": "/a", "key_names": ["A"], "variables": {"A": 1}},
+            {},
+            "clients_files[0].variables.A: is one of key_names too",
+        ),
         ({"type": "openai", "path": "/a", "variables": {"A": [1]}}, {}, "clients_files[0].variables.A: must be one line of text"),
         ({"type": "openai", "path": "/a", "variables": {"a b": 1}}, {}, "clients_files[0].variables.a b: must be the name of"),
         ({"type": "crawl4ai", "path": "/a", "api_token": ["x"]}, {}, "clients_files[0].api_token: must be a text"),

@@ -82,6 +82,11 @@ def test_its_key() -> None:
     assert (found["secret_environment"], found["probe"]["api_key_variable"]) == ({"API_KEY": "k" * 20}, "API_KEY")
 
 
+def test_a_variable_that_the_service_takes_away_is_free_for_the_key() -> None:
+    found = unit({**SGLANG, "key_variable": "API_KEY", "env": {"API_KEY": "x"}}, env={"API_KEY": None})
+    assert found["secret_environment"] == {"API_KEY": "k" * 20}
+
+
 def test_memory_bounds_it_on_the_cpu_alone() -> None:
     assert unit(SGLANG, cpu())["memory_limit_mib"] == 4096
     assert unit(SGLANG)["memory_limit_mib"] != 4096
@@ -142,6 +147,16 @@ def test_no_other_engine_is_forced_on_it(forced: str) -> None:
         ({**SGLANG, "speaks": "cohere"}, {}, "must be one of openai, tei"),
         ({**SGLANG, "container_port": 0}, {}, "must be a port from 1 to 65535"),
         ({**SGLANG, "key_variable": "a-b"}, {}, "the name of an environment variable"),
+        (
+            {**SGLANG, "key_variable": "API_KEY", "env": {"API_KEY": "x"}},
+            {},
+            "inference_models.chat.env.API_KEY (host node1): is key_variable",
+        ),
+        (
+            {**SGLANG, "key_variable": "API_KEY"},
+            {"env": {"API_KEY": "x"}},
+            "inference_services[0].env.API_KEY (host node1): is key_variable",
+        ),
         ({**SGLANG, "image": "sglang:latest"}, {}, "inference_models.chat.image"),
         ({**SGLANG, "env": {"CUDA_VISIBLE_DEVICES": "0"}}, {}, "use gpus of the service"),
         ({"source": "a/b", "command": ["x"]}, {}, "is for models with engine: container, and the engine is vllm"),
