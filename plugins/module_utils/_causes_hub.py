@@ -19,7 +19,7 @@ _TRANSFORMERS = "transformers, utils/hub.py"
 _HTTP = "httpx, httpx2, requests and urllib3"
 
 _GATED = "The hub refuses access to this model: accept its licence with the account of the token, and set the Hugging Face token."
-_REFUSED = (
+REFUSED = (
     "The hub answers so for a model that does not exist as for one that the token may not read: check the spelling of 'source' and "
     "'revision', then the Hugging Face token and its rights."
 )
@@ -70,10 +70,16 @@ _LOCK = (
 )
 _DISK_FULL = "The disk is full. Free space in inference_data_dir or under Docker's data root, or move inference_data_dir to a larger disk."
 
-_FILTERED = r"\b(?:403|451)\b.*(?i:allow-?list|white-?list|\begress\b|blocked|\bpolicy\b|zscaler)"
+FILTERED = rule(
+    Cause.DOWNLOAD_FAILED,
+    "proxies and firewalls that answer themselves",
+    r"\b(?:403|451)\b.*(?i:allow-?list|white-?list|\begress\b|blocked|\bpolicy\b|zscaler)",
+    remedy=_FILTER,
+    kinds=ENGINES,
+)
 
 RULES = (
-    rule(Cause.DOWNLOAD_FAILED, "proxies and firewalls that answer themselves", _FILTERED, remedy=_FILTER, kinds=ENGINES),
+    FILTERED,
     # Rights and names, before the network: their chain of exceptions begins with an error of the HTTP client
     rule(
         Cause.BAD_MODEL,
@@ -97,7 +103,7 @@ RULES = (
         r"Invalid or expired token",
         r"LocalTokenNotFoundError|Token is required",
         r"BadRequestError: .*[Tt]oken",
-        remedy=_REFUSED,
+        remedy=REFUSED,
         kinds=ENGINES,
     ),
     rule(

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 try:
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes_base import Cause, Rank, rule
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes_hub import FILTERED, REFUSED
 except ImportError:  # on the node the files lie side by side
     from _causes_base import Cause, Rank, rule  # type: ignore[import-not-found,no-redef]
+    from _causes_hub import FILTERED, REFUSED  # type: ignore[import-not-found,no-redef]
 
 _SERVER = ("llama_cpp",)
 _ANY = ("llama_cpp", "ollama")
@@ -36,10 +38,23 @@ _ASSERTION = (
 )
 _PROJECTOR = "The multimodal projector does not fit the model. Give the mmproj file that belongs to it."
 
+_DOWNLOAD = "ggml-org/llama.cpp, common/download.cpp, hf-cache.cpp, http.h"
+_STATUS = r"(?:\bGET failed \(|\b[Ss]tatus code(?: received)?: |HF API, response code: )"
+
 RULES = (
+    FILTERED,
+    rule(
+        Cause.BAD_MODEL,
+        _DOWNLOAD,
+        rf"{_STATUS}40[13]\b",
+        r"model is private or does not exist; if you are accessing a gated model",
+        remedy=REFUSED,
+        kinds=_SERVER,
+    ),
     rule(
         Cause.DOWNLOAD_FAILED,
-        "llama.cpp, common/download.cpp",
+        _DOWNLOAD,
+        rf"{_STATUS}(?:429|5\d\d|-1)\b|HTTPLIB failed",
         r"curl_easy_perform\(\) failed|llama_download_file: |common_download_file\w*: .*(?:fail|error)",
         kinds=_SERVER,
     ),
@@ -68,8 +83,7 @@ RULES = (
         r"(?:failed to open|cannot open|unable to open) .*\.gguf",
         r"No such file or directory.*\.gguf|\.gguf.*No such file",
         r"no model (?:specified|provided)|error: (?:--model|model path) is required|model file .*(?:not found|does not exist)",
-        r"HTTPLIB failed|\b(?:model|file)\b.* not found (?:on|in) (?:the )?(?:hub|repo|Hugging Face)",
-        r"no GGUF files? found|error from HF API",
+        r"\b(?:model|file)\b.* not found (?:on|in) (?:the )?(?:hub|repo|Hugging Face)|no GGUF files? found|error from HF API",
         remedy=_NO_FILE,
         kinds=_SERVER,
     ),

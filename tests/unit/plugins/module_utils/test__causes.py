@@ -68,7 +68,7 @@ def _corpus() -> list[Seen]:
 
 CORPUS = _corpus()
 #: How many there are of each kind. They only ever become more.
-AT_LEAST = {"docker": 229, "litellm": 99, "llama_cpp": 162, "ollama": 189, "vllm": 1011}
+AT_LEAST = {"docker": 229, "litellm": 99, "llama_cpp": 171, "ollama": 189, "vllm": 1011}
 RIGHT = 0.98
 #: Those that name the thread in which they were seen only become more; those of which it was not written down only become fewer.
 THREADS_AT_LEAST = 1071
