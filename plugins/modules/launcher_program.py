@@ -141,11 +141,18 @@ def _units(host: _Host, runtime_folders: str, texts: dict[str, str]) -> None:
     for path in units.different(wanted):
         if "@." in path and not check:
             units.verify(os.path.basename(path), wanted[path], run_command)
-    written = host.files(wanted)
+    # A run that is killed between writing and reading again leaves it to the next. Below /run: at boot systemd reads everything anyway.
+    unread = Path(RUN) / "units-unread"
+    if units.different(wanted) and not check:
+        unread.touch()
+    host.files(wanted)
     # Made here: systemd counts itself outdated as soon as anything appears in the folder above, and instances are enabled without a reload.
     host.folder(f"{ETC}/systemd/system/{units.TARGET}.wants")
-    if written and not check:
-        units.systemctl(run_command, "daemon-reload")
+    if unread.exists():
+        host.changed = True
+        if not check:
+            units.systemctl(run_command, "daemon-reload")
+            unread.unlink()
     for words in units.to_do(run_command):
         host.changed = True
         if not check:

@@ -28,6 +28,15 @@ FEATURES = [
         "OSError: [Errno 61] No data available",
     ),
     Feature(
+        "units that a killed run has written are read by systemd",
+        "only a run that writes them has them read",
+        "plugins/modules/launcher_program.py",
+        "    if unread.exists():\n",
+        "    if unread.exists() and host.diff:\n",
+        f"{MODULES}/test_launcher_program.py::test_what_a_killed_run_has_written_is_read_by_the_next",
+        "assert False",
+    ),
+    Feature(
         "`daemon.json` keeps what others wrote",
         "it is written from nothing",
         f"{UTILS}/_daemon_config.py",

@@ -28,9 +28,12 @@ class Systemd:
         self.folder = run
         self.done: set[str] = set()
         self.asked: list[str] = []
+        self.dies_at = ""
 
     def __call__(self, argv: Sequence[str], _seconds: float, _text: str = "", /) -> Ran:
         self.asked.append(" ".join(argv[:2]))
+        if self.dies_at == self.asked[-1]:
+            raise KeyboardInterrupt
         if argv[0] == "systemd-tmpfiles":
             (self.folder / "state").mkdir(parents=True)
         elif argv[0] == "systemd-analyze":
@@ -106,6 +109,22 @@ def test_systemd_reads_its_units_again_only_where_one_has_changed(tmp_path: Path
     done = run()
     assert [entry["before"] for entry in done["diff"]] == ["old"]
     assert systemd.asked == ["systemd-analyze verify", "systemctl daemon-reload", *QUESTIONS]
+
+
+def test_what_a_killed_run_has_written_is_read_by_the_next(tmp_path: Path, systemd: Systemd, run: Run) -> None:
+    run()
+    (tmp_path / "etc/systemd/system/vllm@.service").write_text("old", encoding="utf-8")
+    systemd.dies_at = "systemctl daemon-reload"
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    assert (tmp_path / "etc/systemd/system/vllm@.service").read_text(encoding="utf-8") == UNITS["vllm@.service"]
+    systemd.dies_at = ""
+    assert run(check_mode=True)["changed"]
+    assert systemd.asked == QUESTIONS
+    assert run()["changed"]
+    assert systemd.asked == ["systemctl daemon-reload", *QUESTIONS]
+    assert not run()["changed"]
+    assert systemd.asked == QUESTIONS
 
 
 def test_a_unit_that_systemd_cannot_read_replaces_none(tmp_path: Path, systemd: Systemd, run: Run) -> None:
