@@ -27,6 +27,16 @@ def plain(value: Any) -> Any:
 
 def yaml_text(value: Any) -> str:
     """A YAML document with keys in their given order, indented lists and no folded lines."""
+    # In single quotes PyYAML writes NEL as it is, and reads a blank.
+    return _dumped(value, "\x85")
+
+
+def yaml_line(value: Any) -> str:
+    """The same as one line, which may stand behind a key."""
+    return _dumped(value, "\x85\r\n\u2028\u2029", default_flow_style=True).removesuffix("...\n").rstrip("\n")
+
+
+def _dumped(value: Any, escaped: str, **options: Any) -> str:
     import yaml  # here, because everything else works without PyYAML too
 
     class Dumper(yaml.SafeDumper):
@@ -34,10 +44,9 @@ def yaml_text(value: Any) -> str:
             return super().increase_indent(flow, False)
 
         def represent_str(self, data: str) -> Any:
-            # In single quotes PyYAML writes NEL as it is, and reads a blank.
-            style = '"' if "\x85" in data else None
+            style = '"' if set(escaped).intersection(data) else None
             return self.represent_scalar("tag:yaml.org,2002:str", data, style=style)
 
     Dumper.add_representer(str, Dumper.represent_str)
 
-    return str(yaml.dump(plain(value), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=10_000))
+    return str(yaml.dump(plain(value), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=10_000, **options))

@@ -8,11 +8,11 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .._gateway.plain import yaml_line
 from .._plan.memory import gib, pools_of
 from .._plan.plan import PlanError, build_plan
 from .._plan.platform import Hardware, mig_remedy, read_hardware
@@ -247,36 +247,13 @@ def _block(value: Mapping[str, Any], depth: int, comments: Mapping[str, Sequence
     indent, lines = "  " * depth, []
     for key, item in value.items():
         lines += [f"{indent}# {_one_line(line)}" for line in comments.get(key, ())] if depth > 1 else []
-        name = _scalar(key)
         if isinstance(item, list) and key == "inference_services":
-            lines += [f"{indent}{name}:", *(f"{indent}  - {_flow(entry)}" for entry in item)]
+            lines += [f"{indent}{key}:", *(f"{indent}  - {yaml_line(entry)}" for entry in item)]
         elif isinstance(item, dict) and item and (key in _BLOCKS or "inference_services" in item):
-            lines += [f"{indent}{name}:", *_block(item, depth + 1, comments)]
+            lines += [f"{indent}{yaml_line(key)}:", *_block(item, depth + 1, comments)]
         else:
-            lines.append(f"{indent}{name}: {_flow(item)}" if item != {} else f"{indent}{name}: {{}}")
+            lines.append(f"{indent}{yaml_line(key)}: {yaml_line(item)}")
     return lines
 
 
 _BLOCKS = frozenset({"all", "children", "inference_nodes", "gateways", "hosts", *EXPECTATIONS, "vars", "inference_models"})
-_PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_./@+-]*")
-_WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
-
-
-def _flow(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_scalar(key)}: {_flow(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(_flow, value)) + "]"
-    return _scalar(value)
-
-
-def _scalar(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (int, float)):
-        return str(value)
-    text = str(value)
-    # A size as 14GiB begins with a digit and is text all the same.
-    if (_PLAIN.fullmatch(text) and text.lower() not in _WORDS) or re.fullmatch(r"[0-9.]+GiB", text):
-        return text
-    return json.dumps(text, ensure_ascii=False)

@@ -184,7 +184,7 @@ FEATURES = [
         "a text in a file of YAML is the text that was meant",
         "PyYAML writes it as it likes",
         f"{PLUGIN_UTILS}/_gateway/plain.py",
-        """            style = '"' if "\\x85" in data else None\n""",
+        """            style = '"' if set(escaped).intersection(data) else None\n""",
         "            style = None\n",
         f"{PLUGIN_UNIT}/_gateway/test_plain.py::test_a_text_comes_back_as_it_was",
         "{'x': [' ']} != {'x': ['\\x85']}",

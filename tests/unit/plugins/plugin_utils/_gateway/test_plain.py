@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.plain import plain, yaml_text
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.plain import plain, yaml_line, yaml_text
 
 
 class TaggedText(str):
@@ -53,4 +53,12 @@ def test_order_and_long_lines_are_kept() -> None:
 )
 def test_a_text_comes_back_as_it_was(text: str) -> None:
     for written in (text, f"a{text}b", f"{text} "):
-        assert yaml.safe_load(yaml_text({"x": [written], written: {"y": written}})) == {"x": [written], written: {"y": written}}
+        value = {"x": [written], written: {"y": written}}
+        assert yaml.safe_load(yaml_text(value)) == value
+        assert yaml.safe_load(f"{yaml_line(written)}: {yaml_line(value)}\nb: {yaml_line(written)}") == {written: value, "b": written}
+
+
+@pytest.mark.parametrize("value", ["a\nb", {"a b\n": ["c\r\n", {}]}, "word " * 60, 3, "3", None, []])
+def test_a_line_is_one(value: object) -> None:
+    assert yaml.safe_load(f"key: {yaml_line(value)}") == {"key": value}
+    assert len(yaml_line(value).splitlines()) == 1
