@@ -4,10 +4,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shlex
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from ansible import constants, context
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.llmops.gpu_inference.plugins.module_utils import _files
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._init.connection import connection_of, is_local
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._init.inventory import FirstInventory, InitError, Seen, first_inventory
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.inventory import GROUPS, plain
@@ -79,6 +78,10 @@ class ActionModule(ActionBase):
                 f"{dest} is there already and stays. Name another file with -e inventory_out=FILE, or replace it with "
                 "-e inventory_overwrite=true."
             )
+        try:
+            _files.real_file(str(dest))
+        except _files.UnusableFileError as error:
+            found.append(str(error))
         groups = variables.get("groups") or {}
         named = list(context.CLIARGS.get("inventory") or ())
         # Without -i it is what Ansible is configured to look at, which may be nothing.
@@ -109,20 +112,11 @@ def _schema(dest: Path) -> str:
 
 
 def _write(dest: Path, text: str) -> None:
-    """All of it or nothing, so that a full disk leaves no half inventory."""
+    """All of it or nothing, so that a full disk leaves no half inventory. Where it is a link, the file that it leads to."""
     try:
         dest.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=dest.parent, prefix=".hosts.")
+        _files.replace(_files.real_file(str(dest)), text.encode())
     except OSError as error:
-        raise AnsibleActionFail(f"{dest} cannot be written: {error.strerror}") from None
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(dest)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            Path(temporary).unlink()
         raise AnsibleActionFail(f"{dest} cannot be written: {error.strerror}") from None
 
 

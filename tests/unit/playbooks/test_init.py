@@ -72,6 +72,24 @@ def test_from_nothing_to_a_plan(machine: Path) -> None:
     assert "ansible_user" not in file.read_text(encoding="utf-8")
 
 
+def test_a_file_of_the_user_stays_what_it_is(machine: Path) -> None:
+    """A link stays one, and the file that it leads to keeps its mode; one that leads nowhere is no place for an inventory."""
+    mine, link = machine / "mine.yml", machine / "hosts.yml"
+    mine.write_text("all:\n", encoding="utf-8")
+    mine.chmod(0o600)
+    link.symlink_to(mine)
+    arguments = ("llmops.gpu_inference.init", *HERE, "-e", "inventory_out=hosts.yml", "-e", "inventory_overwrite=true")
+    done = play(machine, *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (link.is_symlink(), mine.stat().st_mode & 0o777) == (True, 0o600)
+    assert written(mine)["inference_gateway"] == {"port": 8400}
+    mine.unlink()
+    done = play(machine, *arguments)
+    assert done.returncode != 0
+    assert "which does not exist" in done.stdout + done.stderr
+    assert "Look at GPUs" not in done.stdout, "hosts were asked for nothing"
+
+
 def test_without_a_host_it_is_about_this_machine_and_check_mode_writes_nothing(machine: Path) -> None:
     arguments = ("-e", '{"inventory_out": "own/my first.yml"}')
     done = play(machine, str(ROOT / "playbooks" / "init.yml"), *arguments, "--check", "--diff")
