@@ -20,8 +20,8 @@ from .._plan.model import CAPABILITIES, Model, Service, Variant
 from .._plan.task import Task
 from .base import Engine, Means, Surroundings
 from .dialect import HUGGINGFACE, Dialect
-from .docker_arguments import CONFINED, bind_mount, volume
-from .gpu_access import gpu_arguments, gpu_environment
+from .docker_arguments import CONFINED, volume
+from .server import HUB_CACHE, gpus_given, mounted, of_hub, published, server_unit
 from .vllm_flags import overlay
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ SPEAKS: Mapping[str, Dialect] = {
     "tei": Dialect(health_path="/health", own={"rerank": HUGGINGFACE}, lists_models=False),
 }
 _TEI = frozenset({"embedding", "rerank"})
-_HUB_CACHE = "/root/.cache/huggingface"
 _NOT_FOR_IT = ("revision", "digest", "engine_version", "image_packages", "image_has_entrypoint")
 
 
@@ -51,7 +50,7 @@ class Container(Engine):
     own_keys = ("command", "container_port", "health_path", "key_variable", "served_name", "speaks")
     main_memory = 4096.0
     no_use = ("kv_cache_memory", "max_model_len")
-    own_targets: ClassVar[Mapping[str, str]] = {_HUB_CACHE: "the hub's cache"}
+    own_targets: ClassVar[Mapping[str, str]] = {HUB_CACHE: "the hub's cache"}
     own_variables: ClassVar[Mapping[str, str]] = {}
     description = "Inference server"
     proxied = ("/v1/", "/health", "/metrics", "/rerank")
@@ -122,69 +121,34 @@ class Container(Engine):
         return [self._unit(instance, means) for instance in instances]
 
     def _unit(self, instance: Mapping[str, Any], means: Means) -> dict[str, Any]:
-        device, source, key_variable = instance["device"], instance["model"] or "", instance["key_variable"]
-        gpus = (device, instance["gpu_access"], instance["gpus"])
-        secrets = {key_variable: means.api_key if key_variable else None, "HF_TOKEN": _token(source, means)}
-        extra = instance["container_extra_arguments"]
-        limit = instance["memory_mib"] if device == "cpu" else instance["host_memory_mib"]
-        speaks = {"speaks": instance["speaks"]} if instance["speaks"] != OPENAI_API else {}
-        return {
-            "kind": self.name,
-            "name": instance["name"],
-            "image": instance["image"],
-            "pull": instance["pull"],
-            "entrypoint": None,
-            "command": instance["command"],
-            "docker_arguments": [
+        source, key_variable, extra = instance["model"] or "", instance["key_variable"], instance["container_extra_arguments"]
+        secrets = {"HF_TOKEN": means.huggingface_token if of_hub(source) else None}
+        return server_unit(
+            self.name,
+            instance,
+            [
                 *CONFINED,
                 # An image's own check asks the port of its own command; readiness and the watchdog ask the one that is served.
                 *([] if any(str(word).startswith("--health-") for word in extra) else ["--no-healthcheck"]),
-                "--publish",
-                f"127.0.0.1:{instance['port']}:{instance['container_port']}",
+                *published(instance, instance["container_port"]),
                 *(["--shm-size", instance["shm_size"]] if instance["shm_size"] else []),
-                *_mounts(instance, source, means),
-                *gpu_arguments(*gpus),
+                # What a server fetches from the hub outlives it.
+                *(volume(f"{means.data_dir}/huggingface", HUB_CACHE) if of_hub(source) else ()),
+                *mounted(instance, [source]),
+                *gpus_given(instance),
                 *extra,
             ],
-            "networks": instance["networks"],
-            "environment": {**gpu_environment(*gpus), **{key: str(value) for key, value in instance["env"].items()}},
-            "secret_environment": {name: value for name, value in secrets.items() if name and value},
-            "locks": [] if device == "cpu" else list(instance["gpus"] or ["gpu"]),
-            "probe": {
-                "base_url": f"http://127.0.0.1:{instance['port']}/v1",
+            entrypoint=None,
+            command=instance["command"],
+            environment={},
+            secrets={key_variable: means.api_key, **secrets} if key_variable else secrets,
+            probe={
                 "health_path": instance["health_path"],
-                "level": "answer",
-                "capability": instance["capability"],
                 "model": instance["served_model_name"],
-                "modalities": instance["modalities"],
-                "dimension": instance["dimension"],
                 "api_key_variable": key_variable,
-                **speaks,
+                **({"speaks": instance["speaks"]} if instance["speaks"] != OPENAI_API else {}),
             },
-            "start_timeout": instance["ready_timeout"],
-            "silence_timeout": instance["silence_timeout"],
-            "stop_timeout": instance["stop_timeout"],
-            "drop_page_cache": instance["drop_page_cache"],
-            "watchdog": int(self.setting(means, "watchdog_seconds")),
-            **({"memory_limit_mib": int(limit)} if limit else {}),
-        }
-
-
-def _of_hub(source: str) -> bool:
-    return bool(source) and not source.startswith("/")
-
-
-def _token(source: str, means: Means) -> str | None:
-    return means.huggingface_token if _of_hub(source) else None
-
-
-def _mounts(instance: Mapping[str, Any], source: str, means: Means) -> list[str]:
-    """The model at its own place, read-only; what a server fetches from the hub outlives it."""
-    arguments = volume(f"{means.data_dir}/huggingface", _HUB_CACHE) if _of_hub(source) else []
-    mounts = instance["mounts"]
-    covered = any(f"{source}/".startswith(mount["target"].rstrip("/") + "/") for mount in mounts)
-    if source.startswith("/") and not covered:
-        arguments += bind_mount(source)
-    for mount in mounts:
-        arguments += volume(mount["source"], mount["target"], read_only=bool(mount["read_only"]))
-    return arguments
+            limit=instance["memory_mib"] if instance["device"] == "cpu" else instance["host_memory_mib"],
+            watchdog=int(self.setting(means, "watchdog_seconds")),
+            drop_page_cache=instance["drop_page_cache"],
+        )

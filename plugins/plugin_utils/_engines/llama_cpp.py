@@ -24,8 +24,8 @@ from .._plan.task import Task
 from .._platforms.base import Platform
 from .base import Engine, Means, Surroundings
 from .dialect import Dialect
-from .docker_arguments import CONFINED, bind_mount, volume
-from .gpu_access import gpu_arguments, gpu_environment
+from .docker_arguments import CONFINED, volume
+from .server import HUB_CACHE, gpus_given, mounted, of_hub, published, server_unit
 from .vllm_flags import overlay
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ _IMAGE = "ghcr.io/ggml-org/llama.cpp:server{}-v0.7.0"
 #: For CUDA 12.8, and, with GPUs that this does not know, for CUDA 13. Both with the drivers that NVIDIA's notes on compatibility name.
 _CUDA_12, _CUDA_13 = ("-cuda", 525), ("-cuda13", 580)
 _JETSON = "ghcr.io/nvidia-ai-iot/llama_cpp"
-_HUB_CACHE = "/root/.cache/huggingface"
 #: Tokens where nobody says: else it takes the length that the model was trained with, and memory for all of it.
 CONTEXT_LENGTH = 8192
 #: MiB for prompts that were seen before, in main memory; it takes up to 8 GiB unless told.
@@ -53,7 +52,7 @@ class LlamaCpp(Engine):
     wants = "a GGUF: a file such as /srv/models/x.gguf, or a repository of the hub such as owner/name-GGUF:Q4_K_M"
     container_port = 8080
     main_memory = 2048.0 + _CACHE_RAM
-    own_targets: ClassVar[Mapping[str, str]] = {_HUB_CACHE: "the hub's cache"}
+    own_targets: ClassVar[Mapping[str, str]] = {HUB_CACHE: "the hub's cache"}
     own_variables: ClassVar[Mapping[str, str]] = {
         "LLAMA_API_KEY": "engine keys are generated, or taken from inference_engine_key",
         "LLAMA_ARG_ALIAS": "it is the model's name",
@@ -124,60 +123,33 @@ class LlamaCpp(Engine):
         return [self._unit(instance, means) for instance in instances]
 
     def _unit(self, instance: Mapping[str, Any], means: Means) -> dict[str, Any]:
-        device, source = instance["device"], instance["model"]
-        gpus = (device, instance["gpu_access"], instance["gpus"])
-        secrets = {"LLAMA_API_KEY": means.api_key, "HF_TOKEN": None if source.startswith("/") else means.huggingface_token}
-        # Measured: with the model's file mapped into memory, which counts as page cache, what the user grants is what it may take.
-        limit = instance["memory_mib"] if device == "cpu" else instance["host_memory_mib"]
-        return {
-            "kind": self.name,
-            "name": instance["name"],
-            "image": instance["image"],
-            "pull": instance["pull"],
-            "entrypoint": None if instance["image_has_entrypoint"] else "llama-server",
-            "docker_arguments": [
+        source = str(instance["model"])
+        # Of a model in several files it is told the first, and looks for the others beside it.
+        path = posixpath.dirname(source) if _IN_PARTS.search(source) else source
+        return server_unit(
+            self.name,
+            instance,
+            [
                 *CONFINED,
-                "--publish",
-                f"127.0.0.1:{instance['port']}:{self.container_port}",
-                *self._model_arguments(instance, means),
-                *gpu_arguments(*gpus),
+                *published(instance, self.container_port),
+                *(volume(f"{means.data_dir}/huggingface", HUB_CACHE) if of_hub(source) else ()),
+                *mounted(instance, [path]),
+                *gpus_given(instance),
                 *instance["container_extra_arguments"],
             ],
-            "networks": instance["networks"],
-            "environment": {
-                **self._environment(instance),
-                **gpu_environment(*gpus),
-                **{key: str(value) for key, value in instance["env"].items()},
-            },
-            "secret_environment": {name: value for name, value in secrets.items() if value},
-            "locks": [] if device == "cpu" else list(instance["gpus"] or ["gpu"]),
-            "probe": {
-                "base_url": f"http://127.0.0.1:{instance['port']}/v1",
+            entrypoint=None if instance["image_has_entrypoint"] else "llama-server",
+            environment=self._environment(instance),
+            secrets={"LLAMA_API_KEY": means.api_key, "HF_TOKEN": means.huggingface_token if of_hub(source) else None},
+            # An unknown name is answered by what is loaded: that it is the right model, only /v1/models tells.
+            probe={
                 "health_path": self.dialect.health_path,
-                "level": "answer",
-                "capability": instance["capability"],
-                # An unknown name is answered by what is loaded: that it is the right model, only /v1/models tells.
                 "model": instance["served_model_name"],
-                "modalities": instance["modalities"],
-                "dimension": instance["dimension"],
                 "api_key_variable": "LLAMA_API_KEY",
             },
-            "start_timeout": instance["ready_timeout"],
-            "silence_timeout": instance["silence_timeout"],
-            "stop_timeout": instance["stop_timeout"],
-            "watchdog": int(self.setting(means, "watchdog_seconds")),
-            **({"memory_limit_mib": int(limit)} if limit else {}),
-        }
-
-    def _model_arguments(self, instance: Mapping[str, Any], means: Means) -> list[str]:
-        mounts, source = instance["mounts"], str(instance["model"])
-        arguments = [] if source.startswith("/") else volume(f"{means.data_dir}/huggingface", _HUB_CACHE)
-        if source.startswith("/") and not any(source.startswith(mount["target"].rstrip("/") + "/") for mount in mounts):
-            # Of a model in several files it is told the first, and looks for the others beside it.
-            arguments += bind_mount(posixpath.dirname(source) if _IN_PARTS.search(source) else source)
-        for mount in mounts:
-            arguments += volume(mount["source"], mount["target"], read_only=bool(mount["read_only"]))
-        return arguments
+            # Measured: with the model's file mapped into memory, which counts as page cache, what the user grants is what it may take.
+            limit=instance["memory_mib"] if instance["device"] == "cpu" else instance["host_memory_mib"],
+            watchdog=int(self.setting(means, "watchdog_seconds")),
+        )
 
     def _environment(self, instance: Mapping[str, Any]) -> dict[str, str]:
         source, memory = str(instance["model"]), instance["memory_mib"]
@@ -196,9 +168,11 @@ class LlamaCpp(Engine):
             "LLAMA_ARG_CACHE_RAM": str(min(_CACHE_RAM, int(memory) // 4) if on_cpu and memory else _CACHE_RAM),
             # It notices at a stop, and when a client leaves, with the next ping: else after 30 s.
             "LLAMA_ARG_SSE_PING_INTERVAL": "2",
-            **({"LLAMA_ARG_MODEL": source} if source.startswith("/") else {"LLAMA_ARG_HF_REPO": source}),
-            **({} if source.startswith("/") else {"HF_HOME": _HUB_CACHE, "LLAMA_CACHE": f"{_HUB_CACHE}/llama.cpp"}),
         }
+        if of_hub(source):
+            values.update({"LLAMA_ARG_HF_REPO": source, "HF_HOME": HUB_CACHE, "LLAMA_CACHE": f"{HUB_CACHE}/llama.cpp"})
+        else:
+            values["LLAMA_ARG_MODEL"] = source
         if instance["capability"] == "embedding":
             # A text has to fit into one batch; a longer one is answered with status 500.
             values.update({"LLAMA_ARG_EMBEDDINGS": "1", "LLAMA_ARG_BATCH": str(length), "LLAMA_ARG_UBATCH": str(length)})

@@ -16,7 +16,8 @@ from typing import Any
 from ...module_utils._ollama import OllamaError, normalise_tag, same_model
 from .._plan import defaults
 from .._platforms.registry import ACCESS
-from .gpu_access import gpu_arguments, gpu_environment
+from .docker_arguments import volume
+from .server import gpus_given, mounted, published, server_unit
 
 CONTAINER_PORT = 11434
 STORE = "/root/.ollama"
@@ -209,7 +210,7 @@ def _jetpack_variant(jetpack: str | None) -> str | None:
 
 
 def environment(instance: Instance) -> dict[str, str]:
-    """The container's environment; the user's own C(env) has the last word."""
+    """What we tell it."""
     lengths = [model.max_model_len for model in instance.models if model.max_model_len is not None]
     values: dict[str, str] = {
         # Inside the container; the host publishes it on 127.0.0.1 only.
@@ -235,57 +236,41 @@ def environment(instance: Instance) -> dict[str, str]:
     if on_gpu and instance.gpu_access == "jetson" and variant:
         # Inside a container Ollama can't read /etc/nv_tegra_release.
         values["JETSON_JETPACK"] = variant
-    values.update(gpu_environment(instance.device, instance.gpu_access, instance.gpus))
-    values.update(instance.env)
     return values
 
 
-def docker_arguments(instance: Instance, data_dir: str) -> list[str]:
-    arguments = ["--init", "--security-opt", "no-new-privileges"]
-    arguments += gpu_arguments(instance.device, instance.gpu_access, instance.gpus)
-    arguments += ["--publish", f"127.0.0.1:{instance.port}:{CONTAINER_PORT}"]
-    # One store per instance: at its start Ollama prunes blobs that no model of its own uses, half pulled ones included.
-    arguments += ["--volume", f"{data_dir}/ollama/{instance.name}:{STORE}"]
-    for mount in instance.mounts:
-        arguments += ["--volume", f"{mount.source}:{mount.target}" + (":ro" if mount.read_only else "")]
-    arguments += instance.container_extra_arguments
-    return arguments
-
-
 def container_unit(instance: Instance, data_dir: str = defaults.DATA_DIR, watchdog: int = defaults.WATCHDOG) -> dict[str, Any]:
-    first = instance.models[0]
-    return {
-        "kind": "ollama",
-        "name": instance.name,
-        "image": instance.image,
-        "pull": instance.pull,
-        "entrypoint": None if instance.image_has_entrypoint else "ollama",
-        "command": ["serve"],
-        "docker_arguments": docker_arguments(instance, data_dir),
-        "networks": list(instance.networks),
-        "files": {},
-        "environment": environment(instance),
-        "secret_environment": {},
-        # A Jetson's one GPU has no UUID.
-        "locks": [] if instance.device == "cpu" else list(instance.gpus or ("gpu",)),
-        "probe": {
-            "base_url": f"http://127.0.0.1:{instance.port}/v1",
+    first, plain = instance.models[0], {**dataclasses.asdict(instance), "env": dict(instance.env)}
+    return server_unit(
+        "ollama",
+        plain,
+        [
+            "--init",
+            *("--security-opt", "no-new-privileges"),
+            *gpus_given(plain),
+            *published(plain, CONTAINER_PORT),
+            # One store per instance: at its start Ollama prunes blobs that no model of its own uses, half pulled ones included.
+            *volume(f"{data_dir}/ollama/{instance.name}", STORE),
+            *mounted(plain),
+            *instance.container_extra_arguments,
+        ],
+        entrypoint=None if instance.image_has_entrypoint else "ollama",
+        command=["serve"],
+        files={},
+        environment=environment(instance),
+        probe={
             "health_path": "/api/version",
-            "level": "answer",
             "capability": first.capability,
             "model": first.tag,
             "modalities": list(first.modalities),
             "api_key_variable": None,
         },
-        "start_timeout": instance.ready_timeout,
-        "silence_timeout": instance.silence_timeout,
-        "stop_timeout": instance.stop_timeout,
-        "watchdog": watchdog,
-        "drop_page_cache": False,
-        **({"memory_limit_mib": instance.host_memory_mib} if instance.host_memory_mib else {}),
-        "pull_models": [model.tag for model in instance.models],
-        "afterwards": {"tasks": "models", "data": server(instance)},
-    }
+        watchdog=watchdog,
+        drop_page_cache=False,
+        limit=instance.host_memory_mib,
+        pull_models=[model.tag for model in instance.models],
+        afterwards={"tasks": "models", "data": server(instance)},
+    )
 
 
 def server(instance: Instance) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from .._plan.task import Task, argument_path
 from .._platforms.base import Platform
 from .base import Engine, Means, Surroundings
 from .dialect import Dialect
+from .server import HUB_CACHE
 from .vllm_adapters import TRANSCRIPTION_SINCE, adapter_troubles
 from .vllm_arguments import GPU_FACTORS, flag_troubles, gone_arguments, slice_arguments
 from .vllm_capability import capability_doubt, capability_troubles
@@ -39,16 +40,7 @@ from .vllm_images import (
     version_trouble,
 )
 from .vllm_offloads import offloads, shm_size_for
-from .vllm_unit import (
-    COMPILE_CACHE,
-    CONFIG_PATH,
-    CONTAINER_PORT,
-    HEALTH_PATH,
-    HUB_CACHE,
-    INSTALL_COMMAND,
-    container_unit,
-    cpu_utilization,
-)
+from .vllm_unit import COMPILE_CACHE, CONFIG_PATH, CONTAINER_PORT, HEALTH_PATH, INSTALL_COMMAND, container_unit, cpu_utilization
 
 if TYPE_CHECKING:
     from .choice import Choice

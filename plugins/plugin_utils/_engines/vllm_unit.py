@@ -19,15 +19,14 @@ from .._gateway.plain import plain, yaml_text
 from .._plan import defaults
 from .._plan.platform import version_tuple
 from .._secrets.secrecy import has_credentials, is_reference
-from .docker_arguments import CONFINED, bind_mount, volume
-from .gpu_access import gpu_arguments, gpu_environment
+from .docker_arguments import CONFINED, volume
+from .server import HUB_CACHE, gpus_given, mounted, published, server_unit
 from .vllm_adapters import adapter_flags
 from .vllm_flags import file_entries, keyed
 from .vllm_hub import asks_hub, download_command
 
 CONTAINER_PORT = 8000
 HEALTH_PATH = "/health"
-HUB_CACHE = "/root/.cache/huggingface"
 COMPILE_CACHE = "/root/.cache/vllm"
 CONFIG_PATH = "/etc/vllm/config.yaml"
 #: In the image, for packages that it lacks: what its documentation names.
@@ -196,41 +195,27 @@ def image_layers(instances: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]
     return [layers[tag] for tag in sorted(layers)]
 
 
-def gpu_access(instance: Mapping[str, Any]) -> tuple[str, str, list[str]]:
-    return instance.get("device") or "gpu", instance.get("gpu_access") or "none", list(instance.get("gpus") or [])
-
-
 def default_shm_size(tensor_parallel_size: int) -> str:
     return "16g" if tensor_parallel_size > 1 else "2g"
 
 
 def docker_arguments(instance: Mapping[str, Any], *, data_dir: str, huggingface_dir: str, instances_dir: str) -> list[str]:
     name = instance["name"]
-    tensor_parallel_size = int(instance.get("tensor_parallel_size") or 1)
-    arguments = [
+    return [
         *CONFINED,
         # No --ulimit nofile: Docker 29 lowered the soft limit to 1024, but vLLM raises its own (set_ulimit in its api_server).
         # Docker's 64 MiB are too little: engine and API server talk through shared memory, tensor parallelism more so.
         "--shm-size",
-        str(instance.get("shm_size") or default_shm_size(tensor_parallel_size)),
-        "--publish",
-        f"127.0.0.1:{instance['port']}:{CONTAINER_PORT}",
+        str(instance.get("shm_size") or default_shm_size(int(instance.get("tensor_parallel_size") or 1))),
+        *published(instance, CONTAINER_PORT),
         *volume(f"{instances_dir}/vllm/{name}/config.yaml", CONFIG_PATH, read_only=True),
         *volume(huggingface_dir, HUB_CACHE),
         # torch.compile's cache: without it each new container compiles again.
         *volume(f"{data_dir}/vllm/{name}", COMPILE_CACHE),
+        *mounted(instance, [str(instance["model"]), *(instance.get("adapters") or {}).values()]),
+        *gpus_given(instance),
+        *map(str, instance.get("container_extra_arguments") or []),
     ]
-    mounts = list(instance.get("mounts") or [])
-    there = [str(mount["target"]).rstrip("/") for mount in mounts]
-    for path in (str(instance["model"]), *(instance.get("adapters") or {}).values()):
-        if path.startswith("/") and not any(path == place or path.startswith(f"{place}/") for place in there):
-            # Not --volume: for a path that does not exist Docker would make an empty folder, and the engine speak of a wrong repository.
-            arguments += bind_mount(path)
-            there.append(path.rstrip("/"))
-    for mount in mounts:
-        arguments += volume(mount["source"], mount["target"], read_only=bool(mount.get("read_only")))
-    arguments += gpu_arguments(*gpu_access(instance))
-    return arguments + [str(argument) for argument in instance.get("container_extra_arguments") or []]
 
 
 def container_unit(
@@ -248,52 +233,33 @@ def container_unit(
     instance = plain(instance)
     layer = image_layer(instance, data_dir, install_command)
     names = list(instance.get("served_model_names") or [instance["name"]])
-    secrets = {"VLLM_API_KEY": api_key, "HF_TOKEN": huggingface_token if asks_hub(instance) else None}
     command = ["--config", CONFIG_PATH]
     download = download_command(instance)
     on_cpu = instance.get("device") == "cpu" and instance.get("memory_mib")
-    limit = cpu_limit_mib(int(instance["memory_mib"])) if on_cpu else instance.get("host_memory_mib")
-    return {
-        "kind": "vllm",
-        "name": instance["name"],
-        "image": layer["tag"] if layer else instance["image"],
+    return server_unit(
+        "vllm",
         # A layer exists on this node only, no registry has it.
-        "pull": "never" if layer else instance.get("pull") or "missing",
-        "entrypoint": None,
-        "command": command if instance.get("image_has_entrypoint", True) else ["vllm", "serve", *command],
-        "docker_arguments": docker_arguments(
+        {**instance, "image": layer["tag"], "pull": "never"} if layer else instance,
+        docker_arguments(
             instance, data_dir=data_dir, huggingface_dir=huggingface_dir or f"{data_dir}/huggingface", instances_dir=instances_dir
         ),
-        "networks": list(instance.get("networks") or [defaults.ENGINES_NETWORK]),
-        "files": {"config.yaml": yaml_text(engine_config(instance))},
-        "environment": {
-            **DEFAULT_ENVIRONMENT,
-            **gpu_environment(*gpu_access(instance)),
-            **{key: str(value) for key, value in (instance.get("env") or {}).items()},
-        },
-        "secret_environment": {key: value for key, value in secrets.items() if value},
-        # A Jetson's one GPU has no UUID.
-        "locks": list(instance.get("gpus") or ["gpu"]) if instance.get("device") != "cpu" else [],
-        "probe": {
-            "base_url": f"http://127.0.0.1:{instance['port']}/v1",
+        entrypoint=None,
+        command=command if instance.get("image_has_entrypoint", True) else ["vllm", "serve", *command],
+        files={"config.yaml": yaml_text(engine_config(instance))},
+        environment=DEFAULT_ENVIRONMENT,
+        secrets={"VLLM_API_KEY": api_key, "HF_TOKEN": huggingface_token if asks_hub(instance) else None},
+        probe={
             "health_path": HEALTH_PATH,
-            "level": "answer",
-            "capability": instance.get("capability") or "chat",
             "model": names[0],
-            "modalities": list(instance.get("modalities") or []),
-            "dimension": instance.get("dimension"),
             "api_key_variable": "VLLM_API_KEY",
             **({"further_models": list(instance["adapters"])} if instance.get("adapters") else {}),
         },
-        "start_timeout": int(instance.get("ready_timeout") or defaults.READY_TIMEOUT),
-        "silence_timeout": int(defaults.SILENCE_TIMEOUT if instance.get("silence_timeout") is None else instance["silence_timeout"]),
-        "stop_timeout": int(instance.get("stop_timeout") or defaults.STOP_TIMEOUT),
-        "watchdog": watchdog,
-        "drop_page_cache": bool(instance.get("drop_page_cache")),
-        **({"memory_limit_mib": int(limit)} if limit else {}),
-        "pull_models": [],
-        "download_entrypoint": "python3" if download else None,
-        "download_command": download,
-        "check": {"entrypoint": "python3", "command": ["-c", CHECK_PROGRAM], "input": "config.yaml"},
+        watchdog=watchdog,
+        drop_page_cache=bool(instance.get("drop_page_cache")),
+        limit=cpu_limit_mib(int(instance["memory_mib"])) if on_cpu else instance.get("host_memory_mib"),
+        pull_models=[],
+        download_entrypoint="python3" if download else None,
+        download_command=download,
+        check={"entrypoint": "python3", "command": ["-c", CHECK_PROGRAM], "input": "config.yaml"},
         **({"layer": layer} if layer else {}),
-    }
+    )

@@ -418,9 +418,9 @@ FEATURES = [
     Feature(
         "engines answer on the host's own address only",
         "the port is published on all addresses",
-        "plugins/plugin_utils/_engines/vllm_unit.py",
-        "f\"127.0.0.1:{instance['port']}:{CONTAINER_PORT}\"",
-        "f\"{instance['port']}:{CONTAINER_PORT}\"",
+        f"{PLUGIN_UTILS}/_engines/server.py",
+        "f\"127.0.0.1:{instance['port']}:{container_port}\"",
+        "f\"{instance['port']}:{container_port}\"",
         "tests/unit/plugins/plugin_utils/_engines/test_vllm_unit.py::test_port_is_published_on_loopback_only",
         "assert '8070:8000' == '127.0.0.1:8070:8000'",
     ),

@@ -13,9 +13,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from support.inventories import dgpu, one, service
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_wanted import CONTAINER_KEYS, LAUNCHER_KEYS, want
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines import ollama_unit, vllm_unit
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines.units import engine_units
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.plan import build_plan
 
 VLLM: dict[str, Any] = {
     "name": "chat",
@@ -64,3 +67,28 @@ def test_vllm(changes: dict[str, Any], recorded: str) -> None:
 
 def test_ollama() -> None:
     assert config_hash(ollama_unit.container_unit(ollama_unit.read_instance(OLLAMA))) == "729d76f6f032ede1"
+
+
+@pytest.mark.parametrize(
+    ("model", "device", "recorded"),
+    [
+        pytest.param({"source": "/srv/models/x.gguf"}, "gpu", "2c85497cb579e402", id="llama_cpp"),
+        pytest.param({"source": "o/x-GGUF:Q4_K_M"}, "cpu", "9a98e507c3bc6e3f", id="llama_cpp-on-cpu"),
+        pytest.param(
+            {"engine": "container", "image": "a/b:1", "source": "/srv/q", "key_variable": "API_KEY"},
+            "gpu",
+            "42d031970ee1a149",
+            id="container",
+        ),
+        pytest.param(
+            {"engine": "container", "image": "a/b:1", "source": "o/q", "speaks": "tei", "capability": "rerank"},
+            "cpu",
+            "4653727268c74611",
+            id="tei",
+        ),
+    ],
+)
+def test_engines_that_only_a_plan_has(model: dict[str, Any], device: str, recorded: str) -> None:
+    plan = build_plan(one(service(memory="4GiB", device=device), hardware=dgpu(), inference_models={"chat": model}))
+    (unit,) = engine_units(plan["hosts"]["node1"], api_key="k" * 16, huggingface_token="h" * 16)
+    assert config_hash(unit) == recorded

@@ -71,6 +71,7 @@ def test_a_whole_unit() -> None:
             "capability": "chat",
             "model": "qwen3-vl:4b",
             "modalities": ["text", "image"],
+            "dimension": None,
             "api_key_variable": None,
         },
         "start_timeout": 1800,
