@@ -16,10 +16,7 @@ from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.groups 
 class ActionModule(ActionBase):
     """Looks at the groups of the inventory, on the controller."""
 
-    TRANSFERS_FILES = False
     _requires_connection = False
-    _supports_check_mode = True
-    _supports_async = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)

@@ -15,10 +15,7 @@ from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.role_va
 class ActionModule(ActionBase):
     """Looks at the variables of roles, on the controller."""
 
-    TRANSFERS_FILES = False
     _requires_connection = False
-    _supports_check_mode = True
-    _supports_async = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)

@@ -14,8 +14,6 @@ from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._secrets.syst
 
 
 class ActionModule(ActionBase):
-    TRANSFERS_FILES = False
-    _supports_check_mode = True
     _supports_async = True
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:

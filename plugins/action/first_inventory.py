@@ -26,10 +26,7 @@ _COLLECTION = Path(__file__).resolve().parents[2]
 class ActionModule(ActionBase):
     """Writes an inventory on the controller from what module gpu_facts said of the hosts."""
 
-    TRANSFERS_FILES = False
     _requires_connection = False
-    _supports_check_mode = True
-    _supports_async = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)

@@ -36,10 +36,7 @@ def _forget_cached(variables: Mapping[str, Any]) -> dict[str, Any]:
 class ActionModule(ActionBase):
     """Computes the plan on the controller from the variables of all declared hosts."""
 
-    TRANSFERS_FILES = False
     _requires_connection = False
-    _supports_check_mode = True
-    _supports_async = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)

@@ -20,9 +20,6 @@ from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._secrets.stor
 class ActionModule(ActionBase):
     """Controller half of the documentation in plugins/modules/secrets.py; nothing of it runs on a node."""
 
-    TRANSFERS_FILES = False
-    _supports_check_mode = True
-
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
         hosts: dict[str, Any] = {"type": "list", "elements": "str", "default": []}

@@ -21,8 +21,6 @@ MODULE_OPTIONS = ("base_url", "api_key", "models", "passthrough", "parallel", "t
 class ActionModule(ActionBase):
     """Controller half of the module verify_gateway: reads the samples, which only the controller has."""
 
-    TRANSFERS_FILES = False
-    _supports_check_mode = True
     _VALID_ARGS = frozenset({*MODULE_OPTIONS, "image", "audio"})
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
