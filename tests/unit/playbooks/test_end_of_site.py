@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 from support.inventories import cpu, host, inventory, service, variables
+from support.local_play import playbook
 from support.repository import ROOT
 
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.plan import build_plan
@@ -62,22 +62,8 @@ def play(folder: Path, *arguments: str, **environment: str) -> subprocess.Comple
     (folder / "hosts.yml").write_text(yaml.safe_dump({"all": {"children": groups}}))
     given = {"inference_plan": plan, "inference_secrets": {"master_key": KEY, "files": FILES}}
     (folder / "given.json").write_text(json.dumps(given))
-    return subprocess.run(
-        [sys.executable, "-m", "ansible.cli.playbook", "-i", "hosts.yml", "play.yml", "-e", "@given.json", *arguments],
-        cwd=folder,
-        env={
-            **os.environ,
-            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"),
-            "ANSIBLE_HOST_KEY_CHECKING": "false",
-            "ANSIBLE_NOCOLOR": "1",
-            **environment,
-        },
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    arguments = ("-i", "hosts.yml", "-e", "@given.json", *arguments)
+    return playbook(folder, "play.yml", *arguments, ANSIBLE_HOST_KEY_CHECKING="false", **environment)
 
 
 @pytest.mark.parametrize("layout", ["json", "yaml"])

@@ -10,13 +10,12 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from support.local_play import ENVIRONMENT
+from support.local_play import playbook
 from support.repository import ROOT
 from testbed.toolkit.dress import dress
 
@@ -26,10 +25,9 @@ HERE = ("-i", "localhost,", "-c", "local")
 
 def play(folder: Path, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """As from an installed collection: no file of the checkout lies where the command is given."""
-    environment = {**ENVIRONMENT, "PATH": f"{folder / 'root/usr/bin'}:{os.environ['PATH']}"}
-    del environment["ANSIBLE_CONFIG"]
-    argv = [sys.executable, "-m", "ansible.cli.playbook", name, *arguments]
-    return subprocess.run(argv, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    return playbook(
+        folder, name, *arguments, ANSIBLE_CONFIG=str(folder / "none.cfg"), PATH=f"{folder / 'root/usr/bin'}:{os.environ['PATH']}"
+    )
 
 
 @pytest.fixture

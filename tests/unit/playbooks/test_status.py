@@ -7,13 +7,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from support.local_play import playbook
 from support.repository import ROOT
 
 pytestmark = pytest.mark.slow
@@ -24,22 +24,8 @@ def play(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     here = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "ansible_become": False}
     groups = {"inference_nodes": {"hosts": {"away": away, "here": here}}, "gateways": {}, "inference_clients": {}}
     (folder / "hosts.yml").write_text(yaml.safe_dump({"all": {"children": groups}}))
-    return subprocess.run(
-        [sys.executable, "-m", "ansible.cli.playbook", "-i", "hosts.yml", str(ROOT / "playbooks/status.yml"), "-e", "only_service=no-such"],
-        cwd=folder,
-        env={
-            **os.environ,
-            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"),
-            "ANSIBLE_HOST_KEY_CHECKING": "false",
-            "ANSIBLE_NOCOLOR": "1",
-            **environment,
-        },
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    status = str(ROOT / "playbooks/status.yml")
+    return playbook(folder, status, "-i", "hosts.yml", "-e", "only_service=no-such", ANSIBLE_HOST_KEY_CHECKING="false", **environment)
 
 
 def test_a_host_that_did_not_answer_is_in_the_table_and_an_error(tmp_path: Path) -> None:

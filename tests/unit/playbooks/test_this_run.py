@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from support.local_play import playbook
 from support.repository import ROOT
 
 pytestmark = pytest.mark.slow
@@ -51,20 +51,12 @@ class Project:
             "inference_clients_config": [{"type": "openai", "path": str(folder / "openai.env"), "key": "alice"}],
         }
 
-    def play(self, playbook: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def play(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         groups = ("inference_nodes", "gateways", "inference_clients")
         inventory = {"all": {"hosts": {"node": self.variables}, "children": {group: {"hosts": {"node": None}} for group in groups}}}
         (self.folder / "hosts.yml").write_text(yaml.safe_dump(inventory), encoding="utf-8")
-        environment = {
-            **os.environ,
-            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"),
-            "ANSIBLE_CACHE_PLUGIN": "jsonfile",
-            "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(self.folder / "cache"),
-            "ANSIBLE_NOCOLOR": "1",
-        }
-        argv = [sys.executable, "-m", "ansible.cli.playbook", "-i", "hosts.yml", playbook, *arguments]
-        return subprocess.run(argv, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=300, check=False)
+        cache = {"ANSIBLE_CACHE_PLUGIN": "jsonfile", "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(self.folder / "cache")}
+        return playbook(self.folder, name, "-i", "hosts.yml", *arguments, **cache)
 
     def cached(self) -> str:
         return "".join(path.read_text(encoding="utf-8") for path in (self.folder / "cache").iterdir())

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from support import local_play
+from support.local_play import playbook
 from support.render import render
 from support.repository import ROOT
 from support.systemd import verify
@@ -183,11 +181,9 @@ def test_all_that_is_odd_is_refused_at_once(tmp_path: Path, entry: str) -> None:
         "launcher_units": [{"kind": "vllm", "description": "a\nExecStart=/bin/false"}, {"kind": "../x", "description": "y"}],
     }
     role = {"ansible.builtin.import_role": {"name": "llmops.gpu_inference.launcher", "tasks_from": entry}}
-    playbook = tmp_path / "play.yml"
-    playbook.write_text(yaml.safe_dump([{"hosts": "all", "gather_facts": False, "tasks": [role]}]), encoding="utf-8")
+    (tmp_path / "play.yml").write_text(yaml.safe_dump([{"hosts": "all", "gather_facts": False, "tasks": [role]}]), encoding="utf-8")
     given = json.dumps({"ansible_become": False, **odd})
-    argv = [sys.executable, "-m", "ansible.cli.playbook", "-i", "localhost,", "-c", "local", "--check", "-e", given, str(playbook)]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, env=local_play.ENVIRONMENT, cwd=tmp_path)
+    done = playbook(tmp_path, "play.yml", "-i", "localhost,", "-c", "local", "--check", "-e", given)
     assert done.returncode != 0, done.stdout
     told = " ".join(done.stdout.replace("\\\\", "\\").split())
     for value in ("/opt/my env/bin/python3", '"/"', "a.service", "ExecStart=/bin/false", "../x"):

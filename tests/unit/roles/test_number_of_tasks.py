@@ -6,15 +6,12 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from benchmarks.run_cost import count
-from support import local_play
+from support.local_play import playbook
 from support.repository import ROOT
 
 #: Tasks that --list-tasks shows of site.yml. What is included where there is something to do is not among them, and costs a line where
@@ -27,8 +24,7 @@ def test_the_tasks_of_every_run_are_few(tmp_path: Path) -> None:
     inventory = tmp_path / "hosts.yml"
     groups = ", ".join(f"{name}: {{hosts: {{a: }}}}" for name in ("inference_nodes", "gateways", "inference_clients"))
     inventory.write_text(f"{{{groups}}}", encoding="utf-8")
-    argv = [sys.executable, "-m", "ansible.cli.playbook", "-i", str(inventory), str(ROOT / "playbooks/site.yml"), "--list-tasks"]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, env={**os.environ, **local_play.ENVIRONMENT}, cwd=tmp_path)
+    done = playbook(tmp_path, str(ROOT / "playbooks/site.yml"), "-i", str(inventory), "--list-tasks")
     assert done.returncode == 0, done.stderr
     tasks = re.findall(r"^      (\S.*)\tTAGS: ", done.stdout, re.MULTILINE)
     assert 0.8 * MOST < len(tasks) <= MOST, "\n".join(tasks)

@@ -9,24 +9,21 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from support import local_play
+from support.local_play import playbook
 from support.repository import ROOT
 
 pytestmark = pytest.mark.slow
 
 
 def run(folder: Path, hosts: str, plays: list[dict[str, Any]], **variables: Any) -> subprocess.CompletedProcess[str]:
-    playbook = folder / "play.yml"
-    playbook.write_text(yaml.safe_dump([{"hosts": "all", "gather_facts": False, **play} for play in plays]), encoding="utf-8")
+    (folder / "play.yml").write_text(yaml.safe_dump([{"hosts": "all", "gather_facts": False, **play} for play in plays]), encoding="utf-8")
     given = json.dumps({"ansible_become": False, **variables})
-    argv = [sys.executable, "-m", "ansible.cli.playbook", "-i", hosts, "-c", "local", "-e", given, str(playbook)]
-    return subprocess.run(argv, capture_output=True, text=True, check=False, env=local_play.ENVIRONMENT, cwd=folder)
+    return playbook(folder, "play.yml", "-i", hosts, "-c", "local", "-e", given)
 
 
 def tasks_of(role: str, file: str) -> dict[str, Any]:

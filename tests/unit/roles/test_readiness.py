@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from support import local_play
+from support.local_play import playbook
 from support.repository import ROOT
 
 CONFIG = {"model_list": [{"model_name": "chat", "litellm_params": {"model": "hosted_vllm/chat", "api_base": "http://vllm-chat:8000/v1"}}]}
@@ -66,13 +64,11 @@ def test_every_endpoint_of_a_unit_has_the_hash_of_its_configuration(tmp_path: Pa
     """In check mode, where both modules say what they would do; without Docker, so that nothing on this machine matters."""
     name = f"llmops.gpu_inference.{role}"
     parts = [{"ansible.builtin.import_role": {"name": name, "tasks_from": part}} for part in ("service", "verify")]
-    playbook = tmp_path / "play.yml"
-    playbook.write_text(yaml.safe_dump([{"hosts": "all", "gather_facts": False, "tasks": parts}]), encoding="utf-8")
+    (tmp_path / "play.yml").write_text(yaml.safe_dump([{"hosts": "all", "gather_facts": False, "tasks": parts}]), encoding="utf-8")
     given = json.dumps({"ansible_become": False, **ROLES[role]})
-    argv = [sys.executable, "-m", "ansible.cli.playbook", "-i", "localhost,", "-c", "local", "--check", "-v", "-e", given, str(playbook)]
+    arguments = ("-i", "localhost,", "-c", "local", "--check", "-v", "-e", given)
     as_json = {"ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "ANSIBLE_CALLBACK_FORMAT_PRETTY": "0"}
-    environment = {**local_play.ENVIRONMENT, **as_json, "PATH": str(tmp_path)}
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, env=environment, cwd=tmp_path)
+    done = playbook(tmp_path, "play.yml", *arguments, **as_json, PATH=str(tmp_path))
     assert done.returncode == 0, done.stdout + done.stderr
     shown = [json.loads(line.partition(" => ")[2]) for line in done.stdout.splitlines() if " => {" in line]
     (made,) = {unit["config_hash"] for result in shown for unit in result.get("units", {}).values()}

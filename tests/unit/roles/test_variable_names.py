@@ -7,27 +7,19 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-
-ROOT = Path(__file__).resolve().parents[3]
+from support.local_play import playbook
 
 
 def play(folder: Path, *checks: dict[str, Any], **variables: str) -> subprocess.CompletedProcess[str]:
     task = {"llmops.gpu_inference.check_role": {"roles": ["litellm", "docker"], "checks": list(checks)}}
     content = [{"hosts": "localhost", "gather_facts": False, "vars": variables, "tasks": [task]}]
     (folder / "play.yml").write_text(yaml.safe_dump(content), encoding="utf-8")
-    return subprocess.run(
-        [sys.executable, "-m", "ansible.cli.playbook", "-i", "localhost,", "-c", "local", str(folder / "play.yml")],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return playbook(folder, "play.yml", "-i", "localhost,", "-c", "local")
 
 
 @pytest.mark.slow
