@@ -56,13 +56,15 @@ class Outcome:
         return {key: list(value) if isinstance(value, tuple) else value for key, value in data.items()}
 
 
-def duration(seconds: float) -> str:
+def duration(seconds: float | None) -> str:
+    """C(3 d 4 h), C(5 h 12 m), C(1 m 12 s), C(9 s)."""
+    if seconds is None:
+        return "-"
     whole = int(seconds + 0.5)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} m {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} m"
+    parts = [(whole // 86400, "d"), (whole // 3600 % 24, "h"), (whole // 60 % 60, "m"), (whole % 60, "s")]
+    while len(parts) > 1 and parts[0][0] == 0:
+        parts.pop(0)
+    return " ".join(f"{value} {letter}" for value, letter in parts[:2])
 
 
 def progress_text(view: UnitView | None, seen: Observation | None) -> str:

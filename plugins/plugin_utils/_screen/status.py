@@ -12,19 +12,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from ...module_utils._ready_tell import duration
 from .columns import aligned
 
 _RUNNING = ("active", "activating", "reloading")
-
-
-def duration(seconds: int | None) -> str:
-    """C(3 d 4 h), C(5 h 12 m), C(1 m 12 s), C(9 s)."""
-    if seconds is None:
-        return "-"
-    parts = [(seconds // 86400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "m"), (seconds % 60, "s")]
-    while len(parts) > 1 and parts[0][0] == 0:
-        parts.pop(0)
-    return " ".join(f"{value} {letter}" for value, letter in parts[:2])
 
 
 def _state(row: Mapping[str, Any]) -> str:

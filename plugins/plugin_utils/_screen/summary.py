@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from textwrap import shorten
 from typing import Any
 
+from ...module_utils._ready_tell import duration
 from .._gateway.urls import gateway_url, server_url
 from .ask import curl_line, models_line
 from .columns import aligned, cut, some
 from .run import FAILED, LEFT_OUT, Run, Touched
-from .status import duration
 
 MOST_LINES = 40
 _MOST_GATEWAYS = 4
@@ -52,7 +52,7 @@ def _hosts(names: Sequence[str], run: Run, served: frozenset[str]) -> str:
 
 
 def _told(unit: Touched, check_mode: bool) -> str:
-    after = "" if unit.ready_after is None else f", ready after {duration(round(unit.ready_after))}"
+    after = "" if unit.ready_after is None else f", ready after {duration(unit.ready_after)}"
     reason = f" ({shorten(unit.reason, _LONGEST_REASON, placeholder=' ...')})" if unit.reason else ""
     return f"  {_DONE.get(unit.action, (unit.action, unit.action))[check_mode]} {unit.instance} on {unit.host}{after}{reason}"
 

@@ -446,8 +446,11 @@ def test_a_cause_that_this_version_does_not_know_is_told_all_the_same() -> None:
     assert "told" in verdict.diagnosis.message
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(0.2, "0 s"), (59.4, "59 s"), (72, "1 m 12 s"), (3600, "1 h 0 m"), (7265, "2 h 1 m")])
-def test_durations(seconds: float, text: str) -> None:
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(None, "-"), (0.2, "0 s"), (59.4, "59 s"), (72, "1 m 12 s"), (3600, "1 h 0 m"), (7265, "2 h 1 m"), (90061, "1 d 1 h")],
+)
+def test_durations(seconds: float | None, text: str) -> None:
     assert duration(seconds) == text
 
 

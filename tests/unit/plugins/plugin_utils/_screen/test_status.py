@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._screen.status import duration, table
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._screen.status import table
 
 PLAN = {
     "table": [
@@ -94,11 +94,3 @@ def test_a_host_without_units_is_named(result: Any, expected: str) -> None:
     assert len(lines) == 3
     assert lines[-1] == expected
     assert table({"gpu02": result}, PLAN) == [expected]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "expected"),
-    [(None, "-"), (9, "9 s"), (72, "1 m 12 s"), (3600, "1 h 0 m"), (90061, "1 d 1 h"), (0, "0 s")],
-)
-def test_duration(seconds: int | None, expected: str) -> None:
-    assert duration(seconds) == expected
