@@ -112,7 +112,7 @@ class DockerService:
 
     def unit(self) -> Unit:
         shown = self._run(["systemctl", "show", UNIT, f"--property={','.join(_SHOWN)}"], _ASK)
-        return parse_unit(shown.out, _text_of)
+        return parse_unit(shown.out, text_of)
 
     def info(self) -> dict[str, t.Any]:
         """What the daemon says of itself; empty without a daemon or without a client."""
@@ -171,7 +171,8 @@ class DockerService:
         return self._run(argv, _ASK).out
 
 
-def _text_of(path: str) -> str:
+def text_of(path: str) -> str:
+    """Nothing where it cannot be read."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             return file.read()

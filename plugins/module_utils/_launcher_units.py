@@ -13,6 +13,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 
+from ansible_collections.llmops.gpu_inference.plugins.module_utils import _files
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Run
 
 TARGET, BOOT = "gpu-inference.target", "gpu-inference-boot.service"
@@ -23,19 +24,11 @@ class UnitError(Exception):
     """What systemd said, for people."""
 
 
-def text_of(path: str) -> str | None:
-    """None where there is no such file."""
-    try:
-        with open(path, encoding="utf-8", errors="replace", newline="") as file:
-            return file.read()
-    except FileNotFoundError:
-        return None
-
-
 def different(wanted: Mapping[str, str]) -> dict[str, str | None]:
     """What stands in those files that do not hold what is wanted; None where there is none."""
-    present = {path: text_of(path) for path in wanted}
-    return {path: text for path, text in present.items() if text != wanted[path]}
+    present = {path: _files.read(path) for path in wanted}
+    wrong = {path: found for path, found in present.items() if found != wanted[path].encode()}
+    return {path: None if found is None else found.decode("utf-8", "replace") for path, found in wrong.items()}
 
 
 def verify(name: str, text: str, run: Run) -> None:

@@ -127,7 +127,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._clients impo
     parse_manifest,
     plan_removal,
 )
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._files import keep_attributes
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._files import UnusableFileError, keep_attributes, read
 
 
 class Writer:
@@ -280,11 +280,8 @@ class Writer:
 
     @staticmethod
     def read(path: str) -> str | None:
-        try:
-            with open(path, encoding="utf-8", newline="") as stream:
-                return stream.read()
-        except FileNotFoundError:
-            return None
+        found = read(path)
+        return None if found is None else found.decode("utf-8")
 
 
 def main() -> None:
@@ -311,7 +308,7 @@ def main() -> None:
     )
     try:
         module.exit_json(**Writer(module).run())
-    except ClientFileError as error:
+    except (ClientFileError, UnusableFileError) as error:
         module.fail_json(msg=str(error))
     except (OSError, UnicodeDecodeError) as error:
         module.fail_json(msg=f"a client file could not be written: {error}")

@@ -138,7 +138,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_engine import SNAP_UNIT, Seen, judge
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_packages import choose, client_package, parse_os
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_service import DockerService, NoAnswerError, dockerd_of
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_service import DockerService, NoAnswerError, dockerd_of, text_of
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Ran, run_command
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._versions import at_least
 
@@ -147,14 +147,6 @@ _ASK = 30.0
 
 def _first_line(answer: Ran) -> str:
     return answer.out.split("\n", 1)[0].strip() if answer.rc == 0 else ""
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
-    except OSError:
-        return ""
 
 
 def look() -> Seen:
@@ -213,10 +205,10 @@ def main() -> None:
     given = module.params
     seen = look()
     engine = judge(seen, beside_rootless=given["beside_rootless"])
-    system = parse_os(_read("/etc/os-release"))
+    system = parse_os(text_of("/etc/os-release"))
     apt = given["package_manager"] == "apt"
     packages = choose(system, apt=apt, minimum=given["minimum_version"], source=given["source"], names=given["packages"])
-    tegra = re.match(r"# R(\d+)", _read("/etc/nv_tegra_release"))
+    tegra = re.match(r"# R(\d+)", text_of("/etc/nv_tegra_release"))
     module.exit_json(
         changed=False,
         problem=engine.problem,

@@ -72,6 +72,7 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _launcher_units as units
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._files import UnusableFileError
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import run_command
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_program import compare, install, program
 
@@ -175,7 +176,7 @@ def main() -> None:
             host.folder(path)
         done = _program(host, Path(folder))
         _units(host, module.params["runtime_folders"], module.params["units"])
-    except (OSError, units.UnitError) as error:
+    except (OSError, UnusableFileError, units.UnitError) as error:
         module.fail_json(msg=f"the launcher could not be installed in {folder}: {error}")
     module.exit_json(changed=host.changed, diff=host.diff, **done)
 
