@@ -36,7 +36,7 @@ def play(folder: Path, *arguments: str, **environment: str) -> subprocess.Comple
     plan = build_plan(
         inventory(**{name: host("inference_nodes", *(["gateways"] if name == "n0" else []), hardware=cpu(), **own) for name in HOSTS})
     )
-    (last,) = [one for one in yaml.safe_load((ROOT / "playbooks/site.yml").read_text()) if one["name"].startswith("Say what serves now")]
+    (last,) = [one for one in yaml.safe_load((ROOT / "playbooks/site.yml").read_text()) if one["name"].startswith("Report what serves now")]
     chat = {"unit": "vllm@chat.service", "action": "start", "reason": "not running"}
     before = {
         "hosts": "all",
