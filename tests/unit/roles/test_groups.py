@@ -57,3 +57,22 @@ def test_a_misspelt_group_is_an_error(
     assert found.returncode == 2, found.stdout + found.stderr
     assert words in " ".join(found.stdout.split())
     assert "Plan the deployment" not in found.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("group", ["inference_nodes", "gateways", "inference_clients"])
+def test_a_group_that_an_inventory_lacks_is_no_warning(tmp_path: Path, group: str) -> None:
+    (tmp_path / "hosts.yml").write_text(yaml.safe_dump({group: {"hosts": {"gpu01": {}}}}), encoding="utf-8")
+    playbooks = [str(ROOT / f"playbooks/{name}.yml") for name in PLAYBOOKS]
+    found = subprocess.run(
+        [sys.executable, "-m", "ansible.cli.playbook", "-i", "hosts.yml", "--limit", "gpu01", "--list-hosts", *playbooks],
+        cwd=tmp_path,
+        env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.count("      gpu01") >= 2 * len(PLAYBOOKS)
+    assert "WARNING" not in found.stdout + found.stderr
