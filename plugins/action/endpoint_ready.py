@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The controller's half of endpoint_ready: live progress lines while the module waits on the node."""
+"""The controller's half of endpoint_ready: progress lines while the module waits on the node."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typing as t
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._ready_options import argument_spec
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._screen.say import say
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._screen.say import is_read, say
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._secrets.system_log import unlogged
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._units.endpoint_progress import Progress, in_slices
 
@@ -33,10 +33,10 @@ class ActionModule(ActionBase):
         def call(module_args: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
             return dict(self._execute_module(module_name=_MODULE, module_args=dict(module_args), task_vars=unlogged(task_vars)))
 
-        if not (_ON_TERMINAL and arguments["progress"]) or self._task.check_mode or self._task.async_val or self._task.no_log:
+        if not (is_read() and arguments["progress"]) or self._task.check_mode or self._task.async_val or self._task.no_log:
             result.update(call(arguments))
             return result
         host = (task_vars or {}).get("inventory_hostname")
-        progress = Progress(host, say)
+        progress = Progress(host, say, log=not _ON_TERMINAL)
         result.update(in_slices(arguments, call, progress))
         return result

@@ -99,23 +99,21 @@ def program_text() -> str:
 
 
 class _Pause:
-    """Gives the word back as soon as there is something to show."""
+    """Gives the word back as soon as there is something to show; with C(least) after so many seconds, and for no percentage."""
 
-    def __init__(self, known: t.Mapping[str, t.Any]) -> None:
+    def __init__(self, known: t.Mapping[str, t.Any], least: float = 0.0) -> None:
         self.known = known
+        self.least = least
 
     def __call__(self, outcomes: t.Sequence[Outcome], elapsed: float) -> bool:
-        for one in outcomes:
-            before = self.known.get(one.name) or {}
-            if one.ready:
-                return True
-            # The first look of all is no news: most endpoints settle within a moment.
-            told = one.message if one.percent is None else one.phase
-            if told != before.get("told") and elapsed >= 1.0:
-                return True
-            if one.percent != before.get("percent") and elapsed >= _PERCENT_PAUSE:
-                return True
-        return False
+        # The first look of all is no news: most endpoints settle within a moment.
+        return elapsed >= self.least and any(self._is_news(one, elapsed) for one in outcomes)
+
+    def _is_news(self, one: Outcome, elapsed: float) -> bool:
+        before = self.known.get(one.name) or {}
+        if one.ready or (elapsed >= 1.0 and told_of(one)["told"] != before.get("told")):
+            return True
+        return not self.least and elapsed >= _PERCENT_PAUSE and one.percent != before.get("percent")
 
 
 def told_of(outcome: Outcome) -> dict[str, t.Any]:
@@ -137,7 +135,7 @@ def run(
     since = Since.from_mapping(part["since"]) if part and part.get("since") else None
     remaining = max(0.0, params["timeout"] - since.waited) if since else float(params["timeout"])
     limits = Limits(remaining, params["interval"])
-    pause = _Pause(part.get("known") or {}) if part else None
+    pause = _Pause(part.get("known") or {}, float(part.get("least") or 0.0)) if part else None
     try:
         polled = poll(targets, prober, UnitWatch(params["state_dir"]), clock, wall, limits, since, pause)
     except WatchError as exc:

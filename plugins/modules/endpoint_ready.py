@@ -18,7 +18,7 @@ description:
   - Returns as soon as waiting is pointless. When the unit has failed, the configuration cannot work, or the server refuses the key,
     the task fails at once with a classified cause, a remedy and the redacted log lines, however long O(timeout) is.
   - >-
-    On a terminal, the lines of the endpoints that change are shown while the task waits,
+    Lines of the endpoints that change are shown while the task waits,
     for example V(node1 chat: loading weights 43 % (1 m 12 s\)).
 extends_documentation_fragment:
   - llmops.gpu_inference._attributes
@@ -158,7 +158,7 @@ options:
     type: str
   progress:
     description:
-      - Whether to show progress lines while waiting, when the controller's standard output is a terminal.
+      - Whether to show progress lines while waiting; without a terminal one for each endpoint and phase, at most one a minute.
     type: bool
     default: true
   state_dir:

@@ -23,7 +23,12 @@ def is_for_people(callback: str) -> bool:
     return callback.rpartition(".")[2] not in _DOCUMENTS
 
 
+def is_read() -> bool:
+    """Whether this run's output is for people."""
+    return is_for_people(str(constants.config.get_config_value("DEFAULT_STDOUT_CALLBACK")))
+
+
 def say(text: str) -> None:
     """Print it, where somebody reads."""
-    if is_for_people(str(constants.config.get_config_value("DEFAULT_STDOUT_CALLBACK"))):
+    if is_read():
         Display().display(text)

@@ -2,10 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The action with real Ansible: once plainly, once on a terminal."""
+"""The action with real Ansible: into a log, on a terminal, and where programs read."""
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import subprocess
@@ -41,7 +42,7 @@ def play(folder: Path, server: Server, **options: t.Any) -> list[str]:
     return local_play.command(folder, "endpoint_ready", task, "-vvv")
 
 
-def test_a_single_call_without_a_terminal(tmp_path: Path, server: Server) -> None:
+def test_a_short_wait_without_a_terminal_has_no_lines(tmp_path: Path, server: Server) -> None:
     stopped = threading.Event()
 
     def warm_up() -> None:
@@ -60,6 +61,30 @@ def test_a_single_call_without_a_terminal(tmp_path: Path, server: Server) -> Non
     assert "changed=0" in done.stdout
     assert "localhost chat:" not in done.stdout
     assert KEY not in done.stdout + done.stderr
+
+
+def test_a_long_wait_without_a_terminal_has_a_line_for_each_phase(tmp_path: Path, server: Server) -> None:
+    argv = play(tmp_path, server)
+    shown: list[str] = []
+    with subprocess.Popen(
+        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=local_play.ENVIRONMENT
+    ) as process:
+        assert process.stdout
+        for line in process.stdout:
+            shown.append(line.strip())
+            if line.startswith("localhost chat: not healthy yet ("):
+                server.change(answer=None)
+    assert process.returncode == 0, shown
+    lines = [line.partition(" (")[0] for line in shown if line.startswith(("localhost chat:", "localhost port:"))]
+    assert sorted(lines) == ["localhost chat: not healthy yet", "localhost chat: ready", "localhost port: ready"]
+
+
+def test_a_document_has_no_lines_in_it(tmp_path: Path, server: Server) -> None:
+    server.change(answer=None)
+    environment = {**local_play.ENVIRONMENT, "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"}
+    argv = [one for one in play(tmp_path, server) if one != "-vvv"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, env=environment)
+    assert json.loads(done.stdout)["stats"]["localhost"]["ok"] == 1, done.stdout + done.stderr
 
 
 def on_terminal(argv: list[str], after: str = "", then: t.Callable[[], None] = lambda: None) -> tuple[int, str]:

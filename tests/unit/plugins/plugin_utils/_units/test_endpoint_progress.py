@@ -9,8 +9,16 @@ import typing as t
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._units.endpoint_progress import Progress, in_slices
 
 
-def seen(name: str, message: str = "", ready: bool = False, cause: str | None = None, waited: float = 0.0) -> dict[str, t.Any]:
-    return {"name": name, "message": message, "ready": ready, "cause": cause, "waited": waited}
+def seen(
+    name: str,
+    message: str = "",
+    ready: bool = False,
+    cause: str | None = None,
+    waited: float = 0.0,
+    phase: str = "",
+    percent: int | None = None,
+) -> dict[str, t.Any]:
+    return {"name": name, "message": message, "ready": ready, "cause": cause, "waited": waited, "phase": phase, "percent": percent}
 
 
 def test_only_what_is_new_is_shown() -> None:
@@ -26,6 +34,32 @@ def test_only_what_is_new_is_shown() -> None:
         "node1 chat: ready (1 m 30 s)",
         "node1 ocr: gpu_lost (1 m 31 s)",
     ]
+
+
+def test_a_log_has_one_line_for_each_endpoint_and_phase() -> None:
+    lines: list[str] = []
+    progress = Progress("node1", lines.append, log=True)
+    for percent, waited in ((10, 10), (40, 70), (90, 130)):
+        progress.tell([seen("chat", f"loading weights {percent} %", phase="loading_weights", percent=percent, waited=waited)])
+    progress.tell([seen("chat", "compiling", phase="compiling", waited=190)])
+    progress.tell([seen("chat", ready=True, waited=200), seen("quick", ready=True), seen("late", cause="timeout", message="x")], last=True)
+    assert lines == [
+        "node1 chat: loading weights 10 % (10 s)",
+        "node1 chat: compiling (3 m 10 s)",
+        "node1 chat: ready (3 m 20 s)",
+    ], "who was never waited for has no line of its own: the result tells of it"
+
+
+def test_for_a_log_the_module_comes_back_after_ten_seconds_and_then_once_a_minute() -> None:
+    given: list[t.Any] = []
+
+    def call(arguments: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+        given.append(arguments["_slice"])
+        paused = {"_slice": {"since": {"wall": 1.0, "waited": 1.0}, "known": {}}} if len(given) < 3 else {}
+        return {"endpoints": [seen("a", "starting", ready=not paused)], **paused}
+
+    in_slices({"endpoints": [{"name": "a"}]}, call, Progress(None, lambda line: None, log=True), lambda: 0.0)
+    assert [one["least"] for one in given] == [10.0, 60.0, 60.0]
 
 
 def test_what_is_ready_is_not_asked_again_and_time_between_calls_counts() -> None:
