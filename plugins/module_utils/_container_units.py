@@ -34,6 +34,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import 
     read_json,
 )
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._ollama_api import OllamaApi
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._systemd import Systemd
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_decision import (
     HELD,
     KEEP,
@@ -81,7 +82,8 @@ class Reconciler:
         self._run = run
         self._clock = clock
         self._sleep = sleep
-        self._systemctl = Systemctl(run, settings.systemctl, settings.wants_dir)
+        self._systemd = Systemd(run, settings.systemctl)
+        self._systemctl = Systemctl(self._systemd, settings.wants_dir)
         self._trial = Trial(settings, run, server)
         self._swap = Swap(settings, run, self._systemctl, clock, sleep)
 
@@ -164,7 +166,7 @@ class Reconciler:
                 )
         strays = find_strays(self.paths, self.settings.kinds, folders, containers) if self.settings.purge else []
         names = [item.unit for item in wanted] + [stray.unit for stray in strays]
-        units = present_units(self._run, self.settings.systemctl, names, forecast=forecast)
+        units = present_units(self._systemd, names, forecast=forecast)
         return Work(wanted, folders, live, containers, strays, units)
 
     def _decisions(self, work: Work) -> list[Decision]:

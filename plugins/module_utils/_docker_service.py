@@ -17,11 +17,9 @@ from dataclasses import dataclass
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _systemd
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._dockerd_flags import unit_flags
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Ran, Run
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import TIMED_OUT, Ran, Run
 
 UNIT = "docker.service"
-#: Exit code of `Run` for a command that was ended at its time limit.
-TIMED_OUT = 124
 _ASK = 30.0
 _SHOWN = ("LoadState", "ActiveState", "SubState", "UnitFileState", "ExecStart", "Environment", "EnvironmentFiles")
 
@@ -105,13 +103,14 @@ class DockerService:
         self, run: Run, clock: t.Callable[[], float], sleep: t.Callable[[float], None], wall: t.Callable[[], float], limit: float = 180.0
     ) -> None:
         self._run = run
+        self._systemd = _systemd.Systemd(run)
         self._clock = clock
         self._sleep = sleep
         self._wall = wall
         self._limit = limit
 
     def unit(self) -> Unit:
-        shown = self._run(["systemctl", "show", UNIT, f"--property={','.join(_SHOWN)}"], _ASK)
+        shown = self._systemd.call("show", UNIT, f"--property={','.join(_SHOWN)}", seconds=_ASK)
         return parse_unit(shown.out, text_of)
 
     def info(self) -> dict[str, t.Any]:
@@ -122,12 +121,12 @@ class DockerService:
         return parse_info(answer.out)
 
     def reload_units(self) -> None:
-        self._run(["systemctl", "daemon-reload"], _ASK)
+        self._systemd.call("daemon-reload", seconds=_ASK)
 
     def reload(self, followed: t.Callable[[dict[str, t.Any]], bool], seconds: float = 15.0) -> str:
         """Let the running daemon read its file; returns what it has against it, or an empty text."""
         since = self._wall()
-        done = self._run(["systemctl", "reload", UNIT], _ASK)
+        done = self._systemd.call("reload", UNIT, seconds=_ASK)
         if done.rc:
             return f"systemctl reload {UNIT}: {_last(done)}"
         deadline = self._clock() + seconds
@@ -146,9 +145,9 @@ class DockerService:
         """Start the daemon afresh and wait until it answers; returns why it does not, or an empty text."""
         since = self._wall()
         # Several starts within a minute would otherwise hit the start limit of the unit.
-        self._run(["systemctl", "reset-failed", UNIT, "docker.socket"], _ASK)
+        self._systemd.call("reset-failed", UNIT, "docker.socket", seconds=_ASK)
         deadline = self._clock() + self._limit
-        done = self._run(["systemctl", "restart", UNIT], self._limit)
+        done = self._systemd.call("restart", UNIT, seconds=self._limit)
         if done.rc == TIMED_OUT:
             return telling_line(self._log(since)) or f"it was not ready {self._limit:.0f} s after its start"
         if done.rc:
@@ -167,8 +166,7 @@ class DockerService:
 
     def _log(self, since: float) -> str:
         # Whole seconds: what is older by less than one was said by a daemon that ran.
-        argv = ["journalctl", "--unit", UNIT, f"--since=@{int(since)}", "--no-pager", "--output=cat", "--quiet"]
-        return self._run(argv, _ASK).out
+        return self._systemd.journal(UNIT, f"--since=@{int(since)}", "--quiet")
 
 
 def text_of(path: str) -> str:

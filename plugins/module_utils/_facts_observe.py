@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess  # nosec: argument lists only
 import typing as t
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._facts_nvidia import QUERY_FIELDS, TIMED_OUT, Answer
@@ -70,30 +69,6 @@ class Observations:
 
 
 Run = t.Callable[[Sequence[str]], Answer]
-
-
-def run_limited(argv: Sequence[str], seconds: float, environment: Mapping[str, str]) -> Answer:
-    """Runs a program and gives it up after a time.
-
-    One that hangs in the driver cannot be killed, so nobody waits for its end: C(timeout) of coreutils would, for ever.
-    """
-    try:
-        process = subprocess.Popen(
-            list(argv),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={**os.environ, **environment},
-            start_new_session=True,
-        )
-    except OSError as error:
-        return Answer(126, "", str(error))
-    try:
-        out, err = process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        return Answer(TIMED_OUT, "", f"{argv[0]} gave no answer within {seconds:g} seconds")
-    return Answer(process.returncode, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
 
 
 def observe(run: Run, root: str = "/", architecture: str = "", kernel: str = "") -> Observations:

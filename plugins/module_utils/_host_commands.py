@@ -10,10 +10,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
+import subprocess  # nosec: argument lists only
 import typing as t
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+NOT_FOUND = 127
+TIMED_OUT = 124
 
 
 @dataclass(frozen=True)
@@ -27,16 +30,23 @@ class Run(t.Protocol):
     def __call__(self, argv: Sequence[str], timeout: float, text: str = "", /) -> Ran: ...
 
 
-def run_command(argv: Sequence[str], timeout: float, text: str = "") -> Ran:
+def run_command(argv: Sequence[str], timeout: float | None, text: str = "", /, apart: bool = False) -> Ran:
     """Runs a program with a text as its standard input, in the locale C, as what it says is read.
 
-    One that does not exist answers 127, one that takes too long 124.
+    One that does not exist answers 127, one that cannot be run 126, one that takes too long 124. Nobody waits for the end of that one: what
+    hangs in a driver cannot be killed. C(apart): in a session of its own, which signals to ours do not reach.
     """
     environment = {**os.environ, "LC_ALL": "C"}
+    pipe = subprocess.PIPE
     try:
-        done = subprocess.run(list(argv), input=text.encode("utf-8"), capture_output=True, timeout=timeout, check=False, env=environment)
+        process = subprocess.Popen(list(argv), stdin=pipe, stdout=pipe, stderr=pipe, env=environment, start_new_session=apart)
     except FileNotFoundError:
-        return Ran(127, "", f"{argv[0]}: not found")
+        return Ran(NOT_FOUND, "", f"{argv[0]}: not found")
+    except OSError as error:
+        return Ran(126, "", str(error))
+    try:
+        out, err = process.communicate(text.encode("utf-8"), timeout=timeout)
     except subprocess.TimeoutExpired:
-        return Ran(124, "", f"no answer within {timeout:.0f} s: {' '.join(argv[:3])}")
-    return Ran(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
+        process.kill()
+        return Ran(TIMED_OUT, "", f"no answer within {timeout:.0f} s: {' '.join(argv[:3])}")
+    return Ran(process.returncode, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))

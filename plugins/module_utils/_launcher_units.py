@@ -15,13 +15,9 @@ from collections.abc import Mapping
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _files
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Run
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._systemd import Systemd, SystemdError
 
 TARGET, BOOT = "gpu-inference.target", "gpu-inference-boot.service"
-_SECONDS = 90.0
-
-
-class UnitError(Exception):
-    """What systemd said, for people."""
 
 
 def different(wanted: Mapping[str, str]) -> dict[str, str | None]:
@@ -32,24 +28,17 @@ def different(wanted: Mapping[str, str]) -> dict[str, str | None]:
 
 
 def verify(name: str, text: str, run: Run) -> None:
-    """The name of the file matters to systemd-analyze, and older ones cannot be told another. Raises UnitError."""
+    """The name of the file matters to systemd-analyze, and older ones cannot be told another. Raises SystemdError."""
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, name)
         with open(path, "w", encoding="utf-8", newline="") as file:
             file.write(text)
-        answer = run(["systemd-analyze", "verify", path], _SECONDS)
+        answer = run(["systemd-analyze", "verify", path], 90)
     if answer.rc:
-        raise UnitError(f"systemd would not take {name}: {answer.err.strip() or answer.out.strip()}")
+        raise SystemdError(f"systemd would not take {name}: {answer.err.strip() or answer.out.strip()}", answer.rc)
 
 
-def systemctl(run: Run, *words: str) -> None:
-    """Raises UnitError."""
-    answer = run(["systemctl", *words], _SECONDS)
-    if answer.rc:
-        raise UnitError(f"systemctl {' '.join(words)}: {answer.err.strip() or answer.out.strip()}")
-
-
-def to_do(run: Run) -> list[tuple[str, str]]:
+def to_do(systemd: Systemd) -> list[tuple[str, str]]:
     """What systemctl still has to do, so that the instances start at boot and stop together."""
     asked = [("is-enabled", "enable", BOOT), ("is-active", "start", TARGET)]
-    return [(verb, unit) for question, verb, unit in asked if run(["systemctl", "--quiet", question, unit], _SECONDS).rc]
+    return [(verb, unit) for question, verb, unit in asked if systemd.call("--quiet", question, unit).rc]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import queue
-import subprocess
+import shutil
 import threading
 import time
 import typing as t
@@ -19,6 +19,7 @@ import warnings
 from dataclasses import asdict
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import Cause, classify_log
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import NOT_FOUND, TIMED_OUT, run_command
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._probe import (
     Endpoint,
     Observation,
@@ -141,24 +142,23 @@ class ContainerProber:
 
     def _ask(self, endpoints: t.Sequence[Endpoint]) -> list[Observation]:
         asked = {"endpoints": [asdict(one) for one in endpoints], "timeout": self.request_timeout}
-        given = json.dumps({"program": self.program, "input": json.dumps(asked)}).encode()
+        given = json.dumps({"program": self.program, "input": json.dumps(asked)})
         argv = [*self.docker, "exec", "-i", self.container, "python3", "-c", _BOOTSTRAP]
-        try:
-            done = subprocess.run(argv, input=given, capture_output=True, timeout=4 * self.request_timeout + 15, check=False)
-        except FileNotFoundError:
+        done = run_command(argv, 4 * self.request_timeout + 15, given)
+        if done.rc == NOT_FOUND and not shutil.which(argv[0]):
             return [Observation(False, None, str(Cause.DOCKER_DOWN), "the docker command does not exist on this host", True)] * len(
                 endpoints
             )
-        except subprocess.TimeoutExpired:
+        if done.rc == TIMED_OUT:
             told = f"docker exec {self.container}: no result within {4 * self.request_timeout + 15:.0f} s"
             return [Observation(False, None, "timeout", told)] * len(endpoints)
-        if done.returncode == 0:
+        if done.rc == 0:
             try:
-                rows = json.loads(done.stdout)
+                rows = json.loads(done.out)
                 return [Observation(**{**row, "models": tuple(row["models"])}) for row in rows]
             except (ValueError, TypeError, KeyError):
                 pass
-        return [self._docker_error(done.returncode, done.stderr.decode("utf-8", "replace").strip().split("\n"))] * len(endpoints)
+        return [self._docker_error(done.rc, done.err.strip().split("\n"))] * len(endpoints)
 
     def _docker_error(self, status: int, lines: t.Sequence[str]) -> Observation:
         told = " ".join(line.strip() for line in lines[-3:]) or f"exit status {status}"

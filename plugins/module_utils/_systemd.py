@@ -5,13 +5,61 @@
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 # It runs on managed nodes, so it uses the standard library only and runs on Python 3.9.
 
-"""What systemd reads and prints."""
+"""The one way to systemd: what it is asked, what it reads and what it prints."""
 
 from __future__ import annotations
 
 import re
 import typing as t
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Ran, Run, run_command
+
+
+class SystemdError(Exception):
+    """What it said, for people. C(rc): of its program."""
+
+    def __init__(self, message: str, rc: int) -> None:
+        super().__init__(message)
+        self.rc = rc
+
+
+@dataclass(frozen=True)
+class Systemd:
+    run: Run = run_command
+    program: str = "systemctl"
+
+    def call(self, *words: str, seconds: float = 90.0) -> Ran:
+        """Whatever comes of it."""
+        return self.run([self.program, *words], seconds)
+
+    def do(self, *words: str) -> None:
+        """Raises SystemdError."""
+        ran = self.call(*words)
+        if ran.rc:
+            raise SystemdError(f"{self.program} {' '.join(words)}: {ran.err.strip() or ran.out.strip()}", ran.rc)
+
+    def show(self, units: Sequence[str], names: Sequence[str]) -> dict[str, dict[str, str]]:
+        """Properties of each of these units. Raises SystemdError."""
+        if not units:
+            return {}
+        ran = self.call("show", "--no-pager", f"--property={','.join(names)}", "--", *units, seconds=60)
+        if ran.rc:
+            raise SystemdError(ran.err.strip(), ran.rc)
+        return blocks(units, ran.out)
+
+    def journal(self, unit: str, *options: str) -> str:
+        """Nothing where it may not be read."""
+        ran = self.run(["journalctl", "--no-pager", "--output=cat", *options, f"--unit={unit}"], 30)
+        return "" if ran.rc else ran.out
+
+
+def blocks(units: Sequence[str], text: str) -> dict[str, dict[str, str]]:
+    """systemctl show answers in the order of the question, blocks parted by empty lines."""
+    parts = text.strip().split("\n\n")
+    found = [dict(line.split("=", 1) for line in part.split("\n") if "=" in line) for part in parts]
+    return {unit: found[number] if number < len(found) else {} for number, unit in enumerate(units)}
 
 
 def environment_file(values: Mapping[str, str]) -> str:

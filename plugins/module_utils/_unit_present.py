@@ -16,6 +16,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils import _docke
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import reason
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Run
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import LABEL, OWNER
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._systemd import Systemd, SystemdError
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_errors import UnitsError
 
 
@@ -65,20 +66,7 @@ class Unit:
         return self.active in ("active", "activating", "reloading", "deactivating")
 
 
-SHOW_PROPERTIES = ("LoadState", "ActiveState", "SubState")
-
-
-def parse_show(units: Sequence[str], text: str) -> dict[str, Unit]:
-    """systemctl show answers in the order of the question, blocks parted by empty lines."""
-    found = {}
-    for unit, block in zip(units, text.strip().split("\n\n")):
-        values = dict(line.split("=", 1) for line in block.split("\n") if "=" in line)
-        found[unit] = Unit(
-            load=values.get("LoadState", "not-found"),
-            active=values.get("ActiveState", "inactive"),
-            sub=values.get("SubState", "dead"),
-        )
-    return found
+_PROPERTIES = {"LoadState": "load", "ActiveState": "active", "SubState": "sub"}
 
 
 def present_containers(run: Run, docker: str, *, forecast: bool) -> dict[str, Container]:
@@ -91,17 +79,15 @@ def present_containers(run: Run, docker: str, *, forecast: bool) -> dict[str, Co
     return parse_ps(ran.out)
 
 
-def present_units(run: Run, systemctl: str, units: Sequence[str], *, forecast: bool) -> dict[str, Unit]:
+def present_units(systemd: Systemd, units: Sequence[str], *, forecast: bool) -> dict[str, Unit]:
     """By name, each of C(units)."""
-    if not units:
-        return {}
-    ran = run([systemctl, "show", "--no-pager", "--property=" + ",".join(SHOW_PROPERTIES), "--", *units], 60)
-    if ran.rc != 0:
+    try:
+        shown = systemd.show(units, tuple(_PROPERTIES))
+    except SystemdError as error:
         if forecast:
             return {unit: Unit() for unit in units}
-        raise UnitsError(f"systemd does not answer (systemctl show): {ran.err.strip()}")
-    found = parse_show(units, ran.out)
-    return {unit: found.get(unit, Unit()) for unit in units}
+        raise UnitsError(f"systemd does not answer (systemctl show): {error}") from error
+    return {unit: Unit(**{_PROPERTIES[name]: value for name, value in block.items()}) for unit, block in shown.items()}
 
 
 def check_startable(units: Mapping[str, Unit]) -> None:

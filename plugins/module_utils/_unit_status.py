@@ -90,16 +90,6 @@ def parse_digests(text: str) -> dict[str, str]:
     return found
 
 
-def parse_show(text: str) -> dict[str, dict[str, str]]:
-    """Properties by unit, from C(systemctl show --property=Id,...)."""
-    found = {}
-    for block in text.strip().split("\n\n"):
-        values = dict(line.split("=", 1) for line in block.split("\n") if "=" in line)
-        if values.get("Id"):
-            found[values["Id"]] = values
-    return found
-
-
 def gpu_memory(compute_apps: str, cgroups: Mapping[str, str], containers: Mapping[str, tuple[str, str]]) -> dict[str, int]:
     """GPU memory in MiB by container.
 

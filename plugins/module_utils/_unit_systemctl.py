@@ -12,40 +12,38 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Run
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._systemd import Systemd
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_errors import UnitsError
 
 
 class Systemctl:
-    def __init__(self, run: Run, program: str, wants_dir: Path) -> None:
-        self._run = run
-        self._program = program
+    def __init__(self, systemd: Systemd, wants_dir: Path) -> None:
+        self._systemd = systemd
         self._wants_dir = wants_dir
 
     def stop(self, units: Sequence[str], longest: float) -> None:
         """C(longest): seconds that one of them may take to stop."""
         if not units:
             return
-        ran = self._run([self._program, "stop", "--", *units], longest + 180)
+        ran = self._systemd.call("stop", "--", *units, seconds=longest + 180)
         if ran.rc != 0:
             raise UnitsError(f"cannot stop {', '.join(units)}: {ran.err.strip()}")
 
     def start(self, units: Sequence[str]) -> None:
         """Whatever the count of their failures, and without waiting."""
         self.forget_failure(units)
-        argv = [self._program, "start", "--no-block", "--", *units]
-        ran = self._run(argv, 120)
+        ran = self._systemd.call("start", "--no-block", "--", *units, seconds=120)
         if ran.rc != 0:
-            raise UnitsError(f"{' '.join(argv[:4])} failed: {ran.err.strip()}")
+            raise UnitsError(f"systemctl start --no-block failed: {ran.err.strip()}")
 
     def forget_failure(self, units: Sequence[str]) -> None:
-        self._run([self._program, "reset-failed", "--", *units], 60)
+        self._systemd.call("reset-failed", "--", *units, seconds=60)
 
     def reload(self, units: Sequence[str]) -> str:
         """What went wrong. To the launchers alone: those without a process read everything anew when they come back."""
         if not units:
             return ""
-        ran = self._run([self._program, "kill", "--kill-who=main", "--signal=SIGHUP", "--", *units], 120)
+        ran = self._systemd.call("kill", "--kill-who=main", "--signal=SIGHUP", "--", *units, seconds=120)
         return "" if ran.rc == 0 else f"could not reload {', '.join(units)}: {ran.err.strip()}. The next run tries again."
 
     def enabled(self, unit: str) -> bool:

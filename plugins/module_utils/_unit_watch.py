@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import typing as t
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import NOT_FOUND
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import Paths, holder_of, is_locked
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._systemd import Systemd, SystemdError
 
 STATE_DIR = "/run/gpu-inference/state"
 _PROPERTIES = ("Id", "LoadState", "ActiveState", "SubState", "Result", "NRestarts", "MainPID", "ExecMainStatus", "Job")
@@ -114,24 +115,19 @@ def read_state(text: str) -> LauncherState | None:
     )
 
 
-def parse_show(units: t.Sequence[str], text: str) -> dict[str, UnitView]:
-    """The blocks of `systemctl show`, which come in the order in which the units were named."""
-    blocks = [dict(line.split("=", 1) for line in block.split("\n") if "=" in line) for block in text.strip().split("\n\n")]
-    views: dict[str, UnitView] = {}
-    for number, unit in enumerate(units):
-        block = blocks[number] if number < len(blocks) else {}
-        views[unit] = UnitView(
-            unit=unit,
-            load_state=block.get("LoadState", "not-found"),
-            active_state=block.get("ActiveState", "inactive"),
-            sub_state=block.get("SubState", "dead"),
-            result=block.get("Result", "success"),
-            restarts=_whole(block.get("NRestarts")),
-            main_pid=_whole(block.get("MainPID")),
-            exit_status=_whole(block.get("ExecMainStatus")),
-            job=bool(_whole(str(block.get("Job") or "0").split(" ", 1)[0])),
-        )
-    return views
+def view_of(unit: str, shown: t.Mapping[str, str]) -> UnitView:
+    """From its properties."""
+    return UnitView(
+        unit=unit,
+        load_state=shown.get("LoadState", "not-found"),
+        active_state=shown.get("ActiveState", "inactive"),
+        sub_state=shown.get("SubState", "dead"),
+        result=shown.get("Result", "success"),
+        restarts=_whole(shown.get("NRestarts")),
+        main_pid=_whole(shown.get("MainPID")),
+        exit_status=_whole(shown.get("ExecMainStatus")),
+        job=bool(_whole(str(shown.get("Job") or "0").split(" ", 1)[0])),
+    )
 
 
 def state_path(unit: str, state_dir: str) -> str:
@@ -144,20 +140,14 @@ class UnitWatch:
     state_dir: str = STATE_DIR
 
     def __call__(self, units: t.Sequence[str]) -> dict[str, UnitView]:
-        if not units:
-            return {}
-        argv = ["systemctl", "show", "--no-pager", "--property=" + ",".join(_PROPERTIES), "--", *units]
         try:
-            done = subprocess.run(argv, capture_output=True, timeout=20, check=False, env=dict(os.environ, LC_ALL="C"))
-        except FileNotFoundError:
-            raise WatchError("systemctl does not exist on this host, so units cannot be watched; leave out 'unit'") from None
-        except (OSError, subprocess.SubprocessError) as exc:
-            raise WatchError(f"systemctl show failed: {exc}") from exc
-        if done.returncode != 0:
-            raise WatchError(f"systemctl show failed (exit status {done.returncode}): {done.stderr.decode('utf-8', 'replace').strip()}")
-        views = parse_show(units, done.stdout.decode("utf-8", "replace"))
-        run = self._run()
-        return {unit: replace(view, run=run, state=self._state(unit)) for unit, view in views.items()}
+            shown = Systemd().show(units, _PROPERTIES)
+        except SystemdError as error:
+            if error.rc == NOT_FOUND:
+                raise WatchError("systemctl does not exist on this host, so units cannot be watched; leave out 'unit'") from error
+            raise WatchError(f"systemctl show failed (exit status {error.rc}): {error}") from error
+        run = self._run() if units else None
+        return {unit: replace(view_of(unit, block), run=run, state=self._state(unit)) for unit, block in shown.items()}
 
     def _run(self) -> Run | None:
         lock = Paths(runtime=Path(self.state_dir).parent).run_lock
@@ -174,9 +164,4 @@ class UnitWatch:
 
 def journal_tail(unit: str, lines: int = 60) -> list[str]:
     """The unit's last journal lines; nothing where the journal may not be read."""
-    argv = ["journalctl", "--no-pager", "--output=cat", "--all", f"--lines={lines}", f"--unit={unit}"]
-    try:
-        done = subprocess.run(argv, capture_output=True, timeout=20, check=False)
-    except (OSError, subprocess.SubprocessError):
-        return []
-    return [line for line in done.stdout.decode("utf-8", "replace").split("\n") if line] if done.returncode == 0 else []
+    return [line for line in Systemd().journal(unit, "--all", f"--lines={lines}").split("\n") if line]

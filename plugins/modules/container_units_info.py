@@ -82,8 +82,10 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _unit_status as status
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import run_command
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._moments import Clock
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import SERVICE_FILE, Paths, is_ours, read_json
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._systemd import Systemd, SystemdError
 
 LONGEST_ANSWER = 30  # seconds
 
@@ -99,26 +101,17 @@ def main() -> None:
             kind, name = file.parent.parent.name, file.parent.name
             services[f"{kind}@{name}.service"] = document or {}
             states[f"{kind}@{name}.service"] = read_json(paths.state(kind, name)) or {}
-    timeout = module.get_bin_path("timeout")
     instances = [(unit.partition("@")[0], unit.partition("@")[2].removesuffix(".service")) for unit in services]
 
-    def ask(*argv: str) -> str:
-        program = module.get_bin_path(argv[0])
-        if not program or not instances:
-            return ""
-        # A driver or a Docker daemon in trouble can keep its client waiting for ever.
-        patience = [timeout, "--kill-after=5", str(LONGEST_ANSWER)] if timeout else []
-        _rc, out, _err = module.run_command([*patience, program, *argv[1:]])
-        return str(out)
-
     def look(*argv: str, at: Collection[str]) -> str:
-        return ask(*argv, *at) if at else ""
+        # A driver or a Docker daemon in trouble can keep its client waiting for ever.
+        return run_command([*argv, *at], LONGEST_ANSWER, apart=True).out if at else ""
 
     names = [f"{kind}-{name}" for kind, name in instances]
     inspected = look("docker", "inspect", "--type", "container", "--format", "{{.Name}}\t{{.Id}}\t{{.Image}}", at=names)
     containers = status.parse_containers(inspected)
     images = {image for _container, image in containers.values()}
-    apps = ask("nvidia-smi", "--query-compute-apps=pid,used_memory", "--format=csv,noheader,nounits")
+    apps = look("nvidia-smi", "--query-compute-apps=pid,used_memory", at=["--format=csv,noheader,nounits"] if instances else [])
     cgroups = {}
     for line in apps.split("\n"):
         pid = line.partition(",")[0].strip()
@@ -126,12 +119,15 @@ def main() -> None:
             cgroups[pid] = Path("/proc", pid, "cgroup").read_text(encoding="ascii", errors="replace")
         except OSError:
             continue
-    shown = look("systemctl", "show", "--no-pager", "--property=Id,ActiveState,NRestarts", "--", at=services)
+    try:
+        shown = Systemd().show(list(services), ("ActiveState", "NRestarts"))
+    except SystemdError:
+        shown = {}
     digests = look("docker", "image", "inspect", "--format", "{{.Id}}\t{{json .RepoDigests}}", at=images)
     memory = look("docker", "stats", "--no-stream", "--format", "{{.Name}}\t{{.MemUsage}}", at=containers)
     rows = status.assemble(
         instances,
-        units=status.parse_show(shown),
+        units=shown,
         states=states,
         services=services,
         containers=containers,

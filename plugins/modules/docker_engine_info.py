@@ -140,6 +140,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_engin
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_packages import choose, client_package, parse_os
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_service import DockerService, NoAnswerError, dockerd_of, text_of
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Ran, run_command
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._systemd import Systemd
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._versions import at_least
 
 _ASK = 30.0
@@ -168,7 +169,7 @@ def look() -> Seen:
         dockerd_version=_first_line(run_command([dockerd, "--version"], _ASK)) if dockerd else "",
         info=info,
         silent=silent,
-        snap="LoadState=loaded" in run_command(["systemctl", "show", SNAP_UNIT, "--property=LoadState"], _ASK).out,
+        snap="LoadState=loaded" in Systemd().call("show", SNAP_UNIT, "--property=LoadState", seconds=_ASK).out,
         rootless_sockets=tuple(sorted(glob.glob("/run/user/*/docker.sock"))),
     )
 

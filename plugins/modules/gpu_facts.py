@@ -122,8 +122,9 @@ from collections.abc import Sequence
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._facts_nvidia import Answer
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._facts_observe import observe, run_limited
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._facts_observe import observe
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._gpu_facts import build_facts
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import run_command
 
 
 def main() -> None:
@@ -141,7 +142,8 @@ def main() -> None:
         if not program:
             return Answer()
         # A driver in trouble can make nvidia-smi hang for ever.
-        return run_limited([program, *argv[1:]], module.params["timeout"], {"LANG": "C", "LC_ALL": "C"})
+        ran = run_command([program, *argv[1:]], module.params["timeout"], apart=True)
+        return Answer(ran.rc, ran.out, ran.err)
 
     seen = observe(run, module.params["root"], platform.machine(), platform.release())
     result = build_facts(seen, {str(key): str(value) for key, value in module.params["jetpack_releases"].items()})

@@ -75,6 +75,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils import _launc
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._files import UnusableFileError
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import run_command
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_program import compare, install, program
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._systemd import Systemd, SystemdError
 
 MODE = 0o644
 ETC = "/etc"
@@ -129,7 +130,7 @@ def _program(host: _Host, folder: Path) -> dict[str, t.Any]:
 
 
 def _units(host: _Host, runtime_folders: str, texts: dict[str, str]) -> None:
-    check = host.module.check_mode
+    check, systemd = host.module.check_mode, Systemd(run_command)
     tmpfiles = f"{ETC}/tmpfiles.d/gpu-inference.conf"  # noqa: S108 - the name of systemd's own folder
     host.files({tmpfiles: runtime_folders})
     if not os.path.exists(f"{RUN}/state"):
@@ -137,7 +138,7 @@ def _units(host: _Host, runtime_folders: str, texts: dict[str, str]) -> None:
         if not check:
             answer = run_command(["systemd-tmpfiles", "--create", tmpfiles], 60)
             if answer.rc:
-                raise units.UnitError(f"systemd-tmpfiles: {answer.err.strip()}")
+                raise SystemdError(f"systemd-tmpfiles: {answer.err.strip()}", answer.rc)
     wanted = {f"{ETC}/systemd/system/{name}": text for name, text in texts.items()}
     for path in units.different(wanted):
         if "@." in path and not check:
@@ -152,12 +153,12 @@ def _units(host: _Host, runtime_folders: str, texts: dict[str, str]) -> None:
     if unread.exists():
         host.changed = True
         if not check:
-            units.systemctl(run_command, "daemon-reload")
+            systemd.do("daemon-reload")
             unread.unlink()
-    for words in units.to_do(run_command):
+    for words in units.to_do(systemd):
         host.changed = True
         if not check:
-            units.systemctl(run_command, *words)
+            systemd.do(*words)
 
 
 def main() -> None:
@@ -176,7 +177,7 @@ def main() -> None:
             host.folder(path)
         done = _program(host, Path(folder))
         _units(host, module.params["runtime_folders"], module.params["units"])
-    except (OSError, UnusableFileError, units.UnitError) as error:
+    except (OSError, UnusableFileError, SystemdError) as error:
         module.fail_json(msg=f"the launcher could not be installed in {folder}: {error}")
     module.exit_json(changed=host.changed, diff=host.diff, **done)
 

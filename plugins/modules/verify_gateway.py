@@ -215,13 +215,13 @@ table:
 
 import importlib.util
 import json
-import subprocess
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
 # _causes_base and _probe are sent into the container beside _verify.
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _causes_base, _probe, _verify, _verify_table
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import run_command
 
 # Reads everything from standard input: neither the key nor the samples appear in a process list or in `docker inspect`.
 BOOTSTRAP = """
@@ -250,19 +250,14 @@ def run_in_container(module: AnsibleModule, container: dict[str, str], request: 
     command = [docker, "run", "--rm", "--interactive", "--pull", "never", "--network", container["network"], "--read-only"]
     command += ["--cap-drop", "ALL", "--entrypoint", container["python"], container["image"], "-I", "-c", BOOTSTRAP]
     where = f"in a container of {container['image']} on the network {container['network']}"
+    # Not that of AnsibleModule: where docker ends before it has read all, it reports the broken pipe and not what docker said.
+    done = run_command(command, None, json.dumps({"sources": sources, "request": request}))
     try:
-        # Not run_command: where docker ends before it has read all, that reports the broken pipe and not what docker said.
-        done = subprocess.run(
-            command, input=json.dumps({"sources": sources, "request": request}), capture_output=True, encoding="utf-8", check=False
-        )
-    except OSError as error:
-        module.fail_json(msg=f"the requests could not be made {where}: {docker}: {error}")
-    try:
-        rows: list[dict[str, Any]] = json.loads(done.stdout)
+        rows: list[dict[str, Any]] = json.loads(done.out)
     except ValueError:
         module.fail_json(
-            msg=f"the requests could not be made {where} (exit code {done.returncode}): {done.stderr.strip()[-1000:]}",
-            rc=done.returncode,
+            msg=f"the requests could not be made {where} (exit code {done.rc}): {done.err.strip()[-1000:]}",
+            rc=done.rc,
         )
     return rows
 

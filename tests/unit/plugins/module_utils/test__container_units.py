@@ -20,9 +20,10 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_command
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import OWNER, FileLock, Paths, program_hash
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._ollama import Installed, OllamaError
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._ollama_api import UnreachableError
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._systemd import Systemd
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_decision import KEEP, RELOAD, RESTART, START, decide
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_errors import UnitsError
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_present import Container, Unit, parse_ps, parse_show
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_present import Container, Unit, parse_ps, present_units
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_report import Report, told_of_failures
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_wanted import Wanted, want, want_all
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_work import Settings
@@ -193,7 +194,8 @@ def test_ps_and_show_are_read() -> None:
         "other": Container("other", "exited", "", "", ""),
     }
     show = "LoadState=loaded\nActiveState=active\nSubState=running\n\nLoadState=not-found\nActiveState=inactive\nSubState=dead\n"
-    assert parse_show(["a", "b"], show) == {"a": Unit("loaded", "active", "running"), "b": Unit()}
+    systemd = Systemd(lambda _argv, _seconds, _text="", /: Ran(0, show))
+    assert present_units(systemd, ["a", "b"], forecast=False) == {"a": Unit("loaded", "active", "running"), "b": Unit()}
 
 
 # -- a host that only remembers

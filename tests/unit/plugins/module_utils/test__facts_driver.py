@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +17,6 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._facts_observ
     PciGpu,
     find_smi,
     observe,
-    run_limited,
 )
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._gpu_facts import build_facts
 
@@ -328,28 +326,3 @@ def test_debian_calls_the_module_otherwise(tmp_path: Path) -> None:
         return NOT_LOADED
 
     assert observe(run, str(tmp_path)).module_version == Answer(0, "550.163.01\n")
-
-
-def runs(pid: int) -> bool:
-    try:
-        return " Z " not in Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return False
-
-
-def test_a_program_that_takes_no_signal_is_given_up(tmp_path: Path) -> None:
-    script = tmp_path / "nvidia-smi"
-    script.write_text(f"#!/bin/sh\ntrap '' TERM INT HUP\necho $$ > {tmp_path}/pid\nwhile :; do sleep 0.1; done\n", encoding="utf-8")
-    script.chmod(0o755)
-    began = time.monotonic()
-    answer = run_limited([str(script)], 1, {})
-    assert time.monotonic() - began < 10
-    assert (answer.rc, "no answer within 1 seconds" in answer.stderr) == (TIMED_OUT, True)
-    while runs(int((tmp_path / "pid").read_text())):
-        assert time.monotonic() - began < 30
-        time.sleep(0.05)
-
-
-def test_programs_that_answer_and_programs_that_cannot_run(tmp_path: Path) -> None:
-    assert run_limited(["sh", "-c", "echo $LC_ALL; exit 14"], 10, {"LC_ALL": "C"}) == Answer(14, "C\n", "")
-    assert run_limited([str(tmp_path)], 10, {}).rc == 126

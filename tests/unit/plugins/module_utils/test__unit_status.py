@@ -46,9 +46,10 @@ def test_gpu_memory(apps: str, expected: dict[str, int]) -> None:
 def test_rows() -> None:
     rows = status.assemble(
         [("vllm", "chat"), ("litellm", "gateway")],
-        units=status.parse_show(
-            "Id=vllm@chat.service\nActiveState=active\nNRestarts=2\n\nId=litellm@gateway.service\nActiveState=failed\nNRestarts=0\n"
-        ),
+        units={
+            "vllm@chat.service": {"ActiveState": "active", "NRestarts": "2"},
+            "litellm@gateway.service": {"ActiveState": "failed", "NRestarts": "0"},
+        },
         states={
             "vllm@chat.service": {
                 "phase": "ready",

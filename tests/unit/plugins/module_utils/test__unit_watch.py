@@ -10,14 +10,15 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import FileLock
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._systemd import blocks
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_watch import (
     Run,
     UnitWatch,
     WatchError,
     journal_tail,
-    parse_show,
     read_state,
     state_path,
+    view_of,
 )
 
 SHOW = """\
@@ -65,7 +66,7 @@ STATE = {
 
 
 def test_the_blocks_of_systemctl_show_keep_their_order() -> None:
-    views = parse_show(["vllm@chat.service", "vllm@none.service"], SHOW)
+    views = {unit: view_of(unit, block) for unit, block in blocks(["vllm@chat.service", "vllm@none.service"], SHOW).items()}
     chat, none = views["vllm@chat.service"], views["vllm@none.service"]
     assert (chat.load_state, chat.active_state, chat.sub_state, chat.result) == ("loaded", "activating", "auto-restart", "exit-code")
     assert (chat.restarts, chat.exit_status, chat.job, chat.kind) == (3, 2, False, "vllm")
@@ -73,7 +74,7 @@ def test_the_blocks_of_systemctl_show_keep_their_order() -> None:
 
 
 def test_a_unit_without_a_block_is_not_found() -> None:
-    assert parse_show(["a.service"], "")["a.service"].load_state == "not-found"
+    assert view_of("a.service", blocks(["a.service"], "")["a.service"]).load_state == "not-found"
 
 
 def test_the_launchers_state_is_read() -> None:
