@@ -431,77 +431,10 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._container_un
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import Paths
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._prefetch import prefetch
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_errors import LockHeldError, UnitsError
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_options import ARGUMENTS
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_report import told_of_failures
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_wanted import want_all
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_work import Settings
-
-PROBE = {
-    "base_url": {"type": "str", "required": True},
-    "health_path": {"type": "str", "default": "/health"},
-    "level": {"type": "str", "choices": ["open", "health", "model", "answer"], "default": "answer"},
-    "capability": {"type": "str", "choices": ["chat", "embedding", "rerank", "transcription"], "default": "chat"},
-    "model": {"type": "str"},
-    "further_models": {"type": "list", "elements": "str"},
-    "speaks": {"type": "str", "choices": ["openai", "tei"]},
-    "modalities": {"type": "list", "elements": "str", "default": []},
-    "api_key_variable": {"type": "str", "no_log": False},
-    "dimension": {"type": "int"},
-}
-
-CHECK = {
-    "entrypoint": {"type": "str"},
-    "command": {"type": "list", "elements": "str", "default": []},
-    "input": {"type": "str"},
-}
-
-INSTANCE = {
-    "kind": {"type": "str", "required": True},
-    "name": {"type": "str", "required": True},
-    "image": {"type": "str", "required": True},
-    "pull": {"type": "str", "choices": ["missing", "always", "never"], "default": "missing"},
-    "entrypoint": {"type": "str"},
-    "command": {"type": "list", "elements": "str", "default": []},
-    "docker_arguments": {"type": "list", "elements": "str", "default": []},
-    "networks": {"type": "list", "elements": "str", "default": []},
-    "files": {"type": "dict", "default": {}},
-    "environment": {"type": "dict", "default": {}},
-    "secret_environment": {"type": "dict", "default": {}, "no_log": True},
-    "live_files": {"type": "dict", "default": {}},
-    "secret_live_files": {"type": "dict", "default": {}, "no_log": True},
-    "live_owner": {"type": "str", "default": "0"},
-    "locks": {"type": "list", "elements": "str", "default": []},
-    "probe": {"type": "dict", "options": PROBE},
-    "start_timeout": {"type": "float", "default": 900},
-    "silence_timeout": {"type": "float", "default": 600},
-    "stop_timeout": {"type": "float", "default": 60},
-    "watchdog": {"type": "float", "default": 0},
-    "drop_page_cache": {"type": "bool", "default": False},
-    "memory_limit_mib": {"type": "int"},
-    "pull_models": {"type": "list", "elements": "str", "default": []},
-    "download_entrypoint": {"type": "str"},
-    "download_command": {"type": "list", "elements": "str", "default": []},
-    "check": {"type": "dict", "options": CHECK},
-    "layer": {"type": "dict"},
-    "afterwards": {"type": "dict"},
-    "restart_limit": {"type": "int", "default": 5},
-}
-
-ARGUMENTS = {
-    "instances": {"type": "list", "elements": "dict", "required": True, "options": INSTANCE},
-    "kinds": {"type": "list", "elements": "str", "required": True},
-    "purge": {"type": "bool", "default": True},
-    "prefetch": {"type": "bool", "default": False},
-    "live_only": {"type": "bool", "default": False},
-    "restart": {"type": "bool", "default": True},
-    "lock_timeout": {"type": "float", "default": 600},
-    "gpu_lock_timeout": {"type": "float", "default": 900},
-    "state_dir": {"type": "path", "default": "/etc/gpu-inference/instances"},
-    "runtime_dir": {"type": "path", "default": "/run/gpu-inference"},
-    "units_dir": {"type": "path", "default": "/etc/systemd/system"},
-    "docker": {"type": "str", "default": "docker"},
-    "systemctl": {"type": "str", "default": "systemctl"},
-    "_run": {"type": "dict"},
-}
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from support.repository import ROOT
 
 from ansible_collections.llmops.gpu_inference.plugins.filter.engines import ollama_units
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._instance_spec import Spec
-from ansible_collections.llmops.gpu_inference.plugins.modules.container_units import INSTANCE
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_options import INSTANCE
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines import ollama_unit, vllm_unit
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.models import DEFAULT_STREAM_TIMEOUT, DEFAULT_TIMEOUT
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.settings import DEFAULT_CACHE_TTL, DEFAULT_HEALTH_CHECK_INTERVAL

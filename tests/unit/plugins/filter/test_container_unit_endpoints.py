@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from ansible_collections.llmops.gpu_inference.plugins.filter.units import container_unit_endpoints
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._ready_options import argument_spec
-from ansible_collections.llmops.gpu_inference.plugins.modules.container_units import PROBE
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_options import PROBE
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines.vllm_unit import container_unit
 
 
