@@ -14,7 +14,6 @@ import typing as t
 import urllib.parse
 from dataclasses import asdict, dataclass
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils import _probe as probe_file
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import Cause
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._endpoint_ready import Limits, Polled, Prober, Since, poll
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._probe import Endpoint
@@ -89,15 +88,6 @@ def would_poll(params: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
     return [{key: one.get(key) for key in _SHOWN} for one in params["endpoints"]]
 
 
-def program_text() -> str:
-    """The probe's own source, also when this runs out of a zip file."""
-    loader = getattr(probe_file.__spec__, "loader", None)
-    text = loader.get_source(probe_file.__name__) if loader is not None and hasattr(loader, "get_source") else None
-    if not text:
-        raise RunError("The source of the probe cannot be read, so it cannot run inside a container.")
-    return str(text)
-
-
 class _Pause:
     """Gives the word back as soon as there is something to show; with C(least) after so many seconds, and for no percentage."""
 
@@ -128,7 +118,7 @@ def run(
     targets = targets_of(params)
     prober: Prober
     if params.get("container"):
-        prober = ContainerProber(params["container"], program_text(), params["request_timeout"])
+        prober = ContainerProber(params["container"], params["request_timeout"])
     else:
         prober = ThreadProber(requests_transport, params["request_timeout"])
     part = params.get("_slice") or None

@@ -9,9 +9,7 @@
 
 from __future__ import annotations
 
-import ast
 import contextlib
-import importlib
 import os
 import tempfile
 from collections.abc import Mapping
@@ -21,40 +19,12 @@ from typing import Callable
 
 # Not used here: Ansible sends a module with what it imports, and the program's files have to be among it.
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _launcher  # noqa: F401 # pylint: disable=unused-import
-
-_PACKAGE = __name__.rsplit(".", 1)[0]
-_FIRST = "_launcher"
-
-
-def source_of(name: str) -> str:
-    """Also of a file in the archive that Ansible makes of a module."""
-    loader = getattr(importlib.import_module(f"{_PACKAGE}.{name}").__spec__, "loader", None)
-    text = loader.get_source(f"{_PACKAGE}.{name}") if loader is not None and hasattr(loader, "get_source") else None
-    if not text:
-        raise OSError(f"the source of {name} cannot be read")
-    return str(text)
-
-
-def imported(source: str) -> set[str]:
-    """Names of our files that a source imports."""
-    names = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom) and node.module == _PACKAGE:
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(_PACKAGE + "."):
-            names.add(node.module[len(_PACKAGE) + 1 :])
-    return names
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._shipped import sources
 
 
 def program() -> dict[str, str]:
     """Text by file name."""
-    texts: dict[str, str] = {}
-    missing = {_FIRST}
-    while missing:
-        name = missing.pop()
-        texts[name + ".py"] = source_of(name)
-        missing |= {other for other in imported(texts[name + ".py"]) if other + ".py" not in texts}
-    return texts
+    return {f"{name}.py": text for name, text in sources("_launcher").items()}
 
 
 @dataclass(frozen=True)

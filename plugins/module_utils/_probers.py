@@ -20,16 +20,15 @@ from dataclasses import asdict
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import Cause, classify_log
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import NOT_FOUND, TIMED_OUT, run_command
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._probe import (
-    Endpoint,
-    Observation,
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._probe import Endpoint, Observation, probe
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._probe_http import (
     Reply,
     Request,
     Transport,
     TransportError,
-    probe,
     transport_error,
 )
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._shipped import BOOTSTRAP, sources
 
 try:
     import requests
@@ -40,11 +39,6 @@ except ImportError:
 
 _BODY_LIMIT = 8 * 1024 * 1024
 _CONNECT_TIMEOUT = 10.0
-
-# The program and its input both come by standard input, so no key stands in an argument list.
-_BOOTSTRAP = (
-    "import io,json,sys;given=json.load(sys.stdin);sys.stdin=io.StringIO(given['input']);exec(compile(given['program'],'_probe.py','exec'))"
-)
 
 
 def requests_transport(request: Request) -> Reply:
@@ -110,9 +104,8 @@ class ThreadProber:
 class ContainerProber:
     """All probes that are due together go into the container with one `docker exec`."""
 
-    def __init__(self, container: str, program: str, request_timeout: float, docker: t.Sequence[str] = ("docker",)) -> None:
+    def __init__(self, container: str, request_timeout: float, docker: t.Sequence[str] = ("docker",)) -> None:
         self.container = container
-        self.program = program
         self.request_timeout = request_timeout
         self.docker = tuple(docker)
         self.waiting: list[tuple[int, Endpoint]] = []
@@ -142,8 +135,8 @@ class ContainerProber:
 
     def _ask(self, endpoints: t.Sequence[Endpoint]) -> list[Observation]:
         asked = {"endpoints": [asdict(one) for one in endpoints], "timeout": self.request_timeout}
-        given = json.dumps({"program": self.program, "input": json.dumps(asked)})
-        argv = [*self.docker, "exec", "-i", self.container, "python3", "-c", _BOOTSTRAP]
+        given = json.dumps({"sources": list(sources("_probe").items()), "request": asked})
+        argv = [*self.docker, "exec", "-i", self.container, "python3", "-c", BOOTSTRAP]
         done = run_command(argv, 4 * self.request_timeout + 15, given)
         if done.rc == NOT_FOUND and not shutil.which(argv[0]):
             return [Observation(False, None, str(Cause.DOCKER_DOWN), "the docker command does not exist on this host", True)] * len(

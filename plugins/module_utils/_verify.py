@@ -23,30 +23,26 @@ try:
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes_base import REMEDIES, Cause
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._probe import (
         Endpoint,
-        Reply,
-        Transport,
         _NotReadyError,
         _Probing,
         judge_answer,
         multipart,
         tiny_png,
         tiny_wav,
-        urllib_transport,
     )
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils._probe_http import Reply, Transport, urllib_transport
 except ImportError:  # in the container the files lie side by side
     from _causes_base import REMEDIES, Cause  # type: ignore[import-not-found,no-redef]
     from _probe import (  # type: ignore[import-not-found,no-redef]
         Endpoint,
-        Reply,
-        Transport,
         _NotReadyError,
         _Probing,
         judge_answer,
         multipart,
         tiny_png,
         tiny_wav,
-        urllib_transport,
     )
+    from _probe_http import Reply, Transport, urllib_transport  # type: ignore[import-not-found,no-redef]
 
 #: What the shipped samples show and say.
 IMAGE_TEXT = "GPU READY 42"

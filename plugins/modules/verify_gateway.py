@@ -213,45 +213,23 @@ table:
   returned: success
 """
 
-import importlib.util
 import json
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-# _causes_base and _probe are sent into the container beside _verify.
-from ansible_collections.llmops.gpu_inference.plugins.module_utils import _causes_base, _probe, _verify, _verify_table
+from ansible_collections.llmops.gpu_inference.plugins.module_utils import _verify, _verify_table
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import run_command
-
-# Reads everything from standard input: neither the key nor the samples appear in a process list or in `docker inspect`.
-BOOTSTRAP = """
-import json, sys, types
-data = json.load(sys.stdin)
-for name, source in data["sources"]:
-    module = types.ModuleType(name)
-    sys.modules[name] = module
-    exec(compile(source, name + ".py", "exec"), module.__dict__)
-json.dump(sys.modules["_verify"].run(data["request"]), sys.stdout)
-"""
-
-
-def source_of(module: Any) -> str:
-    """The text of one of our modules, from a file or from the archive that Ansible sends to the host."""
-    spec = importlib.util.find_spec(module.__name__)
-    source = spec.loader.get_source(module.__name__) if spec is not None and spec.loader is not None else None  # type: ignore[attr-defined]
-    if source is None:
-        raise ValueError(f"the source of {module.__name__} cannot be read")
-    return str(source)
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._shipped import BOOTSTRAP, sources
 
 
 def run_in_container(module: AnsibleModule, container: dict[str, str], request: dict[str, Any]) -> list[dict[str, Any]]:
-    sources = [(part.__name__.rsplit(".", 1)[-1], source_of(part)) for part in (_causes_base, _probe, _verify)]
     docker = module.get_bin_path("docker", required=True)
     command = [docker, "run", "--rm", "--interactive", "--pull", "never", "--network", container["network"], "--read-only"]
     command += ["--cap-drop", "ALL", "--entrypoint", container["python"], container["image"], "-I", "-c", BOOTSTRAP]
     where = f"in a container of {container['image']} on the network {container['network']}"
     # Not that of AnsibleModule: where docker ends before it has read all, it reports the broken pipe and not what docker said.
-    done = run_command(command, None, json.dumps({"sources": sources, "request": request}))
+    done = run_command(command, None, json.dumps({"sources": list(sources("_verify").items()), "request": request}))
     try:
         rows: list[dict[str, Any]] = json.loads(done.out)
     except ValueError:

@@ -48,7 +48,7 @@ FEATURES = [
     Feature(
         "https spoken to an http port is called `tls_mismatch`",
         "any failed handshake is a refused connection",
-        f"{UTILS}/_probe.py",
+        f"{UTILS}/_probe_http.py",
         'return TransportError("tls_mismatch", f"the server does not speak TLS ({one.reason or one})", True)',
         'return TransportError("refused", str(one))',
         f"{UNIT}/test__probe.py::test_https_spoken_to_plain_http",

@@ -19,7 +19,7 @@ import pytest
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from support.played_server import Play, Server
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._endpoint_ready_run import RunError, program_text, run, would_poll
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._endpoint_ready_run import RunError, run, would_poll
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._ready_options import argument_spec
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._units.endpoint_progress import Progress, in_slices
 
@@ -250,10 +250,6 @@ def test_check_mode_names_what_it_would_poll_without_keys() -> None:
     told = would_poll(params({"base_url": "http://h/v1", "api_key": "private-key"}))
     assert told[0]["level"] == "answer"
     assert "private-key" not in repr(told)
-
-
-def test_the_probes_source_can_be_read() -> None:
-    assert "def probe(" in program_text()
 
 
 # --- in slices ---

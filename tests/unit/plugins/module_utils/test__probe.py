@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import ast
 import inspect
-import io
 import json
 import socket
 import typing as t
@@ -21,15 +20,13 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes impor
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._probe import (
     Endpoint,
     Observation,
-    Reply,
-    Request,
-    Transport,
-    main,
     probe,
     probe_all,
-    urllib_transport,
+    run,
 )
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._probe_http import Reply, Request, Transport, urllib_transport
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._probers import requests_transport
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._shipped import source_of, sources
 
 TRANSPORTS = [pytest.param(urllib_transport, id="stdlib"), pytest.param(requests_transport, id="requests")]
 
@@ -336,12 +333,12 @@ def test_certificates(serve: Serve, certificate: tuple[Path, Path], transport: T
     ],
 )
 def test_proxies_that_say_so_themselves(status: int, body: str) -> None:
-    seen = probe(Endpoint("x", "http://h:1/v1"), transport=lambda request: _probe.Reply(status, body.encode()))
+    seen = probe(Endpoint("x", "http://h:1/v1"), transport=lambda request: Reply(status, body.encode()))
     assert (seen.cause, seen.certain) == ("tls_mismatch", True)
 
 
 def test_a_redirect_to_https() -> None:
-    seen = probe(Endpoint("x", "http://h:1/v1"), transport=lambda request: _probe.Reply(301, b"", "https://h/health"))
+    seen = probe(Endpoint("x", "http://h:1/v1"), transport=lambda request: Reply(301, b"", "https://h/health"))
     assert (seen.cause, seen.certain) == ("tls_mismatch", True)
 
 
@@ -385,23 +382,17 @@ def test_many_at_once_keep_their_order(serve: Serve) -> None:
     assert [one.models for one in seen] == [("slow",), ("fast",)]
 
 
-def test_as_a_program(serve: Serve, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_as_in_a_container(serve: Serve) -> None:
     server = serve()
     endpoints = [{"name": "x", "base_url": server.base_url, "modalities": ["text"], "unknown": 1, "api_key": None}]
-    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(endpoints)))
-    assert main([]) == 0
-    assert json.loads(capsys.readouterr().out)[0]["ok"] is True
-    given = tmp_path / "endpoints.json"
-    given.write_text(json.dumps({"endpoints": endpoints, "timeout": 5, "level": "open"}))
-    assert main([str(given)]) == 0
-    assert json.loads(capsys.readouterr().out)[0]["level_reached"] == "health"
+    assert run({"endpoints": endpoints})[0]["ok"] is True
+    assert run({"endpoints": endpoints, "timeout": 5, "level": "open"})[0]["level_reached"] == "health"
 
 
-def test_the_file_needs_nothing_but_the_standard_library_and_python_3_9() -> None:
-    source = inspect.getsource(_probe)
-    tree = ast.parse(source, feature_version=(3, 9))
+@pytest.mark.parametrize("name", sources("_verify"))
+def test_what_goes_into_containers_needs_nothing_but_the_standard_library_and_python_3_9(name: str) -> None:
+    tree = ast.parse(source_of(name), feature_version=(3, 9))
     imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    imported |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert not [name for name in imported if name.startswith(("ansible", "requests"))]
 
 

@@ -19,8 +19,9 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils import _causes_base, _probe, _verify
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._probe import Reply, Request, TransportError
+from ansible_collections.llmops.gpu_inference.plugins.module_utils import _verify
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._probe_http import Reply, Request, TransportError
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._shipped import BOOTSTRAP, sources
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._verify import (
     Passthrough,
     Row,
@@ -30,7 +31,6 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._verify impor
     read_stream,
     verify,
 )
-from ansible_collections.llmops.gpu_inference.plugins.modules.verify_gateway import BOOTSTRAP, source_of
 
 KEY = "sk-test-0123456789"
 ROOT = "http://gateway:8400"
@@ -253,10 +253,9 @@ def in_process(request: dict[str, Any]) -> Any:
 
 
 def as_in_the_container(request: dict[str, Any]) -> Any:
-    sources = [(part.__name__.rsplit(".", 1)[-1], source_of(part)) for part in (_causes_base, _probe, _verify)]
     done = subprocess.run(
         [sys.executable, "-I", "-c", BOOTSTRAP],
-        input=json.dumps({"sources": sources, "request": request}),
+        input=json.dumps({"sources": list(sources("_verify").items()), "request": request}),
         capture_output=True,
         text=True,
         check=True,
