@@ -1,0 +1,232 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Modules in the test's own process, on a host that is a folder of programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from support.module_arguments import patch_module_args
+from support.played_server import Play, Server
+
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import OWNER, Paths
+from ansible_collections.llmops.gpu_inference.plugins.modules import (
+    container_units,
+    container_units_info,
+    docker_engine_info,
+    endpoint_ready,
+    gpu_facts,
+    repository_key,
+    verify_gateway,
+)
+
+Run = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(name="run")
+def _run(capsys: pytest.CaptureFixture[str]) -> Run:
+    def run_module(module: ModuleType, check_mode: bool = False, **options: Any) -> dict[str, Any]:
+        with patch_module_args({"_ansible_check_mode": check_mode, **options}), pytest.raises(SystemExit):
+            module.main()
+        said = capsys.readouterr()
+        found: dict[str, Any] = json.loads(said.out)
+        # Where Ansible's own display is loaded too, warnings go there.
+        return {**found, "said": said.err}
+
+    return run_module
+
+
+@pytest.fixture(name="program")
+def _program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Path]:
+    """Puts a script first on the path."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+
+    def put(name: str, script: str) -> Path:
+        file = folder / name
+        file.write_text("#!/bin/sh\n" + script, encoding="utf-8")
+        file.chmod(0o755)
+        return file
+
+    return put
+
+
+def test_a_host_without_a_gpu(run: Run, tmp_path: Path, program: Callable[[str, str], Path]) -> None:
+    program("docker", 'case "$1" in info) echo \'{"Runtimes": {"runc": {}}, "CgroupDriver": "systemd"}\';; *) exit 1;; esac\n')
+    (tmp_path / "root/proc").mkdir(parents=True)
+    (tmp_path / "root/proc/meminfo").write_text("MemTotal: 8388608 kB\nMemAvailable: 4194304 kB\n")
+    (tmp_path / "root/etc").mkdir()
+    (tmp_path / "root/etc/nv_tegra_release").write_text("nonsense")
+    found = run(gpu_facts, root=str(tmp_path / "root"))
+    facts = found["ansible_facts"]["gpu_inference"]
+    assert (facts["platform"], facts["memory_mib"], facts["memory_available_mib"]) == ("cpu", 8192, 4096)
+    assert (facts["docker"]["runtimes"], facts["docker"]["cgroup_driver"]) == (["runc"], "systemd")
+    assert "The L4T release is unknown" in json.dumps(found)
+
+
+SHOWN = "LoadState=loaded\nActiveState=active\nSubState=running\nExecStart={ path=$DOCKERD ; argv[]=$DOCKERD -H fd:// ; }\n"
+
+
+def test_which_docker_a_host_has(run: Run, program: Callable[[str, str], Path]) -> None:
+    dockerd = program("dockerd", "echo Docker version 26.1.5, build x\n")
+    program("systemctl", f"cat <<'END'\n{SHOWN.replace('$DOCKERD', str(dockerd))}END\n")
+    program("docker", 'case "$1" in info) echo \'{"ServerVersion": "26.1.5"}\';; *) echo Docker version 26.1.5, build x;; esac\n')
+    program("dpkg-query", f'case "$*" in *--search*) echo "docker.io: {dockerd}";; *) printf installed;; esac\n')
+    found = run(docker_engine_info, minimum_version="23.0")
+    assert (found["version"], found["enough"], found["runs"], found["client"]) == ("26.1.5", True, True, True)
+    assert (found["client_package"], found["requests"], found["l4t"], found["iptable_raw"]) == ("docker-cli", True, "", True)
+    program("dpkg-query", "exit 1\n")
+    program("rpm", "exit 1\n")
+    assert run(docker_engine_info, package_manager="dnf", packages=["moby"])["requests"] is False
+
+
+def test_a_host_without_docker(run: Run, program: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(program("systemctl", "echo LoadState=not-found\n").parent))
+    found = run(docker_engine_info)
+    assert (found["version"], found["enough"], found["runs"]) == ("", False, False)
+    assert found["install"]["packages"]
+
+
+#: A throw-away key, with what `gpg --show-keys` prints for it.
+KEY = """\
+-----BEGIN PGP PUBLIC KEY BLOCK-----
+
+mDMEawAgDBYJKwYBBAHaRw8BAQdAFaHYINm45zJhMGVzSRoxULKRZd2gupAFwyZ9
+P3OEeIe0HFRlc3QgZWQyNTUxOSA8dEBleGFtcGxlLm9yZz6IkAQTFggAOBYhBFoH
+m0Zc+Ft5e6/ynjIyX9Oen8E2BQJrACAMAhsDBQsJCAcCBhUKCQgLAgQWAgMBAh4B
+AheAAAoJEDIyX9Oen8E2qEQBAOFDnfiDA5sWhK2nRBF51Bc0oBZfHLhhtOpOhTZv
+X3RMAP9+BAERbmGwVQgHNGSguSvTpUk5IeDkVhqOTEHtDnhhBQ==
+=DMFK
+-----END PGP PUBLIC KEY BLOCK-----
+"""
+FINGERPRINT = "5A079B465CF85B797BAFF29E32325FD39E9FC136"
+
+
+def test_a_key_is_installed_once_and_only_with_its_fingerprint(run: Run, tmp_path: Path) -> None:
+    dest = tmp_path / "keyrings/key.asc"
+    wrong = run(repository_key, dest=str(dest), content=KEY, fingerprints=["0" * 40])
+    assert f"has the fingerprint {FINGERPRINT}, expected {'0' * 40}" in wrong["msg"]
+    assert "is not a usable key" in run(repository_key, dest=str(dest), content="<html>", fingerprints=[FINGERPRINT])["msg"]
+    assert run(repository_key, dest=str(dest), content=KEY, fingerprints=["short"])["msg"].startswith("fingerprints: ")
+    assert run(repository_key, check_mode=True, dest=str(dest), content=KEY, fingerprints=[FINGERPRINT])["changed"]
+    assert not dest.exists()
+    assert run(repository_key, dest=str(dest), content=KEY, fingerprints=[FINGERPRINT])["fingerprints"] == [FINGERPRINT]
+    assert (dest.read_text(), oct(dest.stat().st_mode)[-3:]) == (KEY, "644")
+    assert not run(repository_key, dest=str(dest), content=KEY, fingerprints=[FINGERPRINT])["changed"]
+
+
+def test_a_key_from_an_address(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text(KEY)
+    options = {"dest": str(tmp_path / "key.asc"), "fingerprints": [FINGERPRINT]}
+    assert run(repository_key, check_mode=True, url=f"file://{tmp_path}/key", **options)["diff"]["after"] == "(to be fetched)\n"
+    assert run(repository_key, url=f"file://{tmp_path}/key", **options)["changed"]
+    (tmp_path / "key.asc").unlink()
+    assert "Cannot fetch the repository key from" in run(repository_key, url=f"file://{tmp_path}/none", **options)["msg"]
+
+
+@pytest.fixture(name="units")
+def _units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
+    """One instance of ours, and one of somebody else."""
+    paths = Paths(tmp_path / "instances", tmp_path / "run", lasting=tmp_path / "lasting")
+    for name, owner in (("chat", OWNER), ("theirs", "somebody")):
+        paths.folder("vllm", name).mkdir(parents=True)
+        (paths.folder("vllm", name) / "service.json").write_text(json.dumps({"owner": owner, "image": "vllm/vllm-openai:v1"}))
+    (tmp_path / "run/state").mkdir(parents=True)
+    paths.state("vllm", "chat").write_text(json.dumps({"phase": "loading", "percent": 40}))
+    monkeypatch.setattr(container_units_info, "Paths", lambda: paths)
+    return paths
+
+
+def test_the_units_of_a_host(run: Run, units: Paths, program: Callable[[str, str], Path]) -> None:
+    assert units.instances.is_dir()
+    identity = "a" * 64
+    program(
+        "docker",
+        f'case "$1 $2" in "inspect --type") printf "/vllm-chat\\t{identity}\\tsha256:b\\n";; '
+        'image*) printf "sha256:b\\t[\\"vllm/vllm-openai@sha256:c\\"]\\n";; stats*) printf "vllm-chat\\t1.5GiB / 4GiB\\n";; esac\n',
+    )
+    program("systemctl", "printf 'ActiveState=activating\\nNRestarts=3\\n'\n")
+    program("nvidia-smi", "echo '999999999, 100'; echo '1, [N/A]'\n")
+    (row,) = run(container_units_info)["units"]
+    assert (row["unit"], row["active"], row["restarts"], row["memory_mib"]) == ("vllm@chat.service", "activating", 3, 1536)
+    assert (row["image_digest"], row["phase"], row["percent"]) == ("sha256:c", "loading", 40)
+    assert run(container_units_info, names=["nobody"])["units"] == []
+
+
+def test_a_host_whose_programs_fail_has_its_units_all_the_same(run: Run, units: Paths, program: Callable[[str, str], Path]) -> None:
+    assert units.runtime.is_dir()
+    for name in ("docker", "systemctl", "nvidia-smi"):
+        program(name, "exit 1\n")
+    (row,) = run(container_units_info)["units"]
+    assert (row["unit"], row["memory_mib"], row["phase"]) == ("vllm@chat.service", None, "loading")
+
+
+@pytest.fixture(name="server")
+def _server() -> Any:
+    played = Server(Play(models=("chat",))).start()
+    yield played
+    played.stop()
+
+
+def test_readiness(run: Run, server: Server) -> None:
+    endpoints = [{"name": "chat", "base_url": server.base_url, "model": "chat"}]
+    would = run(endpoint_ready, check_mode=True, endpoints=endpoints)["would_poll"]
+    assert [one["name"] for one in would] == ["chat"]
+    done = run(endpoint_ready, endpoints=endpoints, timeout=30)
+    assert (done["endpoints"][0]["ready"], done["changed"]) == (True, False)
+    other = run(endpoint_ready, endpoints=[{**endpoints[0], "model": "other"}], timeout=1, interval=1)
+    assert "wrong_model" in other["msg"]
+    soft = run(endpoint_ready, endpoints=[{**endpoints[0], "model": "other", "required": False}], timeout=1, interval=1)
+    assert not soft.get("failed")
+    assert "base_url" in run(endpoint_ready, endpoints=[{"name": "x", "base_url": "x"}])["msg"]
+
+
+def test_readiness_needs_requests(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoint_ready, "HAS_REQUESTS", False)
+    told = run(endpoint_ready, endpoints=[{"name": "x", "base_url": "http://127.0.0.1:1/v1"}])
+    assert "python3-requests" in told["msg"]
+
+
+def test_a_verification_here_and_in_a_container(run: Run, server: Server, program: Callable[[str, str], Path]) -> None:
+    base_url = server.base_url.removesuffix("/v1")
+    options = {"base_url": base_url, "models": [{"name": "chat"}], "timeout": 10}
+    here = run(verify_gateway, **options)
+    assert [row["name"] for row in here["rows"]] == ["chat"] * len(here["rows"])
+    program("docker", 'for word; do last=$before; before=$word; done; exec python3 -I -c "$word"\n')
+    container = {"image": "litellm", "network": "inference"}
+    inside = run(verify_gateway, container=container, **options)
+    assert [(row["check"], row["ok"]) for row in inside["rows"]] == [(row["check"], row["ok"]) for row in here["rows"]]
+    program("docker", "echo no such image >&2; exit 125\n")
+    refused = run(verify_gateway, container=container, **options)
+    assert "in a container of litellm on the network inference (exit code 125): no such image" in refused["msg"]
+
+
+@pytest.fixture(name="host")
+def _host(tmp_path: Path) -> dict[str, str]:
+    return {name: str(tmp_path / name) for name in ("state_dir", "runtime_dir", "units_dir")}
+
+
+def test_units_of_a_host_where_nothing_is_to_be_done(run: Run, host: dict[str, str], program: Callable[[str, str], Path]) -> None:
+    program("docker", "exit 0\n")
+    program("systemctl", "exit 0\n")
+    done = run(container_units, kinds=["vllm"], instances=[], **host)
+    assert (done["changed"], done["started"], done["units"]) == (False, [], {})
+    assert run(container_units, kinds=["vllm"], instances=[], live_only=True, **host)["changed"] is False
+
+
+def test_a_host_without_docker_and_units_that_cannot_be(run: Run, host: dict[str, str], program: Callable[[str, str], Path]) -> None:
+    program("docker", "echo Cannot connect to the Docker daemon >&2; exit 1\n")
+    wanted = [{"kind": "vllm", "name": "chat", "image": "example/vllm:1"}]
+    assert "Docker does not answer" in run(container_units, kinds=["vllm"], instances=wanted, **host)["msg"]
+    assert "kind" in run(container_units, kinds=["ollama"], instances=wanted, **host)["msg"]
+    told = run(container_units, kinds=["vllm"], instances=wanted, prefetch=True, **host)
+    assert (told["failed"], told["images"]) == (True, [])
+    assert run(container_units, check_mode=True, kinds=["vllm"], instances=wanted, prefetch=True, **host)["images"] == ["example/vllm:1"]
