@@ -36,7 +36,7 @@ try:
         speaks_tls,
         urllib_transport,
     )
-except ImportError:  # in a container and beside the launcher the files lie side by side
+except ImportError:  # on the node the files lie side by side
     from _probe_http import (  # type: ignore[import-not-found,no-redef]
         Reply,
         Request,
