@@ -43,6 +43,11 @@ class Unit:
     def loaded(self) -> bool:
         return self.load == "loaded"
 
+    @property
+    def at_boot(self) -> bool:
+        """As `systemctl is-enabled` counts; what is enabled until the next boot only is not."""
+        return self.file in ("enabled", "static", "alias", "indirect", "generated")
+
 
 def parse_unit(text: str, read: t.Callable[[str], str]) -> Unit:
     """From `systemctl show`; `read` gives the text of an EnvironmentFile, empty where there is none."""
@@ -122,6 +127,11 @@ class DockerService:
 
     def reload_units(self) -> None:
         self._systemd.call("daemon-reload", seconds=_ASK)
+
+    def start_at_boot(self) -> str:
+        """Returns why it cannot, or an empty text."""
+        done = self._run(["systemctl", "enable", UNIT], _ASK)
+        return _last(done) if done.rc else ""
 
     def reload(self, followed: t.Callable[[dict[str, t.Any]], bool], seconds: float = 15.0) -> str:
         """Let the running daemon read its file; returns what it has against it, or an empty text."""

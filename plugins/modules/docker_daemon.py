@@ -65,6 +65,11 @@ options:
   secret_environment:
     description: More of them, whose values are shown nowhere, such as the address of a proxy, which may hold a password.
     type: dict
+  at_boot:
+    description: Whether to have the daemon start at boot too. V(false) leaves that as it is.
+    type: bool
+    default: false
+    version_added: 0.9.0
   timeout:
     description: Seconds that the daemon has to come up.
     type: int
@@ -182,6 +187,7 @@ def main() -> None:
             "unwanted": {"type": "list", "elements": "raw", "default": []},
             "environment": {"type": "dict"},
             "secret_environment": {"type": "dict", "no_log": True},
+            "at_boot": {"type": "bool", "default": False},
             "timeout": {"type": "int", "default": 180},
         },
         supports_check_mode=True,
@@ -242,8 +248,9 @@ def _run(module: AnsibleModule, service: DockerService, unit: Unit) -> None:
     changes = _files.FileChanges(JOURNAL)
     runs = bool(info.get("ServerVersion"))
     action = needed_action(merged.action, runs=runs, units_changed=bool(environment), interrupted=changes.interrupted)
+    enable = given["at_boot"] and not unit.at_boot
     result: dict[str, t.Any] = {
-        "changed": bool(files or environment or action != "none"),
+        "changed": bool(files or environment or action != "none" or enable),
         "action": action,
         "changed_keys": list(merged.changed_keys),
         "file": target,
@@ -263,6 +270,9 @@ def _run(module: AnsibleModule, service: DockerService, unit: Unit) -> None:
         raise
     if copy:
         result["backup"] = copy
+    refusal = service.start_at_boot() if enable else ""
+    if refusal:
+        module.fail_json(msg=f"Docker runs, but cannot be started at boot: {refusal}")
     module.exit_json(**result)
 
 

@@ -28,6 +28,7 @@ class Dockerd:
         self.swarm = False
         self.silent = False
         command = f"/usr/sbin/dockerd -H fd:// --config-file={file}"
+        self.at_boot = True
         self.shown = f"LoadState=loaded\nActiveState=active\nExecStart={{ path=/usr/sbin/dockerd ; argv[]={command} ; ignore_errors=no }}\n"
         if runs:
             self._start()
@@ -46,7 +47,8 @@ class Dockerd:
                 124 if self.silent else 0 if self.runs else 1, "" if self.silent else json.dumps(self._info()), ""
             ),
             "journalctl": lambda _limit: Ran(0, self.journal, ""),
-            "systemctl show": lambda _limit: Ran(0, self.shown, ""),
+            "systemctl show": lambda _limit: Ran(0, f"{self.shown}UnitFileState={'enabled' if self.at_boot else 'disabled'}\n", ""),
+            "systemctl enable": self._enable,
             "/usr/sbin/dockerd": lambda _limit: self._validate(argv[-1].partition("=")[2]),
             "systemctl reload": self._reload,
             "systemctl restart": self._restart,
@@ -75,6 +77,10 @@ class Dockerd:
     def _read(self) -> dict[str, Any]:
         document: dict[str, Any] = json.loads(self.file.read_text()) if self.file.exists() else {}
         return document
+
+    def _enable(self, _limit: float) -> Ran:
+        self.at_boot = True
+        return Ran(0, "", "")
 
     def _reload(self, _limit: float) -> Ran:
         document = self._read()

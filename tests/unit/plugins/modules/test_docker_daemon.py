@@ -16,6 +16,7 @@ from support.dockerd import Dockerd
 from support.module_arguments import patch_module_args
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _daemon_config
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Ran
 from ansible_collections.llmops.gpu_inference.plugins.modules import docker_daemon
 
 Run = Callable[..., dict[str, Any]]
@@ -59,6 +60,20 @@ def test_a_key_is_merged_and_the_old_file_kept(daemon: Dockerd, run: Run) -> Non
     assert oct(daemon.file.stat().st_mode)[-3:] == "600"
     again = run(wanted={"mtu": 1400})
     assert (again["changed"], again["action"]) == (False, "none")
+
+
+def test_it_starts_at_boot_where_that_is_wanted(daemon: Dockerd, run: Run) -> None:
+    daemon.at_boot = False
+    assert (run()["changed"], run(check_mode=True, at_boot=True)["changed"], daemon.commands) == (False, True, [])
+    assert (run(at_boot=True)["changed"], daemon.commands) == (True, ["enable"])
+    assert (run(at_boot=True)["changed"], daemon.commands) == (False, ["enable"])
+
+
+def test_a_unit_that_cannot_be_enabled_is_told(daemon: Dockerd, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    daemon.at_boot = False
+    monkeypatch.setattr(daemon, "_enable", lambda _limit: Ran(1, "", "Failed to enable unit: Read-only file system\n"))
+    done = run(at_boot=True)
+    assert done["msg"] == "Docker runs, but cannot be started at boot: Failed to enable unit: Read-only file system"
 
 
 def test_a_link_is_written_where_it_leads(daemon: Dockerd, run: Run, tmp_path: Path) -> None:
