@@ -19,6 +19,7 @@ from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.invento
     write_known_hardware,
 )
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.plan import Finding, PlanError, build_plan
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.role_findings import role_findings
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.table import render
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._screen.say import say
 
@@ -55,6 +56,7 @@ class ActionModule(ActionBase):
         # Facts in a cache that outlives the run may be of a host that does not answer any more.
         lasting = constants.config.get_config_value("CACHE_PLUGIN") != "memory"
         inventory, unreadable = collect_inventory(variables, known, cached_facts_are_fresh=not lasting)
+        unreadable += role_findings(inventory["hosts"], variables["hostvars"])
         try:
             plan = build_plan(inventory)
         except PlanError as error:

@@ -46,6 +46,15 @@ FEATURES = [
         "failed=0",
     ),
     Feature(
+        "a variable of a role that its argument specs do not take is refused before any host is changed",
+        "the plan does not look at them",
+        "plugins/action/plan.py",
+        '        unreadable += role_findings(inventory["hosts"], variables["hostvars"])\n',
+        "",
+        "tests/unit/plugins/action/test_plan.py::test_variables_of_roles_are_refused_with_the_rest",
+        "The inventory has 1 mistake; no host was changed.",
+    ),
+    Feature(
         "a host that is away keeps its routes",
         "hosts outside the play do not count",
         "plugins/plugin_utils/_plan/schema.py",

@@ -151,3 +151,13 @@ def test_every_mistake_in_one_message(project: Project) -> None:
         assert text in result.stdout + result.stderr
     assert SECRET not in result.stdout + result.stderr
     assert not project.out.exists()
+
+
+def test_variables_of_roles_are_refused_with_the_rest(project: Project) -> None:
+    project.variables.update(docker_source="snap", litellm_port="no number", inference_data_dir=[])
+    result = project.run("--limit", "n1")
+    assert result.returncode != 0, result.stdout
+    told = " ".join((result.stdout + result.stderr).split())
+    assert "The inventory has 3 mistakes; no host was changed." in told
+    assert "docker_source (hosts n1, n2, gw): value of docker_source must be one of: auto" in told
+    assert "litellm_port (host gw)" in told
