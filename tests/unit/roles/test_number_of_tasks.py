@@ -7,10 +7,11 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
-from benchmarks.run_cost import count
+from benchmarks.run_cost import Cost, count, table
 from support.local_play import playbook
 from support.repository import ROOT
 
@@ -35,3 +36,10 @@ def test_what_the_benchmark_counts() -> None:
     headers, lines, skipping, roles = count(shown)
     assert (headers, lines, skipping) == (2, 7, 1)
     assert roles == {"docker": 1, "(no role)": 1}
+
+
+def test_the_table_of_the_benchmark_has_the_floor_beside_it() -> None:
+    site, ping = Cost(46, 177, 11, 6.0, 30.0, 0, Counter()), Cost(10, 36, 0, 1.5, 10.0, 2, Counter())
+    _head, first, second = table({"site.yml": site, "ping": ping}, ping)
+    assert first.split() == ["site.yml", "46", "177", "11", "6.0", "4.0", "30.0"]
+    assert second.endswith("10.0  failed with 2")
