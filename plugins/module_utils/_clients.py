@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the files of client programs have in common: the marker, the environment syntax, merging, and the manifest.
+"""What the files of client programs have in common: the marker, the environment syntax, lists of connections, and the manifest.
 
 This module util is PRIVATE to the collection. It can have breaking changes at any time.
 
@@ -37,18 +37,9 @@ class Record:
     """What the manifest remembers of one file: enough to take our part out again, and nothing secret."""
 
     path: str
-    merge: str  # "none": the whole file is ours; "connections": only the entries `ids` are
+    merge: str  # "none": the whole file is ours; else only the entries or settings `ids` are
     ids: tuple[str, ...] = ()
     created: bool = False  # whether the file did not exist before us
-
-
-@dataclass(frozen=True)
-class Removal:
-    """What is to be done with a file that left the inventory."""
-
-    action: str  # "delete", "rewrite", "keep" or "forget"
-    text: str | None = None
-    reason: str | None = None
 
 
 # --- environment files -------------------------------------------------------------------------------------------
@@ -167,26 +158,6 @@ def dump_manifest(records: Mapping[str, Record]) -> str:
         name: {"merge": record.merge, "ids": sorted(record.ids), "created": record.created} for name, record in sorted(records.items())
     }
     return json.dumps({"version": MANIFEST_VERSION, "files": files}, indent=2) + "\n"
-
-
-def plan_removal(record: Record, text: str | None) -> Removal:
-    """What becomes of a file of ours that left the inventory, given its present `text` (None: it is gone)."""
-    if text is None:
-        return Removal("forget")
-    if record.merge == "none":
-        if text.startswith(MARKER):
-            return Removal("delete")
-        return Removal("keep", reason=f"{record.path} left the inventory but no longer starts with this collection's marker, so it stays")
-    try:
-        document = parse_connections(text, record.path)
-    except ClientFileError as error:
-        return Removal("keep", reason=str(error))
-    rest = merge_connections(document, [], record.ids)
-    if rest == document:
-        return Removal("forget")
-    if record.created and not rest["connections"] and set(rest) == {"connections"}:
-        return Removal("delete")
-    return Removal("rewrite", text=dump_connections(rest))
 
 
 def is_ours(text: str) -> bool:

@@ -14,9 +14,10 @@ description:
   - Writes files that hold a key, and takes out again what left the list.
   - A file is written beside its place, parsed back, and renamed over it, so a reader never sees half a file or wider permissions.
   - A file of somebody else that stands in the place of one of ours is renamed to C(<path>.<time>~) first.
-  - Entries of others in a list of connections stay as they are.
+  - Entries of others in a list of connections and in a file of settings stay as they are.
+  - Where a setting of somebody else gives way to one of ours for the first time, the file as it was is kept as C(<path>.<time>~).
   - What was written is remembered in a manifest without secrets. A file that left the list is removed when the manifest names it and it
-    still starts with the marker of this collection; of a list of connections only the entries written by this module are removed.
+    still starts with the marker of this collection; of a list of connections or a file of settings only what this module wrote is removed.
 options:
   files:
     description: The files, as the filter P(llmops.gpu_inference.client_files#filter) returns them.
@@ -29,15 +30,17 @@ options:
         type: path
         required: true
       content:
-        description: The text. With O(files[].merge=connections), the document with our entries alone.
+        description: The text. Unless it is O(files[].merge=none), the document with our entries or settings alone.
         type: str
         required: true
       merge:
         description:
           - With V(none) the whole file is ours.
           - With V(connections) it is a JSON object whose list C(connections) holds entries of others too, and only those with our ids are.
+          - With V(json) it is a JSON object of settings, of which only the given ones are ours.
+          - With V(toml) it is a TOML file, of which only the given settings are ours, one a line and before all tables.
         type: str
-        choices: [none, connections]
+        choices: [none, connections, json, toml]
         default: none
       owner:
         description: Name of the owner. Without it, an existing file keeps its owner.
@@ -99,7 +102,7 @@ removed:
   elements: str
   returned: always
 backups:
-  description: New names of files of others that stood in the way.
+  description: Names under which files of others are kept that stood in the way, or in which a setting gave way.
   type: list
   elements: str
   returned: always
@@ -116,16 +119,13 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._client_merge import FORMS, plan_removal
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._clients import (
     ClientFileError,
     Record,
-    dump_connections,
     dump_manifest,
     is_ours,
-    merge_connections,
-    parse_connections,
     parse_manifest,
-    plan_removal,
 )
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._files import UnusableFileError, keep_attributes, read
 
@@ -142,6 +142,8 @@ class Writer:
         self.written: list[str] = []
         self.removed: list[str] = []
         self.backups: list[str] = []
+        #: Files in which a setting of somebody else gives way to one of ours.
+        self.giving_way: set[str] = set()
         self.manifest_changed = False
 
     def run(self) -> dict[str, Any]:
@@ -173,13 +175,11 @@ class Writer:
         created = known.created if known else present is None
         if entry["merge"] == "none":
             return entry["content"], Record(path, "none", created=created)
-        ours = parse_connections(entry["content"], path)["connections"]
-        record = Record(path, "connections", ids=tuple(connection["id"] for connection in ours), created=created)
-        document = parse_connections(present or "", path)
-        merged = merge_connections(document, ours, known.ids if known else ())
-        if present is not None and present.strip() and merged == document:
-            return present, record  # same content: keep the spacing that the program's own editor gave it
-        return dump_connections(merged), record
+        ours = known.ids if known and known.merge == entry["merge"] else ()
+        text, ids, gave_way = FORMS[entry["merge"]].merge(present, entry["content"], ours, path)
+        if gave_way:
+            self.giving_way.add(path)
+        return text, Record(path, entry["merge"], ids=ids, created=created)
 
     def write(self, entry: dict[str, Any], text: str) -> bool:
         path: str = entry["path"]
@@ -199,12 +199,15 @@ class Writer:
             status = os.stat(path)
             uid = status.st_uid if uid is None else uid
             gid = status.st_gid if gid is None else gid
+            backup = f"{path}.{time.strftime('%Y-%m-%d@%H:%M:%S')}~"
             if entry["merge"] == "none" and not is_ours(present):
-                backup = f"{path}.{time.strftime('%Y-%m-%d@%H:%M:%S')}~"
                 os.rename(path, backup)
                 self.backups.append(backup)
                 like = backup
-        self.replace(path, text, mode, uid, gid, entry["merge"], like)
+            elif path in self.giving_way:
+                os.link(path, backup, follow_symlinks=False)
+                self.backups.append(backup)
+        self.replace(path, text, mode, uid, gid, like)
         return True
 
     def take_out(self, record: Record) -> bool:
@@ -222,7 +225,7 @@ class Writer:
             os.unlink(record.path)
         else:
             status = os.stat(record.path)
-            self.replace(record.path, removal.text or "", stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid, record.merge)
+            self.replace(record.path, removal.text or "", stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
         return True
 
     def remember(self, present: str | None, records: dict[str, Record]) -> None:
@@ -232,9 +235,9 @@ class Writer:
         self.manifest_changed = True
         if not self.check_mode:
             self.make_folder(os.path.dirname(self.manifest), 0o700, None, None)
-            self.replace(self.manifest, text, 0o600, None, None, "manifest")
+            self.replace(self.manifest, text, 0o600, None, None)
 
-    def replace(self, path: str, text: str, mode: int, uid: int | None, gid: int | None, form: str, like: str = "") -> None:
+    def replace(self, path: str, text: str, mode: int, uid: int | None, gid: int | None, like: str = "") -> None:
         """Write beside the place, check, rename. The temporary file is born 0600 in a folder that only its owner may write."""
         handle, temporary = tempfile.mkstemp(prefix=".gpu-inference-", dir=os.path.dirname(path))
         try:
@@ -250,8 +253,6 @@ class Writer:
                 back = stream.read()
             if back != text:
                 raise ClientFileError(f"{path}: what was written beside it reads back differently; the file was left as it was")
-            if form == "connections":
-                parse_connections(back, path)
             os.replace(temporary, path)
         except BaseException:
             with contextlib.suppress(FileNotFoundError):
@@ -294,7 +295,7 @@ def main() -> None:
                 "options": {
                     "path": {"type": "path", "required": True},
                     "content": {"type": "str", "required": True, "no_log": True},
-                    "merge": {"type": "str", "choices": ["none", "connections"], "default": "none"},
+                    "merge": {"type": "str", "choices": ["none", *FORMS], "default": "none"},
                     "owner": {"type": "str"},
                     "group": {"type": "str"},
                     "mode": {"type": "str", "default": "0600"},

@@ -22,7 +22,6 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._clients impo
     parse_env_as_docker,
     parse_env_as_shell,
     parse_manifest,
-    plan_removal,
     render_env,
     unsafe_characters,
 )
@@ -146,43 +145,6 @@ def test_the_manifest_survives_the_round_trip_sorted_and_without_secrets() -> No
 def test_a_foreign_manifest_is_refused(text: str) -> None:
     with pytest.raises(ClientFileError, match="/etc/m is not a manifest"):
         parse_manifest(text, "/etc/m")
-
-
-@pytest.mark.parametrize(
-    ("record", "text", "action"),
-    [
-        pytest.param(Record("/a", "none"), None, "forget", id="gone"),
-        pytest.param(Record("/a", "none"), f"{MARKER}\nA=1\n", "delete", id="ours"),
-        pytest.param(Record("/a", "none"), "A=1\n", "keep", id="marker-taken-out"),
-        pytest.param(Record("/a", "connections", ids=("vllm-external",)), None, "forget", id="list-gone"),
-        pytest.param(Record("/a", "connections", ids=("vllm-external",)), "{", "keep", id="list-broken"),
-        pytest.param(Record("/a", "connections", ids=("x",)), dump_connections({"connections": [OTHERS]}), "forget", id="entry-gone"),
-        pytest.param(
-            Record("/a", "connections", ids=("vllm-external",), created=True),
-            dump_connections({"connections": [OURS]}),
-            "delete",
-            id="all-ours",
-        ),
-        pytest.param(
-            Record("/a", "connections", ids=("vllm-external",)), dump_connections({"connections": [OURS]}), "rewrite", id="file-of-others"
-        ),
-        pytest.param(
-            Record("/a", "connections", ids=("vllm-external",), created=True),
-            dump_connections({"connections": [OURS, OTHERS]}),
-            "rewrite",
-            id="others-joined",
-        ),
-    ],
-)
-def test_plan_removal(record: Record, text: str | None, action: str) -> None:
-    removal = plan_removal(record, text)
-    assert removal.action == action
-    if action == "rewrite":
-        assert removal.text is not None
-        assert OURS["id"] not in removal.text
-    if action == "keep":
-        assert removal.reason is not None
-        assert "/a" in removal.reason
 
 
 def test_is_ours() -> None:

@@ -204,3 +204,21 @@ def test_a_failed_write_leaves_no_temporary_file(run: Run, tmp_path: Path, monke
     with pytest.raises(OSError, match="disk trouble"):
         run({"path": "app.env", "content": TEXT})
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_settings_of_others_stay_and_the_file_before_one_gave_way_is_kept(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "settings.json"
+    path.write_text(json.dumps({"model": "theirs", "theme": "dark"}), encoding="utf-8")
+    path.chmod(0o640)
+    entry = {"path": "settings.json", "content": json.dumps({"model": "ours"}), "merge": "json"}
+    assert run(entry, check_mode=True)["changed"]
+    first = run(entry)
+    assert json.loads(path.read_text(encoding="utf-8")) == {"model": "ours", "theme": "dark"}
+    assert mode(path) == 0o600
+    (backup,) = map(Path, first["backups"])
+    assert json.loads(backup.read_text(encoding="utf-8")) == {"model": "theirs", "theme": "dark"}
+    assert mode(backup) == 0o640
+    assert not run(entry)["changed"]
+    assert run({**entry, "content": json.dumps({"model": "new"})})["backups"] == []
+    assert run()["removed"] == [str(path)]
+    assert json.loads(path.read_text(encoding="utf-8")) == {"theme": "dark"}
