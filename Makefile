@@ -20,7 +20,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help env env-dev programs demo test test-all check gates lint lint-python lint-ansible lint-docs lint-shell unit coverage sanity real load mutations compat docs docs-site docs-site-check versions build stop clean
+.PHONY: help env env-dev programs demo test test-all check gates lint lint-python lint-ansible lint-docs lint-shell unit coverage sanity real load mutations test-clients compat docs docs-site docs-site-check versions build stop clean
 
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -101,6 +101,18 @@ real: env-dev programs ## What is rendered, read by the real vLLM and LiteLLM of
 load: env-dev programs ## The whole load on a real gateway: large bodies, a thousand streams, slow clients
 	$(BED) up
 	python -m pytest tests/real/test_gateway_under_load.py -m load
+
+build/clients/.ready: tests/clients/package.json tests/clients/package-lock.json
+	@command -v npm >/dev/null || { echo "npm is needed (Node 20 or newer)" >&2; exit 1; }
+	@mkdir -p $(@D)
+	cp tests/clients/package.json tests/clients/package-lock.json $(@D)
+	npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund
+	cd $(@D)/node_modules/@anthropic-ai/claude-code && node install.cjs
+	cd $(@D)/node_modules/opencode-ai && node postinstall.mjs
+	@touch $@
+
+test-clients: env-dev build/clients/.ready ## The pinned coding agents from npm, each with its file, at a scripted gateway
+	python -m pytest tests/clients
 
 mutations: env-dev ## Take one feature after the other out, and see its test fail (docs/proven.md)
 	$(BED) up

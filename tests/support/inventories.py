@@ -166,7 +166,11 @@ def everything() -> dict[str, Any]:
                         "engine": "openai",
                         "api_key": True,
                         "required": True,
-                        "models": ["big", {"name": "e5", "model": "o/e5", "capability": "embedding", "order": 1, "aliases": ["E"]}],
+                        "models": [
+                            "big",
+                            {"name": "e5", "model": "o/e5", "capability": "embedding", "order": 1, "aliases": ["E"]},
+                            {"name": "coder", "max_model_len": 65536},
+                        ],
                     }
                 ],
                 inference_clients_config=[
@@ -215,6 +219,9 @@ def everything() -> dict[str, Any]:
                     },
                     {"type": "openai", "path": "/d"},
                     {"type": "litellm_sdk", "path": "~/e"},
+                    {"type": "claude_code", "path": "/f", "model": "coder", "small_model": "coder", "max_tokens": 4000},
+                    {"type": "codex", "path": "/g", "model": "coder"},
+                    {"type": "opencode", "path": "/h", "model": "coder", "small_model": "coder", "max_tokens": 4000},
                 ],
             ),
         )

@@ -44,23 +44,30 @@ class ClientModel:
     capability: str
     aliases: tuple[str, ...] = ()
     max_input_tokens: int | None = None
+    #: The context that each of its servers takes; None where one does not say.
+    window: int | None = None
     dimension: int | None = None
     timeout: int | None = None
     temperature: float | None = None
     max_tokens: int | None = None
+    #: Why it cannot call tools, where that is known; only a plan says so.
+    tools_trouble: str | None = None
 
     @classmethod
     def from_plan(cls, model: Mapping[str, Any]) -> ClientModel:
         defaults = model.get("request_defaults") or {}
+        lengths = [backend.get("max_input_tokens") for backend in model.get("backends") or ()] or [model.get("max_input_tokens")]
         return cls(
             name=model["name"],
             capability=model["capability"],
             aliases=tuple(model.get("aliases") or ()),
             max_input_tokens=model.get("max_input_tokens"),
+            window=None if None in lengths else min(lengths),
             dimension=model.get("dimension"),
             timeout=model.get("timeout"),
             temperature=defaults.get("temperature"),
             max_tokens=defaults.get("max_tokens"),
+            tools_trouble=model.get("tools_trouble"),
         )
 
     def answers_to(self, name: str) -> bool:
@@ -153,7 +160,7 @@ class Client(ABC):
     dimensions: ClassVar[Mapping[str, str]] = {}
     #: Keys of its entry besides those of every program.
     keys: ClassVar[Mapping[str, Key[Any]]] = {}
-    #: What else its file holds: C(none), or C(connections) of others (C(client_files) merges by C(id)).
+    #: What else its file holds: C(none), C(connections) of others, or settings of others in C(json) or C(toml) (module client_files).
     merge: ClassVar[str] = "none"
     #: Whether it usually runs on the gateway's container network.
     in_container: ClassVar[bool] = False

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .._engines.registry import ENGINES
 from .base import ClientRenderError, Mistake
 from .containers import container_units
 from .entries import read_entry
@@ -36,6 +37,8 @@ def plan_findings(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Variable and message of every mistake in the client files of a plan; keys and dimensions are made up for that."""
     gateway = plan.get("gateway")
     found: list[tuple[str, str]] = []
+    troubles = {} if gateway is None else tool_troubles(plan)
+    models = [] if gateway is None else [{**model, "tools_trouble": troubles.get(model["name"])} for model in gateway["models"]]
     for host, entries in (plan.get("clients") or {}).items():
         if not entries or gateway is None:
             continue
@@ -43,7 +46,7 @@ def plan_findings(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
             rendered = render_client_files(
                 entries,
                 gateway_url=gateway["url"],
-                models=gateway["models"],
+                models=models,
                 api_keys=dict.fromkeys(gateway["client_names"], MADE_UP),
                 network_url="http://litellm-gateway:4000" if host in gateway["hosts"] else None,
                 controller_dir="/",
@@ -57,6 +60,24 @@ def plan_findings(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
             container_units(entries, rendered, None, VARIABLE, taken)
         except ClientRenderError as error:
             found += _of_host(host, error.mistakes)
+    return found
+
+
+def tool_troubles(plan: Mapping[str, Any]) -> dict[str, str]:
+    """By model at the gateway, why a server behind it cannot call tools. Of servers that are not ours nothing is known."""
+    instances = {
+        (host, f"{name}-{instance['name']}"): (engine, instance)
+        for host, part in (plan.get("hosts") or {}).items()
+        for name, engine in ENGINES.items()
+        for instance in part.get(name) or ()
+    }
+    found: dict[str, str] = {}
+    for model in plan["gateway"]["models"]:
+        for backend in model.get("backends") or ():
+            engine, instance = instances.get((backend["host"], backend["container"]), (None, {}))
+            trouble = engine.tools_trouble(instance) if engine else None
+            if trouble is not None:
+                found.setdefault(model["name"], f"on {backend['host']} {trouble}")
     return found
 
 

@@ -180,6 +180,10 @@ class Engine(ABC):
         """The context length that the engine arguments ask for."""
         return None
 
+    def tools_trouble(self, instance: Mapping[str, Any]) -> str | None:
+        """Why the model of an instance of the plan cannot call tools, and what to do; None where it can, or where that is not known."""
+        return None
+
     def shuns(self, hardware: Hardware | None) -> Sequence[Device]:
         """GPUs that it cannot use."""
         return ()

@@ -40,6 +40,7 @@ from .vllm_images import (
     version_trouble,
 )
 from .vllm_offloads import offloads, shm_size_for
+from .vllm_tools import tools_trouble
 from .vllm_unit import COMPILE_CACHE, CONFIG_PATH, CONTAINER_PORT, HEALTH_PATH, INSTALL_COMMAND, container_unit, cpu_utilization
 
 if TYPE_CHECKING:
@@ -140,6 +141,9 @@ class Vllm(Engine):
 
     def context_length(self, arguments: Mapping[str, Any]) -> int | None:
         return number(arguments, "max-model-len")
+
+    def tools_trouble(self, instance: Mapping[str, Any]) -> str | None:
+        return tools_trouble(instance["model"], instance["engine_args"])
 
     def shuns(self, hardware: Hardware | None) -> Sequence[Device]:
         return too_old(hardware)

@@ -116,7 +116,7 @@ def test_merge_toml(present: str | None, known: tuple[str, ...], expected: str |
     assert ids == KEYS
     assert gave is gave_way
     assert merge_toml(merged, TOML, ids, "/x") == (merged, ids, False)
-    document = PARSER.loads(merged) if PARSER else {"model": "chat", "providers": {"ours": {"url": "http://gw"}}}
+    document: dict[str, Any] = PARSER.loads(merged) if PARSER else {"model": "chat", "providers": {"ours": {"url": "http://gw"}}}
     assert document["model"] == "chat"
     assert document["providers"]["ours"] == {"url": "http://gw"}
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tomllib
 import yaml
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._clients import MARKER, parse_env_as_docker
@@ -166,6 +167,8 @@ def test_the_client_of_metis_sends_texts_and_no_token_ids() -> None:
     assert not any(isinstance(text, str) for request in recorded["by_default"]["requests"] for text in request["input"])
 
 
+#: A model that coding agents can work with.
+AGENT: dict[str, Any] = {"name": "coder", "capability": "chat", "max_input_tokens": 65536}
 #: What each program reads, in its own sources: Crawl4AI 0.9 deploy/docker/utils.py and entrypoint.sh; AI Orchestrator Studio
 #: backend/orchestrator/app/config.py (7a851af); Metis 1.5.0 src/metis/configuration.py and providers/vllm.py (ad7c127), and llm_provider's
 #: models in releases before; openai 2 _client.py; litellm_local litellm_client.py (72e5a2d).
@@ -181,6 +184,22 @@ READ: dict[str, set[str]] = {
         *(f"metis_engine.{key}" for key in ("max_token_length", "embed_dim", "doc_chunk_size", "doc_chunk_overlap")),
         *(f"query.{key}" for key in ("model", "temperature", "max_tokens")),
     },
+    # The names in the programs themselves, as test_agents.py has them (tests/clients runs them).
+    "claude_code": {
+        *(f"env.ANTHROPIC_{name}" for name in ("BASE_URL", "AUTH_TOKEN", "API_KEY", "MODEL")),
+        *(f"env.ANTHROPIC_DEFAULT_{name}_MODEL" for name in ("FABLE", "OPUS", "SONNET", "HAIKU")),
+        *(f"env.CLAUDE_CODE_MAX_{name}_TOKENS" for name in ("CONTEXT", "OUTPUT")),
+        *(f"env.CLAUDE_CODE_{name}" for name in ("ATTRIBUTION_HEADER", "DISABLE_NONESSENTIAL_TRAFFIC")),
+    },
+    "codex": {
+        *("model_provider", "model", "model_context_window", "web_search"),
+        *(f"model_providers.gpu-inference.{key}" for key in ("name", "base_url", "wire_api", "experimental_bearer_token")),
+    },
+    "opencode": {
+        *("model", "small_model"),
+        *(f"provider.gpu-inference.{key}" for key in ("npm", "name", "options.baseURL", "options.apiKey")),
+        *(f"provider.gpu-inference.models.coder.{key}" for key in ("name", "limit.context", "limit.output")),
+    },
 }
 
 
@@ -193,9 +212,12 @@ def paths(node: Any, path: str = "") -> set[str]:
 @pytest.mark.parametrize("kind", sorted(READ))
 def test_every_key_that_is_written_is_read_by_the_program(kind: str) -> None:
     full = {"crawl4ai": {"temperature": 0.1, "api_token": "tok-0123"}}
-    text = render({"type": kind, "path": "/a", **full.get(kind, {})})[0]["content"]
-    if kind == "metis":
-        found = paths(yaml.safe_load(text))
+    models = [AGENT] if CLIENTS[kind].merge in ("json", "toml") else None
+    text = render({"type": kind, "path": "/a", **full.get(kind, {})}, models=models)[0]["content"]
+    if CLIENTS[kind].merge == "toml":
+        found = paths(tomllib.loads(text))
+    elif CLIENTS[kind].merge == "json" or kind == "metis":
+        found = paths(yaml.safe_load(text))  # JSON is YAML
     elif kind == "chat_studio":
         found = {key for connection in json.loads(text)["connections"] for key in connection}
     else:
@@ -267,7 +289,11 @@ def test_a_relative_path_is_allowed_on_the_controller() -> None:
 @pytest.mark.parametrize(
     ("entry", "options", "message"),
     [
-        ({"type": "curl", "path": "/a"}, {}, "clients_files[0].type: 'curl' is not a known client program; known: chat_studio, crawl4ai"),
+        (
+            {"type": "curl", "path": "/a"},
+            {},
+            "clients_files[0].type: 'curl' is not a known client program; known: chat_studio",
+        ),
         ({"type": "openai", "path": "/a", "modell": "x"}, {}, "clients_files[0].modell: unknown key."),
         ({"type": "openai"}, {}, "clients_files[0].path: None is not an absolute path"),
         ({"type": "openai", "path": "a"}, {}, "clients_files[0].path: 'a' is not an absolute path"),
@@ -509,7 +535,7 @@ def test_entries_are_checked_where_there_is_no_plan() -> None:
     assert entry_findings({"node": entries, "other": None}) == [
         (
             "inference_clients_config[0].type (host node)",
-            "'opneai' is not a known client program; known: chat_studio, crawl4ai, litellm_sdk, metis, openai",
+            f"'opneai' is not a known client program; known: {', '.join(sorted(CLIENTS))}",
         ),
         ("inference_clients_config[1].container.prot (host node)", "unknown key. Did you mean 'port'?"),
     ]
