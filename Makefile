@@ -111,7 +111,12 @@ build/clients/.ready: tests/clients/package.json tests/clients/package-lock.json
 	cd $(@D)/node_modules/opencode-ai && node postinstall.mjs
 	@touch $@
 
-test-clients: env-dev build/clients/.ready ## The pinned coding agents from npm, each with its file, at a scripted gateway
+build/clients/.libraries: tests/clients/requirements.txt | $(VENV)/.python
+	$(BIN)/python -m venv $(@D)/venv
+	$(@D)/venv/bin/pip install $(PIP_OPTIONS) -r tests/clients/requirements.txt
+	@touch $@
+
+test-clients: env-dev build/clients/.ready build/clients/.libraries ## The pinned client programs from npm and PyPI, each with its file, at a scripted gateway
 	python -m pytest tests/clients
 
 mutations: env-dev ## Take one feature after the other out, and see its test fail (docs/proven.md)

@@ -222,6 +222,8 @@ def everything() -> dict[str, Any]:
                     {"type": "claude_code", "path": "/f", "model": "coder", "small_model": "coder", "max_tokens": 4000},
                     {"type": "codex", "path": "/g", "model": "coder"},
                     {"type": "opencode", "path": "/h", "model": "coder", "small_model": "coder", "max_tokens": 4000},
+                    {"type": "langchain", "path": "/i", "model": "chat", "embedding_model": "embedding"},
+                    {"type": "llama_index", "path": "/j", "model": "chat", "embedding_model": "embedding"},
                 ],
             ),
         )

@@ -14,12 +14,26 @@ from .chat_studio import ChatStudio
 from .claude_code import ClaudeCode
 from .codex import Codex
 from .crawl4ai import Crawl4ai
+from .langchain import Langchain
 from .litellm_sdk import LitellmSdk
+from .llama_index import LlamaIndex
 from .metis import Metis
 from .openai import Openai
 from .opencode import Opencode
 
 #: By name, in the order in which pages list them.
 CLIENTS: Mapping[str, Client] = {
-    client.name: client for client in (Crawl4ai(), ChatStudio(), Metis(), Openai(), LitellmSdk(), ClaudeCode(), Codex(), Opencode())
+    client.name: client
+    for client in (
+        Crawl4ai(),
+        ChatStudio(),
+        Metis(),
+        Openai(),
+        LitellmSdk(),
+        ClaudeCode(),
+        Codex(),
+        Opencode(),
+        Langchain(),
+        LlamaIndex(),
+    )
 }

@@ -83,6 +83,11 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"type": "openai", "path": "/srv/app/openai.env", "key_names": ["VLLM_API_KEY"], "variables": {"OPENAI_TIMEOUT": 60}},
         {},
     ),
+    "langchain.env": ({"type": "langchain", "path": "/srv/app/langchain.env"}, {}),
+    "llama_index.env": (
+        {"type": "llama_index", "path": "/srv/app/.env", "model": "ocr", "embedding_model": "Embbeding", "key_names": ["RERANK_KEY"]},
+        {},
+    ),
     "litellm_sdk.env": ({"type": "litellm_sdk", "path": "/srv/sdk/.env"}, {"gateway_url": "http://192.0.2.10:8400/v1/"}),
 }
 
@@ -176,6 +181,11 @@ READ: dict[str, set[str]] = {
     "crawl4ai": {"LLM_PROVIDER", "LLM_BASE_URL", "LLM_API_KEY", "LLM_TEMPERATURE", "CRAWL4AI_API_TOKEN"},
     "openai": {"OPENAI_BASE_URL", "OPENAI_API_KEY"},
     "litellm_sdk": {"GATEWAY_URL", "GATEWAY_KEY"},
+    # Two by the libraries (langchain-openai 1.7.4, llama-index-llms-openai 0.8.3), the others by the code that uses them.
+    **{
+        library: {"OPENAI_API_BASE", "OPENAI_API_KEY", *(f"GATEWAY_{name}" for name in ("CHAT_MODEL", "CHAT_CONTEXT", "EMBEDDING_MODEL"))}
+        for library in ("langchain", "llama_index")
+    },
     "chat_studio": {"id", "name", "base_url", "model", "api_key", "timeout", "max_tokens", "temperature", "is_local"},
     "metis": {
         *(f"llm_provider.{key}" for key in ("name", "base_url", "api_key", "model", "code_embedding_model", "docs_embedding_model")),
@@ -227,6 +237,18 @@ def test_every_key_that_is_written_is_read_by_the_program(kind: str) -> None:
 
 def test_each_program_has_what_it_reads() -> None:
     assert set(READ) == set(CLIENTS)
+
+
+@pytest.mark.parametrize(
+    ("models", "left_out"),
+    [
+        ([MODELS[0]], {"GATEWAY_EMBEDDING_MODEL"}),
+        ([{"name": "chat", "capability": "chat"}, MODELS[2]], {"GATEWAY_CHAT_CONTEXT"}),
+    ],
+)
+def test_libraries_are_told_of_what_there_is(models: list[dict[str, Any]], left_out: set[str]) -> None:
+    text = render({"type": "langchain", "path": "/a"}, models=models)[0]["content"]
+    assert READ["langchain"] - set(parse_env_as_docker(text)) == left_out
 
 
 # --- choices -------------------------------------------------------------------------------------------------------
