@@ -170,6 +170,8 @@ def everything() -> dict[str, Any]:
                             "big",
                             {"name": "e5", "model": "o/e5", "capability": "embedding", "order": 1, "aliases": ["E"]},
                             {"name": "coder", "max_model_len": 65536},
+                            {"name": "rerank", "capability": "rerank"},
+                            {"name": "asr", "capability": "transcription"},
                         ],
                     }
                 ],
@@ -224,6 +226,16 @@ def everything() -> dict[str, Any]:
                     {"type": "opencode", "path": "/h", "model": "coder", "small_model": "coder", "max_tokens": 4000},
                     {"type": "langchain", "path": "/i", "model": "chat", "embedding_model": "embedding"},
                     {"type": "llama_index", "path": "/j", "model": "chat", "embedding_model": "embedding"},
+                    {
+                        "type": "open_webui",
+                        "path": "/k",
+                        "model": "chat",
+                        "task_model": "chat",
+                        "embedding_model": "embedding",
+                        "rerank_model": "rerank",
+                        "transcription_model": "asr",
+                        "secret_key": True,
+                    },
                 ],
             ),
         )

@@ -145,6 +145,8 @@ class Container:
     health_path: str
     #: Where an entry gives none; None is Docker's own.
     shm_size: str | None = None
+    #: In the container, a folder that outlives it, in a volume named after the program.
+    data: str | None = None
     token: Token | None = None
 
 

@@ -77,6 +77,7 @@ def _unit(
             *("--publish", f"{settings.get('bind', '127.0.0.1')}:{port}:{container.port}"),
             *("--network-alias", name),
             *(("--shm-size", shm_size) if shm_size else ()),
+            *(("--volume", f"gpu-inference-{name.replace('_', '-')}:{container.data}") if container.data else ()),
             *("--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
             *settings.get("arguments", ()),
         ],

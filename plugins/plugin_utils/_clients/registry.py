@@ -18,6 +18,7 @@ from .langchain import Langchain
 from .litellm_sdk import LitellmSdk
 from .llama_index import LlamaIndex
 from .metis import Metis
+from .open_webui import OpenWebui
 from .openai import Openai
 from .opencode import Opencode
 
@@ -35,5 +36,6 @@ CLIENTS: Mapping[str, Client] = {
         Opencode(),
         Langchain(),
         LlamaIndex(),
+        OpenWebui(),
     )
 }

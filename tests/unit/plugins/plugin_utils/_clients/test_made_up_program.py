@@ -141,4 +141,4 @@ def test_its_file_is_rendered_and_its_container_runs_with_it() -> None:
 
 
 def test_its_units_are_kept_stopped_and_removed_with_the_others() -> None:
-    assert unit_kinds(["clients", "gateway"]) == ["crawl4ai", "notebook", "litellm"]
+    assert unit_kinds(["clients", "gateway"]) == ["crawl4ai", "open_webui", "notebook", "litellm"]

@@ -58,6 +58,7 @@ def test_the_launcher_installs_a_template_unit_for_each_kind() -> None:
         {"kind": "container", "description": "Inference server"},
         {"kind": "litellm", "description": "LiteLLM gateway"},
         {"kind": "crawl4ai", "description": "Crawl4AI server"},
+        {"kind": "open_webui", "description": "Open WebUI server"},
     ]
 
 
@@ -90,8 +91,8 @@ def test_what_a_program_says_of_itself_fits_together(name: str, client: Client) 
     ("groups", "kinds"),
     [
         (["engines"], ["vllm", "ollama", "llama_cpp", "container"]),
-        (["gateway", "clients"], ["litellm", "crawl4ai"]),
-        (["clients", "gateway"], ["crawl4ai", "litellm"]),
+        (["gateway", "clients"], ["litellm", "crawl4ai", "open_webui"]),
+        (["clients", "gateway"], ["crawl4ai", "open_webui", "litellm"]),
         ([], []),
     ],
 )

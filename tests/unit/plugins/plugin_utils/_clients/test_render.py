@@ -88,6 +88,10 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"type": "llama_index", "path": "/srv/app/.env", "model": "ocr", "embedding_model": "Embbeding", "key_names": ["RERANK_KEY"]},
         {},
     ),
+    "open_webui.env": (
+        {"type": "open_webui", "path": "/srv/open-webui.env", "task_model": "ocr", "secret_key": "tok-0123"},
+        {"network_url": "http://litellm-gateway:4000", "models": [*MODELS, {"name": "rerank", "capability": "rerank"}]},
+    ),
     "litellm_sdk.env": ({"type": "litellm_sdk", "path": "/srv/sdk/.env"}, {"gateway_url": "http://192.0.2.10:8400/v1/"}),
 }
 
@@ -194,6 +198,12 @@ READ: dict[str, set[str]] = {
         *(f"metis_engine.{key}" for key in ("max_token_length", "embed_dim", "doc_chunk_size", "doc_chunk_overlap")),
         *(f"query.{key}" for key in ("model", "temperature", "max_tokens")),
     },
+    # In open_webui 0.12.4 config.py and env.py, without a model for reranking.
+    "open_webui": {
+        *("ENABLE_PERSISTENT_CONFIG", "ENABLE_OLLAMA_API", "ENABLE_VERSION_UPDATE_CHECK", "OPENAI_API_BASE_URL", "OPENAI_API_KEY"),
+        *("DEFAULT_MODELS", "TASK_MODEL_EXTERNAL", "RAG_EMBEDDING_ENGINE", "RAG_EMBEDDING_MODEL", "AUDIO_STT_ENGINE", "AUDIO_STT_MODEL"),
+        "WEBUI_SECRET_KEY",
+    },
     # The names in the programs themselves, as test_agents.py has them (tests/clients runs them).
     "claude_code": {
         *(f"env.ANTHROPIC_{name}" for name in ("BASE_URL", "AUTH_TOKEN", "API_KEY", "MODEL")),
@@ -221,7 +231,7 @@ def paths(node: Any, path: str = "") -> set[str]:
 
 @pytest.mark.parametrize("kind", sorted(READ))
 def test_every_key_that_is_written_is_read_by_the_program(kind: str) -> None:
-    full = {"crawl4ai": {"temperature": 0.1, "api_token": "tok-0123"}}
+    full: dict[str, dict[str, Any]] = {"crawl4ai": {"temperature": 0.1, "api_token": "tok-0123"}, "open_webui": {"secret_key": "tok-0123"}}
     models = [AGENT] if CLIENTS[kind].merge in ("json", "toml") else None
     text = render({"type": kind, "path": "/a", **full.get(kind, {})}, models=models)[0]["content"]
     if CLIENTS[kind].merge == "toml":
@@ -249,6 +259,15 @@ def test_each_program_has_what_it_reads() -> None:
 def test_libraries_are_told_of_what_there_is(models: list[dict[str, Any]], left_out: set[str]) -> None:
     text = render({"type": "langchain", "path": "/a"}, models=models)[0]["content"]
     assert READ["langchain"] - set(parse_env_as_docker(text)) == left_out
+
+
+def test_open_webui_loads_no_model_of_its_own() -> None:
+    """At its start it loads one for embeddings unless their engine is another."""
+    variables = parse_env_as_docker(render({"type": "open_webui", "path": "/a"}, models=MODELS[:1])[0]["content"])
+    assert variables["RAG_EMBEDDING_ENGINE"] == "openai"
+    assert variables["BYPASS_EMBEDDING_AND_RETRIEVAL"] == "true"
+    assert "AUDIO_STT_ENGINE" not in variables
+    assert not [name for name in variables if "RERANK" in name]
 
 
 # --- choices -------------------------------------------------------------------------------------------------------
@@ -477,6 +496,14 @@ def test_crawl4ai_settings() -> None:
     assert (unit["image"], unit["networks"], unit["probe"]["base_url"]) == ("own:1", ["x"], "http://127.0.0.1:8080")
     assert "0.0.0.0:8080:11235" in unit["docker_arguments"]
     assert unit["docker_arguments"][-2:] == ["--memory", "4g"]
+
+
+def test_open_webui_keeps_its_data_in_a_volume() -> None:
+    (unit,) = units({"type": "open_webui", "path": "/a", "secret_key": "tok-0123456789", "container": {"port": 3000}})
+    assert unit["docker_arguments"][:2] == ["--publish", "127.0.0.1:3000:8080"]
+    assert "gpu-inference-open-webui:/app/backend/data" in unit["docker_arguments"]
+    assert unit["secret_environment"]["OPENAI_API_BASE_URL"] == "http://litellm-gateway:4000/v1"
+    assert unit["probe"] == {"base_url": "http://127.0.0.1:3000", "health_path": "/health", "level": "health"}
 
 
 def test_without_container_there_is_no_unit() -> None:

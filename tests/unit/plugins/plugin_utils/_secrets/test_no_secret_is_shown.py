@@ -33,6 +33,7 @@ def variables() -> dict[str, Any]:
     found["inference_gateway"]["redis"]["password"] = "redis-password-0123"
     found["inference_external_endpoints"][0]["api_key"] = "external-key-012345"
     found["inference_clients_config"][0].update(api_token="token-of-crawl4ai-1", variables={"A": "b"})
+    found["inference_clients_config"][-1].update(secret_key="signs-sessions-of-open-webui")
     found["inference_models"]["chat"]["env"] = {"A": "b", "MY_API_KEY": "key-for-the-engine-1"}
     return found
 
@@ -106,6 +107,7 @@ SECRET_PLACES: list[tuple[Any, ...]] = [
     (CLIENT,),
     (CLIENT, 0),
     (CLIENT, 0, "api_token"),
+    (CLIENT, 10, "secret_key"),
     (CLIENT, 0, "token"),
     (CLIENT, 0, "key"),
     (CLIENT, 0, "variables"),
