@@ -15,6 +15,7 @@ description:
   - A file is written beside its place, parsed back, and renamed over it, so a reader never sees half a file or wider permissions.
   - A file of somebody else that stands in the place of one of ours is renamed to C(<path>.<time>~) first.
   - Entries of others in a list of connections and in a file of settings stay as they are.
+  - A file whose entries of others stay must belong to the O(files[].owner) already, who gets what is in it.
   - Where a setting of somebody else gives way to one of ours for the first time, the file as it was is kept as C(<path>.<time>~).
   - What was written is remembered in a manifest without secrets. A file that left the list is removed when the manifest names it and it
     still starts with the marker of this collection; of a list of connections or a file of settings only what this module wrote is removed.
@@ -127,7 +128,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._clients impo
     is_ours,
     parse_manifest,
 )
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._files import UnusableFileError, keep_attributes, read
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._files import UnusableFileError, keep_attributes
 
 
 class Writer:
@@ -171,8 +172,11 @@ class Writer:
 
     def desired(self, entry: dict[str, Any], known: Record | None) -> tuple[str, Record]:
         path: str = entry["path"]
-        present = self.read(path)
+        found = self.look(path)
+        present = found[0] if found else None
         created = known.created if known else present is None
+        if entry["merge"] != "none" and found is not None:
+            self.check_owner(entry, found[1])
         if entry["merge"] == "none":
             return entry["content"], Record(path, "none", created=created)
         ours = known.ids if known and known.merge == entry["merge"] else ()
@@ -180,6 +184,15 @@ class Writer:
         if gave_way:
             self.giving_way.add(path)
         return text, Record(path, entry["merge"], ids=ids, created=created)
+
+    def check_owner(self, entry: dict[str, Any], status: os.stat_result) -> None:
+        """What is in a file goes to the owner of its entry. By a link in its place a user could have that of any file."""
+        uid, _gid = self.ids(entry)
+        if uid is not None and status.st_uid != uid:
+            raise ClientFileError(
+                f"{entry['path']} belongs to the user with the id {status.st_uid}, and not to {entry['owner']}, who would get what "
+                "is in it, so nothing was written. Give the file to its owner first, or leave owner out."
+            )
 
     def write(self, entry: dict[str, Any], text: str) -> bool:
         path: str = entry["path"]
@@ -212,7 +225,8 @@ class Writer:
 
     def take_out(self, record: Record) -> bool:
         """Remove our part of a file; False where it stays and must be remembered."""
-        removal = plan_removal(record, self.read(record.path))
+        found = self.look(record.path)
+        removal = plan_removal(record, found[0] if found else None)
         if removal.action == "keep":
             self.module.warn(removal.reason or "")
             return True  # not ours any more: forget it
@@ -223,8 +237,8 @@ class Writer:
             return True
         if removal.action == "delete":
             os.unlink(record.path)
-        else:
-            status = os.stat(record.path)
+        elif found is not None:
+            status = found[1]
             self.replace(record.path, removal.text or "", stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
         return True
 
@@ -279,10 +293,20 @@ class Writer:
             raise ClientFileError(f"{entry['path']}: {error.args[0]}; create the user or group, or give another owner or group") from None
         return uid, gid
 
+    def read(self, path: str) -> str | None:
+        found = self.look(path)
+        return found[0] if found else None
+
     @staticmethod
-    def read(path: str) -> str | None:
-        found = read(path)
-        return None if found is None else found.decode("utf-8")
+    def look(path: str) -> tuple[str, os.stat_result] | None:
+        """The text, and whose the file is that it was read from."""
+        try:
+            with open(path, encoding="utf-8", newline="") as stream:
+                return stream.read(), os.fstat(stream.fileno())
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise UnusableFileError(f"{path} cannot be read: {error.strerror}.") from None
 
 
 def main() -> None:

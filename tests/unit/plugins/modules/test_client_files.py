@@ -222,3 +222,16 @@ def test_settings_of_others_stay_and_the_file_before_one_gave_way_is_kept(run: R
     assert run({**entry, "content": json.dumps({"model": "new"})})["backups"] == []
     assert run()["removed"] == [str(path)]
     assert json.loads(path.read_text(encoding="utf-8")) == {"theme": "dark"}
+
+
+def test_by_a_link_nobody_gets_what_is_in_the_file_of_another(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is merged with the rights of root, and the result is the owner's."""
+    monkeypatch.setattr(Writer, "ids", lambda _self, entry: (None if entry["owner"] is None else os.getuid() + 1, None))
+    secret = tmp_path / "of-root.json"
+    secret.write_text(json.dumps({"password": "of-root"}), encoding="utf-8")
+    (tmp_path / "settings.json").symlink_to(secret)
+    entry = {"path": "settings.json", "content": json.dumps({"model": "ours"}), "merge": "json", "owner": "user"}
+    with pytest.raises(ClientFileError, match=r"settings\.json belongs to the user with the id \d+, and not to user"):
+        run(entry)
+    assert (tmp_path / "settings.json").is_symlink()
+    assert run({**entry, "owner": None})["changed"]
