@@ -424,4 +424,22 @@ FEATURES = [
         "tests/unit/plugins/plugin_utils/_engines/test_vllm_unit.py::test_port_is_published_on_loopback_only",
         "assert '8070:8000' == '127.0.0.1:8070:8000'",
     ),
+    Feature(
+        "a file of settings keeps those of its user and of the program",
+        "it is made of ours alone",
+        f"{UTILS}/_client_settings.py",
+        "    wanted = dict(_leaves(json.loads(content)))\n    document = _copy(before)\n",
+        "    wanted = dict(_leaves(json.loads(content)))\n    document: dict[str, Any] = {}\n",
+        "tests/unit/plugins/plugin_utils/_clients/test_agents.py::test_settings_of_its_user_stay_and_ours_come_out_again[claude_code]",
+        "assert None == '{",
+    ),
+    Feature(
+        "by a link in the place of a client file nobody gets what is in the file of another user",
+        "whose it is is not looked at",
+        "plugins/modules/client_files.py",
+        "        if uid is not None and status.st_uid != uid:\n",
+        "        if uid is not None and False:\n",
+        "tests/unit/plugins/modules/test_client_files.py::test_by_a_link_nobody_gets_what_is_in_the_file_of_another",
+        "DID NOT RAISE ClientFileError",
+    ),
 ]

@@ -90,4 +90,22 @@ FEATURES = [
         "tests/unit/roles/test_node_proxy.py::test_the_key_is_checked",
         "assert 200 == 401",
     ),
+    Feature(
+        "a coding agent gets no model whose tool calls vLLM does not pass on",
+        "the arguments of its engine are not looked at",
+        "plugins/plugin_utils/_engines/vllm.py",
+        '        return tools_trouble(instance["model"], instance["engine_args"])\n',
+        "        return None\n",
+        "tests/unit/plugins/plugin_utils/_clients/test_agents.py::test_a_model_without_tool_parser_is_refused_with_the_flags_of_its_family[codex]",
+        "not enough values to unpack",
+    ),
+    Feature(
+        "a client program is told of the context that every server of its model takes",
+        "that of the largest is told",
+        "plugins/plugin_utils/_clients/base.py",
+        "else min(lengths)",
+        "else max(lengths)",
+        "tests/unit/plugins/plugin_utils/_clients/test_agents.py::test_the_window_is_that_of_the_smallest_server[lengths0-40960]",
+        "assert 65536 == 40960",
+    ),
 ]
