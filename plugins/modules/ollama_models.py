@@ -20,7 +20,7 @@ attributes:
   check_mode:
     support: full
     details:
-      - A server that does not answer is not an error in check mode: an earlier task may have to start it. Its models count as missing.
+      - A server that does not answer is not an error in check mode, as an earlier task may start it. Its models count as missing.
   diff_mode:
     support: full
   idempotent:
