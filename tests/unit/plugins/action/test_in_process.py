@@ -224,10 +224,10 @@ def test_readiness_is_asked_in_one_call_or_in_slices(monkeypatch: pytest.MonkeyP
         return {"changed": False, "endpoints": [], "waited": 1.0}
 
     endpoints = [{"name": "x", "base_url": "http://h/v1"}]
-    monkeypatch.setattr(endpoint_ready, "_ON_TERMINAL", False)
+    monkeypatch.setattr(endpoint_ready, "is_read", lambda: False)
     assert act(endpoint_ready, host, endpoints=endpoints)["endpoints"] == []
     assert "_slice" not in asked[-1]
-    monkeypatch.setattr(endpoint_ready, "_ON_TERMINAL", True)
+    monkeypatch.setattr(endpoint_ready, "is_read", lambda: True)
     act(endpoint_ready, host, variables={"inventory_hostname": "n1"}, endpoints=endpoints)
     assert asked[-1]["_slice"]
 
