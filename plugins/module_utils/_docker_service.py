@@ -130,7 +130,7 @@ class DockerService:
 
     def start_at_boot(self) -> str:
         """Returns why it cannot, or an empty text."""
-        done = self._run(["systemctl", "enable", UNIT], _ASK)
+        done = self._systemd.call("enable", UNIT, seconds=_ASK)
         return _last(done) if done.rc else ""
 
     def reload(self, followed: t.Callable[[dict[str, t.Any]], bool], seconds: float = 15.0) -> str:
