@@ -47,8 +47,11 @@ def test_an_execution_environment_gets_all_that_is_needed() -> None:
     (collection,) = load("execution-environment.yml")["dependencies"]["galaxy"]["collections"]
     galaxy = load("galaxy.yml")
     assert collection["name"] == f"{galaxy['namespace']}.{galaxy['name']}"
-    python = ROOT / load("meta/execution-environment.yml")["dependencies"]["python"]
+    wanted = load("meta/execution-environment.yml")["dependencies"]
+    python = ROOT / wanted["python"]
     assert {re.split(r"[=<>]", line)[0] for line in python.read_text(encoding="utf-8").splitlines()} == {"PyYAML", "requests"}
+    # Small base images have no ssh.
+    assert "openssh-clients [platform:rpm]" in (ROOT / wanted["system"]).read_text(encoding="utf-8")
 
 
 def test_the_oldest_ansible_is_the_same_everywhere() -> None:
