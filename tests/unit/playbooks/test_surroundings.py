@@ -113,3 +113,27 @@ def test_a_controller_whose_language_is_not_utf8_is_told_by_ansible_itself(surro
     done = surroundings.play("plan", LC_ALL="C")
     assert done.returncode != 0
     assert "Ansible requires the locale encoding to be UTF-8" in done.stdout + done.stderr
+
+
+#: Asks as sudo does, by the prompt that it is given, and starts what it was told to only with the password.
+SUDO = """#!/bin/sh
+while [ "$1" != -u ]; do [ "$1" = -p ] && printf '%s' "$2" >&2; shift; done
+IFS= read -r given && [ "$given" = 'a pass word' ] || { echo 'Sorry, try again.' >&2; exit 1; }
+shift 2
+echo asked >>"$(dirname "$0")/asked"
+exec "$@"
+"""
+
+
+def test_a_sudo_password_from_a_file_is_given_wherever_root_is_needed(surroundings: Surroundings) -> None:
+    sudo, password = surroundings.folder / "sudo", surroundings.folder / "my password"
+    sudo.write_text(SUDO, encoding="utf-8")
+    sudo.chmod(0o755)
+    password.write_text("a pass word\n", encoding="utf-8")
+    del surroundings.host["ansible_become"]
+    surroundings.host["ansible_become_exe"] = str(sudo)
+    arguments = ("-e", "only_service=no-such", "--become-password-file", str(password))
+    shown = good(surroundings.play("status", *arguments, ANSIBLE_BECOME_ALLOW_SAME_USER="true"))
+    assert "node  has no unit of this collection" in shown
+    assert (surroundings.folder / "asked").is_file()
+    assert "a pass word" not in shown
