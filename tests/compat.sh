@@ -49,7 +49,7 @@ check() { # version python, and "short" where a newer Python had all of it
     fi
     local venv=$work/$1-${2##*/} core
     "$2" -m venv "$venv" || return 1
-    "$venv/bin/pip" install --quiet --quiet --disable-pip-version-check "ansible-core==$1.*" hypothesis pytest PyYAML requests || return 75
+    "$venv/bin/pip" install --quiet --quiet --disable-pip-version-check "ansible-core==$1.*" hypothesis jsonschema pytest PyYAML requests || return 75
     core=$("$venv/bin/python" -c 'import ansible, sys; print(f"ansible-core {ansible.__version__}, Python {sys.version.split()[0]}")')
     echo "=== $core"
     # community.docker comes from the environment of `make env`: bare ansible-core has no collections.
