@@ -90,7 +90,7 @@ for entry in $VERSIONS; do
             check "$version" "$python" "$short" || code=$?
             case $code in
             0) result="passed${short:+, what playbooks do}" ;;
-            75) result="NOT RUN: ansible-core cannot be installed here" ;;
+            75) result="NOT RUN: cannot be installed here" ;;
             *)
                 result="FAILED"
                 failed=1

@@ -36,6 +36,6 @@ def act(plugin: ModuleType, host: Answer = no_host, /, variables: Mapping[str, A
     loader = DataLoader()
     connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir="/nonexistent"))
     given = dict(variables or {})
-    action = Here(SimpleNamespace(**task), connection, None, loader, Templar(loader=loader, variables=given))
+    action = Here(SimpleNamespace(**task), connection, None, loader, Templar(loader=loader, variables=given), None)
     found: dict[str, Any] = action.run(task_vars=given)
     return found
