@@ -70,6 +70,7 @@ def _ask(told: HostFindings, task: Task) -> Ask:
         pins=task.pins,
         rest=task.engine.takes_share and task.device == "gpu" and service.memory is None,
         shun=shunned,
+        relative=task.engine.takes_share,
     )
 
 

@@ -51,6 +51,7 @@ class Ask:
     pins: tuple[str, ...] = ()  # device keys
     rest: bool = False
     shun: frozenset[str] = frozenset()  # keys of devices that it cannot use
+    relative: bool = False  # it takes the same share of each of its GPUs, so the smallest says which (vLLM's gpu-memory-utilization)
 
     @property
     def share(self) -> float:
@@ -66,8 +67,8 @@ class Grant:
 
     devices: tuple[str, ...]
     pools: tuple[str, ...]
-    amount: float | None  # MiB per pool; None where it is not accounted for
-    total: float | None  # MiB of the (first) pool
+    amount: float | None  # MiB per pool, of a C(relative) ask in the smallest one; None where it is not accounted for
+    total: float | None  # MiB of the first pool, of a C(relative) ask of the smallest one
     left: float | None  # MiB left in the fullest of its pools after it
 
 
@@ -135,12 +136,19 @@ class _State:
         usable = self.pools[pool].usable
         return None if usable is None else usable - self.taken[pool]
 
-    def amount(self, ask: Ask, pool: str) -> float | None:
+    def scale(self, ask: Ask, pool: str, pools: Sequence[str]) -> float:
+        """How much of this pool it takes for each MiB of the smallest of its pools."""
+        own = self.pools[pool].total
+        totals = [total for key in pools if (total := self.pools[key].total)]
+        return own / min(totals) if ask.relative and own and totals else 1.0
+
+    def amount(self, ask: Ask, pool: str, pools: Sequence[str] = ()) -> float | None:
+        """MiB in this pool for each of its GPUs there; C(pools) are all that it draws from."""
         total = self.pools[pool].total
         if ask.size is None:
             return None
         if ask.size.mib is not None:
-            return ask.size.mib
+            return ask.size.mib * self.scale(ask, pool, pools)
         return None if total is None else (ask.size.fraction or 0.0) * total
 
     def _target_pools(self, ask: Ask, devices: Sequence[str]) -> list[str]:
@@ -159,24 +167,29 @@ class _State:
                 if free is not None and free < LEAST_REST_MIB:
                     return False
                 continue
-            wanted[pool] = wanted.get(pool, 0.0) + (self.amount(ask, pool) or 0.0)
+            wanted[pool] = wanted.get(pool, 0.0) + (self.amount(ask, pool, targets) or 0.0)
         return all(free is None or amount <= free + _TOLERANCE for pool, amount in wanted.items() for free in (self.free(pool),))
 
     def take(self, position: int, ask: Ask, devices: Sequence[str]) -> None:
         pools = self._target_pools(ask, devices)
         if ask.rest:
-            frees = [free for free in map(self.free, set(pools)) if free is not None]
+            frees = [free / self.scale(ask, pool, pools) for pool in set(pools) if (free := self.free(pool)) is not None]
             amount = min(frees) / max(pools.count(pool) for pool in pools) if frees else None
         else:
-            amounts = [value for value in (self.amount(ask, pool) for pool in pools) if value is not None]
-            amount = max(amounts) if amounts else None
+            amounts = [value for value in (self.amount(ask, pool, pools) for pool in pools) if value is not None]
+            amount = (min if ask.relative else max)(amounts) if amounts else None
         for pool in pools:
-            own = amount if ask.rest else self.amount(ask, pool)
-            self.taken[pool] += own or 0.0
+            self.taken[pool] += self.own(ask, pool, pools, amount) or 0.0
             self.shares[pool] += ask.share
             self.guests[pool] += 1
         self.devices[position] = tuple(devices)
         self.amounts[position] = amount
+
+    def own(self, ask: Ask, pool: str, pools: Sequence[str], amount: float | None) -> float | None:
+        """MiB of what it was given that are in this pool."""
+        if ask.rest:
+            return None if amount is None else amount * self.scale(ask, pool, pools)
+        return self.amount(ask, pool, pools)
 
     def choose(self, ask: Ask, order: Sequence[str]) -> list[str] | None:
         """Devices for an ask, or None where there is no room."""
@@ -260,8 +273,13 @@ def _pack(
 
 
 def _problem(ask: Ask, others: Sequence[Ask], others_devices: Sequence[Sequence[str]], state: _State) -> str:
+    drawn = {item.name: [state.pool_of[d] for d in devices] for item, devices in zip(others, others_devices) if item.count}
+
+    def amount_of(item: Ask, pool: str) -> float | None:
+        return state.amount(item, pool, drawn.get(item.name, [state.pool_of[pin] for pin in item.pins] if item.count else ()))
+
     def asked(item: Ask, pool: str) -> str:
-        amount = state.amount(item, pool)
+        amount = amount_of(item, pool)
         if amount is None and item.size is not None and item.size.fraction is not None:
             return f"{item.name} {item.size.fraction:g}"
         return f"{item.name} {gib(amount)}" if amount is not None else f"{item.name} (no memory given)"
@@ -307,7 +325,7 @@ def _problem(ask: Ask, others: Sequence[Ask], others_devices: Sequence[Sequence[
     need = asked(ask, keys[0])
     if len(keys) == 1:
         pool = state.pools[keys[0]]
-        total = sum(state.amount(item, pool.key) or 0.0 for item in guests(pool.key)) + (state.amount(ask, pool.key) or 0.0)
+        total = sum(amount_of(item, pool.key) or 0.0 for item in (*guests(pool.key), ask))
         over = total - (pool.usable or 0.0)
         return f"{need}{many} does not fit: {account(pool)}; with {ask.name} that is {gib(total)}, {gib(over)} too much"
     return f"{need}{many} fits nowhere: " + "; ".join(account(state.pools[key]) for key in keys)
@@ -325,12 +343,13 @@ def _grants(asks: Sequence[Ask], state: _State, hardware: Hardware | None) -> tu
         pools = tuple(state.pool_of[device] for device in known) if ask.count else (HOST_POOL,)
         lefts: list[float] = []
         for pool in pools:
-            own = state.amounts[position] if ask.rest else state.amount(ask, pool)
-            running[pool] += own or 0.0
+            running[pool] += state.own(ask, pool, pools, state.amounts[position]) or 0.0
             usable = state.pools[pool].usable
             if usable is not None:
                 lefts.append(usable - running[pool])
-        total = state.pools[pools[0]].total if pools else None
+        totals = [state.pools[pool].total for pool in pools]
+        known_totals = [total for total in totals if total is not None]
+        total = min(known_totals) if ask.relative and totals and len(known_totals) == len(totals) else totals[0] if totals else None
         grants.append(Grant(devices, pools, state.amounts[position], total, min(lefts) if lefts else None))
     return tuple(grants)
 

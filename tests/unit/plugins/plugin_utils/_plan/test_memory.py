@@ -142,3 +142,23 @@ def test_a_service_at_the_end_leaves_the_others_where_they_are(asked: list[tuple
             grant.devices if grant else None for grant in before.grants
         ]
         assert after.grants[-1] is not None
+
+
+def test_one_share_for_gpus_of_different_size_takes_more_of_the_larger_one() -> None:
+    both = Ask("both", count=2, size=parse_size("4GiB"), relative=True)
+    ledger = settle([both, ask("small", "10GiB")], hardware(8, 24), {"": Size("0", mib=0)})
+    assert not ledger.problems
+    grant, small = ledger.grants
+    assert grant is not None
+    assert small is not None
+    assert (grant.amount, grant.total) == (4096, 8192)  # half of the smaller one, so 12 of 24 GiB of the larger one
+    assert (small.devices, small.left) == (grant.devices[1:], 2048)
+    refused = settle([both, ask("large", "13GiB")], hardware(8, 24), {"": Size("0", mib=0)}).problems
+    assert [position for position, _ in refused] == [1]
+
+
+def test_what_is_left_of_gpus_of_different_size_is_one_share() -> None:
+    rest = Ask("rest", count=2, size=None, rest=True, relative=True)
+    grant = settle([ask("one", "18GiB"), rest], hardware(8, 24), {"": Size("0", mib=0)}).grants[1]
+    assert grant is not None
+    assert (grant.amount, grant.total) == (2048, 8192)  # a quarter of each

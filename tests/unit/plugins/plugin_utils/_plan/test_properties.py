@@ -146,11 +146,14 @@ def check(plan: dict[str, Any], inventory: dict[str, Any]) -> None:
         facts = inventory["hosts"][name]["hardware"]
         pools = budgets(facts)
         taken: Counter[str] = Counter()
-        for item in (item for engine in ENGINES for item in host[engine]):
+        for engine, item in ((name_of, one) for name_of in ENGINES for one in host[name_of]):
             amount = item["memory_mib"] or 0
             keys = item["gpus"] if item["device"] == "gpu" and not (facts and facts["unified_memory"]) else [""]
+            sizes = [pools[key] for key in keys if pools.get(key)]
             for key in keys:
-                taken[key] += amount
+                # vLLM takes the same share of each GPU; the plan tells what that is of the smallest.
+                scale = pools[key] / min(sizes) if engine == "vllm" and key in pools and sizes else 1
+                taken[key] += amount * scale
         for key, amount in taken.items():
             assert key not in pools or amount <= pools[key], f"{name} {key}: {amount} of {pools[key]} MiB"
         for key in pools:
