@@ -116,7 +116,12 @@ build/clients/.libraries: tests/clients/requirements.txt | $(VENV)/.python
 	$(@D)/venv/bin/pip install $(PIP_OPTIONS) -r tests/clients/requirements.txt
 	@touch $@
 
-test-clients: env-dev build/clients/.ready build/clients/.libraries ## The pinned client programs from npm and PyPI, each with its file, at a scripted gateway
+build/clients/.open-webui: tests/clients/requirements-open-webui.txt | $(VENV)/.python
+	$(BIN)/python -m venv $(@D)/open-webui
+	$(@D)/open-webui/bin/pip install $(PIP_OPTIONS) -r tests/clients/requirements-open-webui.txt
+	@touch $@
+
+test-clients: env-dev build/clients/.ready build/clients/.libraries build/clients/.open-webui ## The pinned client programs from npm and PyPI, each with its file, at a scripted gateway
 	python -m pytest tests/clients
 
 mutations: env-dev ## Take one feature after the other out, and see its test fail (docs/proven.md)

@@ -186,6 +186,10 @@ def _rerank(script: Script, asked: Asked) -> dict[str, Any]:
     return {"id": "rerank-1", "results": results, "meta": {}}
 
 
+def _transcription(script: Script, asked: Asked) -> dict[str, Any]:
+    return {"text": ANSWER}
+
+
 def _tokens(script: Script, asked: Asked) -> dict[str, Any]:
     return {"input_tokens": asked.size // 4}
 
@@ -197,6 +201,7 @@ WHOLE = {
     "/v1/chat/completions": _completion,
     "/v1/embeddings": _embeddings,
     "/v1/rerank": _rerank,
+    "/v1/audio/transcriptions": _transcription,
 }
 #: The streams that name each event, as both of these do.
 NAMED = ("/v1/messages", "/v1/responses")
@@ -212,11 +217,22 @@ class _Handler(BaseHTTPRequestHandler):
     def _note(self, body: bytes) -> Asked:
         given = self.headers.get("Authorization", "")
         key = given.removeprefix("Bearer ") if given.startswith("Bearer ") else self.headers.get("x-api-key")
-        document = json.loads(body) if body else {}
+        is_json = self.headers.get("Content-Type", "").startswith("application/json")
+        document = json.loads(body) if body and is_json else {}
         asked = Asked(self.command, self.path.partition("?")[0], key, dict(self.headers.items()), document, len(body))
         with self.script.lock:
             self.script.asked.append(asked)
         return asked
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        pieces = []
+        while size := int(self.rfile.readline(), 16):
+            pieces.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(pieces)
 
     def _json(self, status: int, document: Mapping[str, Any]) -> None:
         body = json.dumps(document).encode()
@@ -255,7 +271,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._json(404, {"error": {"message": "no such route", "type": "not_found"}})
 
     def do_POST(self) -> None:
-        asked = self._note(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
+        asked = self._note(self._body())
         if asked.key != self.script.key:
             self._json(401, {"error": {"message": "wrong key", "type": "auth_error"}})
         elif asked.path in WHOLE and not asked.body.get("stream"):

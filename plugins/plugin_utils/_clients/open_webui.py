@@ -24,7 +24,8 @@ class OpenWebui(EnvironmentClient):
 
     What is set in its own pages goes into its database, and would win over these variables from then on:
     ENABLE_PERSISTENT_CONFIG off keeps them as they are written here. With another engine for embeddings than openai it downloads a model
-    of its own at its start, even where it has no use for one.
+    of its own at its start, even where it has no use for one. Each feature has its own address and key, by default OpenAI's: config.py
+    sets OPENAI_API_BASE_URL and OPENAI_API_KEY back before it takes them as defaults of the others.
     """
 
     name: ClassVar[str] = "open_webui"
@@ -61,7 +62,7 @@ class OpenWebui(EnvironmentClient):
             "DEFAULT_MODELS": chat[0],
             "TASK_MODEL_EXTERNAL": task[0],
             **self._retrieval(context, chosen["embedding_model"], chosen["rerank_model"]),
-            **self._speech(chosen["transcription_model"]),
+            **self._speech(context, chosen["transcription_model"]),
             **({"WEBUI_SECRET_KEY": secret} if secret else {}),
         }
 
@@ -74,10 +75,14 @@ class OpenWebui(EnvironmentClient):
 
     @staticmethod
     def _retrieval(context: Context, embedding: str | None, rerank: str | None) -> Mapping[str, str]:
-        """Address and key of embeddings are by default those of chat."""
         if embedding is None:
             return {"RAG_EMBEDDING_ENGINE": "openai", "BYPASS_EMBEDDING_AND_RETRIEVAL": "true"}
-        variables = {"RAG_EMBEDDING_ENGINE": "openai", "RAG_EMBEDDING_MODEL": embedding}
+        variables = {
+            "RAG_EMBEDDING_ENGINE": "openai",
+            "RAG_EMBEDDING_MODEL": embedding,
+            "RAG_OPENAI_API_BASE_URL": context.v1_url,
+            "RAG_OPENAI_API_KEY": context.api_key,
+        }
         if rerank is None:
             return variables
         return {
@@ -90,5 +95,12 @@ class OpenWebui(EnvironmentClient):
         }
 
     @staticmethod
-    def _speech(model: str | None) -> Mapping[str, str]:
-        return {"AUDIO_STT_ENGINE": "openai", "AUDIO_STT_MODEL": model} if model else {}
+    def _speech(context: Context, model: str | None) -> Mapping[str, str]:
+        if model is None:
+            return {}
+        return {
+            "AUDIO_STT_ENGINE": "openai",
+            "AUDIO_STT_MODEL": model,
+            "AUDIO_STT_OPENAI_API_BASE_URL": context.v1_url,
+            "AUDIO_STT_OPENAI_API_KEY": context.api_key,
+        }

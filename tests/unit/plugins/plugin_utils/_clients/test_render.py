@@ -201,8 +201,9 @@ READ: dict[str, set[str]] = {
     # In open_webui 0.12.4 config.py and env.py, without a model for reranking.
     "open_webui": {
         *("ENABLE_PERSISTENT_CONFIG", "ENABLE_OLLAMA_API", "ENABLE_VERSION_UPDATE_CHECK", "OPENAI_API_BASE_URL", "OPENAI_API_KEY"),
-        *("DEFAULT_MODELS", "TASK_MODEL_EXTERNAL", "RAG_EMBEDDING_ENGINE", "RAG_EMBEDDING_MODEL", "AUDIO_STT_ENGINE", "AUDIO_STT_MODEL"),
-        "WEBUI_SECRET_KEY",
+        *("DEFAULT_MODELS", "TASK_MODEL_EXTERNAL", "WEBUI_SECRET_KEY"),
+        *("RAG_EMBEDDING_ENGINE", "RAG_EMBEDDING_MODEL", "RAG_OPENAI_API_BASE_URL", "RAG_OPENAI_API_KEY"),
+        *("AUDIO_STT_ENGINE", "AUDIO_STT_MODEL", "AUDIO_STT_OPENAI_API_BASE_URL", "AUDIO_STT_OPENAI_API_KEY"),
     },
     # The names in the programs themselves, as test_agents.py has them (tests/clients runs them).
     "claude_code": {
