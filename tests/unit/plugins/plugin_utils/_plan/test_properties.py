@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import json
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any
 
@@ -145,7 +145,7 @@ def check(plan: dict[str, Any], inventory: dict[str, Any]) -> None:
     for name, host in plan["hosts"].items():
         facts = inventory["hosts"][name]["hardware"]
         pools = budgets(facts)
-        taken: Counter[str] = Counter()
+        taken: dict[str, float] = defaultdict(float)
         for engine, item in ((name_of, one) for name_of in ENGINES for one in host[name_of]):
             amount = item["memory_mib"] or 0
             keys = item["gpus"] if item["device"] == "gpu" and not (facts and facts["unified_memory"]) else [""]
