@@ -11,6 +11,7 @@ Pure functions over texts. What is ours is known by its place: a JSON pointer, o
 
 from __future__ import annotations
 
+import copy
 import importlib
 import importlib.util
 import json
@@ -52,10 +53,6 @@ def _steps(pointer: str) -> list[str]:
     return [step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:]]
 
 
-def _copy(node: Any) -> Any:
-    return {key: _copy(value) for key, value in node.items()} if isinstance(node, dict) else node
-
-
 def _take_out(document: dict[str, Any], steps: Sequence[str]) -> None:
     """Without this leaf, and without the objects that hold nothing else."""
     first, rest = steps[0], steps[1:]
@@ -73,7 +70,7 @@ def merge_json(present: str | None, content: str, known: Collection[str], path: 
     """The file with our leaves in place and our earlier ones out; what is ours now; whether a setting of somebody else gave way."""
     before = _object(present, path)
     wanted = dict(_leaves(json.loads(content)))
-    document = _copy(before)
+    document = copy.deepcopy(before)
     for pointer in set(known) - set(wanted):
         _take_out(document, _steps(pointer))
     others = dict(_leaves(before))
@@ -95,7 +92,7 @@ def merge_json(present: str | None, content: str, known: Collection[str], path: 
 def without_json(present: str, ours: Collection[str], path: str) -> str | None:
     """The file without our leaves; None where nothing else is in it."""
     before = _object(present, path)
-    document = _copy(before)
+    document = copy.deepcopy(before)
     for pointer in ours:
         _take_out(document, _steps(pointer))
     if document == before:
@@ -106,19 +103,20 @@ def without_json(present: str, ours: Collection[str], path: str) -> str | None:
 # --- TOML --------------------------------------------------------------------------------------------------------
 
 _TABLE = re.compile(r"\s*\[")
-_SETTING = re.compile(r"\s*([A-Za-z0-9_.-]+)\s*=\s*(.*?)\s*$")
+_SETTING = re.compile(r"""\s*(["']?)([A-Za-z0-9_.-]+)\1\s*=""")
 #: What may be replaced line by line: one text, number or truth value, and a comment.
 _ONE_LINE = re.compile(r"""("([^"\\]|\\.)*"|'[^']*'|[A-Za-z0-9_+.:-]+)\s*(#.*)?""")
+#: With its end. In a text that goes over several lines, a line feed ends nothing.
+_LINE = re.compile(r'''(?:"""(?:\\.|[^\\])*?"""|'{3}.*?'{3}|"(?:\\.|[^"\\\n])*"|'[^'\n]*'|\#[^\n]*|[^\n])+\n?|\n''', re.DOTALL)
 
 
-def _lines(text: str) -> list[str]:
-    """With their ends; only a line feed is one."""
-    return re.findall(r"[^\n]*\n|[^\n]+", text)
+def _before_tables(lines: Sequence[str]) -> int:
+    return next((number for number, line in enumerate(lines) if _TABLE.match(line)), len(lines))
 
 
 def _key_of(line: str) -> str | None:
     found = _SETTING.match(line)
-    return found[1] if found else None
+    return found[2] if found else None
 
 
 def _check_toml(text: str, path: str, what: str) -> None:
@@ -151,8 +149,8 @@ def merge_toml(present: str | None, content: str, known: Collection[str], path: 
     wanted = {key: line for line in content.split("\n") for key in (_key_of(line),) if key is not None}
     text = present or ""
     _check_toml(text, path, "exists and is not TOML")
-    lines = _lines(text)
-    head = next((number for number, line in enumerate(lines) if _TABLE.match(line)), len(lines))
+    lines = _LINE.findall(text)
+    head = _before_tables(lines)
     _check_tables(lines[head:], wanted, path)
     missing, kept, gave_way = dict(wanted), [], False
     for line in lines[:head]:
@@ -173,8 +171,8 @@ def merge_toml(present: str | None, content: str, known: Collection[str], path: 
 
 
 def without_toml(present: str, ours: Collection[str], path: str) -> str | None:
-    lines = _lines(present)
-    head = next((number for number, line in enumerate(lines) if _TABLE.match(line)), len(lines))
+    lines = _LINE.findall(present)
+    head = _before_tables(lines)
     kept = [line for line in lines[:head] if _key_of(line) not in ours]
     if len(kept) == head:
         return present

@@ -428,7 +428,7 @@ FEATURES = [
         "a file of settings keeps those of its user and of the program",
         "it is made of ours alone",
         f"{UTILS}/_client_settings.py",
-        "    wanted = dict(_leaves(json.loads(content)))\n    document = _copy(before)\n",
+        "    wanted = dict(_leaves(json.loads(content)))\n    document = copy.deepcopy(before)\n",
         "    wanted = dict(_leaves(json.loads(content)))\n    document: dict[str, Any] = {}\n",
         "tests/unit/plugins/plugin_utils/_clients/test_agents.py::test_settings_of_its_user_stay_and_ours_come_out_again[claude_code]",
         "assert None == '{",

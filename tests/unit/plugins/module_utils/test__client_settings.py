@@ -92,6 +92,9 @@ TOML = 'model = "chat"\nproviders.ours.url = "http://gw"\n'
 KEYS = ("model", "providers.ours.url")
 OTHERS = '# mine\napproval = "never" # so\n\n[projects."/a b"]\nmodel = "trusted"\n\n[providers.other]\nurl = "x"\n'
 
+#: Texts that look like settings and tables.
+LONG = 'instructions = """\nmodel = "none" # \\"""\n[t]\n"""\nnotes = \'\'\'\nmodel = 1\'\'\'\n'
+
 
 @pytest.mark.parametrize(
     ("present", "known", "expected", "gave_way"),
@@ -107,6 +110,10 @@ OTHERS = '# mine\napproval = "never" # so\n\n[projects."/a b"]\nmodel = "trusted
         ),
         pytest.param(f'model = "old"\nold = 1\n{OTHERS}', ("model", "old"), None, False, id="ours-changes-and-goes"),
         pytest.param(f"{TOML}new = 1\n{OTHERS}", KEYS, f"{TOML}new = 1\n{OTHERS}", False, id="a-setting-between-ours-stays"),
+        pytest.param(
+            f'{LONG}model = "gpt"\n', (), f'providers.ours.url = "http://gw"\n\n{LONG}model = "chat"\n', True, id="not-in-a-long-text"
+        ),
+        pytest.param('"model" = "gpt"\n', (), None, True, id="a-quoted-key"),
     ],
 )
 def test_merge_toml(present: str | None, known: tuple[str, ...], expected: str | None, gave_way: bool) -> None:
@@ -121,7 +128,7 @@ def test_merge_toml(present: str | None, known: tuple[str, ...], expected: str |
     assert document["providers"]["ours"] == {"url": "http://gw"}
 
 
-@pytest.mark.parametrize("present", ["", OTHERS, 'a = "1"\n', "[t]\n"])
+@pytest.mark.parametrize("present", ["", OTHERS, 'a = "1"\n', "[t]\n", LONG])
 def test_toml_comes_out_again_as_it_was(present: str) -> None:
     merged, ids, _gave_way = merge_toml(present, TOML, (), "/x")
     assert (without_toml(merged, ids, "/x") or "") == present
