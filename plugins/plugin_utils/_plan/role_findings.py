@@ -15,7 +15,7 @@ from typing import Any
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-from .findings import Finding
+from .findings import Finding, Report
 from .inventory import plain
 from .role_variables import argument_specs
 
@@ -32,7 +32,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
 def role_findings(hosts: Mapping[str, Mapping[str, Any]], hostvars: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
     """Of all hosts of a plan's inventory; each mistake once, with the hosts that have it."""
     specs: dict[str, dict[str, Any]] = {}
-    found: dict[tuple[str, str], list[str]] = {}
+    report = Report()
     for host, described in hosts.items():
         variables = hostvars[host]
         names = [str(name) for name in variables]
@@ -40,8 +40,8 @@ def role_findings(hosts: Mapping[str, Mapping[str, Any]], hostvars: Mapping[str,
             for name in [name for name in names if name.startswith(f"{role}_")]:
                 option = specs.setdefault(role, _options(role)).get(name)
                 for message in _against(option, name, variables) if option else ():
-                    found.setdefault((name, message), []).append(host)
-    return [Finding(f"{name} ({_places(where)})", None, message) for (name, message), where in found.items()]
+                    report.add(name, None, message, [host])
+    return report.findings
 
 
 def _options(role: str) -> dict[str, Any]:
@@ -60,7 +60,3 @@ def _against(option: Mapping[str, Any], name: str, variables: Mapping[str, Any])
         yield f"must be a {option['type']}, see the role's README; its value is not shown"
     elif errors:
         yield from errors
-
-
-def _places(hosts: list[str]) -> str:
-    return f"host{'s' if len(hosts) > 1 else ''} {', '.join(hosts[:3])}"
