@@ -19,11 +19,11 @@ from collections.abc import Sequence
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._facts_nvidia import (
     EXIT_MEANINGS,
     LOST_REMEDY,
-    TIMED_OUT,
     complaints,
     meaning,
 )
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._facts_observe import Observations, PciGpu
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import TIMED_OUT
 
 #: ok: works. missing: a GPU without a working driver. mismatch: upgraded without a reboot. no_gpu: a driver, or a card that is given
 #: away, and no GPU to use. none: nothing of NVIDIA's.

@@ -19,10 +19,9 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-QUERY_FIELDS: tuple[str, ...] = ("index", "uuid", "name", "driver_version", "compute_cap", "memory.total", "mig.mode.current")
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import TIMED_OUT
 
-#: Exit status of a command that was given up, as of GNU timeout.
-TIMED_OUT = 124
+QUERY_FIELDS: tuple[str, ...] = ("index", "uuid", "name", "driver_version", "compute_cap", "memory.total", "mig.mode.current")
 
 #: What nvidia-smi's exit status means: its manual page, RETURN VALUE, and for what that leaves out NVML's nvmlReturn_t, which it returns
 #: (modulo 256) as well.

@@ -15,7 +15,8 @@ import typing as t
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._facts_nvidia import QUERY_FIELDS, TIMED_OUT, Answer
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._facts_nvidia import QUERY_FIELDS, Answer
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import TIMED_OUT
 
 WSL_LIBRARY = "usr/lib/wsl/lib"
 _SECURE_BOOT = "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"

@@ -20,7 +20,7 @@ import typing as t
 import urllib.parse
 from dataclasses import dataclass
 
-_BODY_LIMIT = 8 * 1024 * 1024
+BODY_LIMIT = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def urllib_transport(request: Request) -> Reply:
         response = connection.getresponse()
         chunks: list[bytes] = []
         size = 0
-        while size < _BODY_LIMIT and not response.isclosed():  # the last byte closes it, and the socket with it
+        while size < BODY_LIMIT and not response.isclosed():  # the last byte closes it, and the socket with it
             remaining = ends - time.monotonic()
             if remaining <= 0:
                 raise socket.timeout(f"the answer was still incomplete after {request.timeout:.0f} s")

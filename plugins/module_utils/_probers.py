@@ -22,6 +22,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes impor
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import NOT_FOUND, TIMED_OUT, run_command
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._probe import Endpoint, Observation, probe
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._probe_http import (
+    BODY_LIMIT,
     Reply,
     Request,
     Transport,
@@ -37,7 +38,6 @@ try:
 except ImportError:
     HAS_REQUESTS = False
 
-_BODY_LIMIT = 8 * 1024 * 1024
 _CONNECT_TIMEOUT = 10.0
 
 
@@ -62,7 +62,7 @@ def requests_transport(request: Request) -> Reply:
                 body = b""
                 for chunk in response.iter_content(65536):
                     body += chunk
-                    if len(body) >= _BODY_LIMIT:
+                    if len(body) >= BODY_LIMIT:
                         break
                     if time.monotonic() > ends:
                         raise TransportError("timeout", "the answer was still incomplete")
@@ -108,6 +108,7 @@ class ContainerProber:
         self.container = container
         self.request_timeout = request_timeout
         self.docker = tuple(docker)
+        self.sources = list(sources("_probe").items())
         self.waiting: list[tuple[int, Endpoint]] = []
         self.answers: queue.Queue[list[tuple[int, Observation]]] = queue.Queue()
 
@@ -135,7 +136,7 @@ class ContainerProber:
 
     def _ask(self, endpoints: t.Sequence[Endpoint]) -> list[Observation]:
         asked = {"endpoints": [asdict(one) for one in endpoints], "timeout": self.request_timeout}
-        given = json.dumps({"sources": list(sources("_probe").items()), "request": asked})
+        given = json.dumps({"sources": self.sources, "request": asked})
         argv = [*self.docker, "exec", "-i", self.container, "python3", "-c", BOOTSTRAP]
         done = run_command(argv, 4 * self.request_timeout + 15, given)
         if done.rc == NOT_FOUND and not shutil.which(argv[0]):

@@ -128,7 +128,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._clients impo
     is_ours,
     parse_manifest,
 )
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._files import UnusableFileError, keep_attributes
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._files import keep_attributes
 
 
 class Writer:
@@ -306,7 +306,7 @@ class Writer:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise UnusableFileError(f"{path} cannot be read: {error.strerror}.") from None
+            raise ClientFileError(f"{path} cannot be read: {error.strerror}.") from None
 
 
 def main() -> None:
@@ -333,7 +333,7 @@ def main() -> None:
     )
     try:
         module.exit_json(**Writer(module).run())
-    except (ClientFileError, UnusableFileError) as error:
+    except ClientFileError as error:
         module.fail_json(msg=str(error))
     except (OSError, UnicodeDecodeError) as error:
         module.fail_json(msg=f"a client file could not be written: {error}")

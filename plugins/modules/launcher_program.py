@@ -140,12 +140,13 @@ def _units(host: _Host, runtime_folders: str, texts: dict[str, str]) -> None:
             if answer.rc:
                 raise SystemdError(f"systemd-tmpfiles: {answer.err.strip()}", answer.rc)
     wanted = {f"{ETC}/systemd/system/{name}": text for name, text in texts.items()}
-    for path in units.different(wanted):
+    different = units.different(wanted)
+    for path in different:
         if "@." in path and not check:
             units.verify(os.path.basename(path), wanted[path], run_command)
     # A run that is killed between writing and reading again leaves it to the next. Below /run: at boot systemd reads everything anyway.
     unread = Path(RUN) / "units-unread"
-    if units.different(wanted) and not check:
+    if different and not check:
         unread.touch()
     host.files(wanted)
     # Made here: systemd counts itself outdated as soon as anything appears in the folder above, and instances are enabled without a reload.

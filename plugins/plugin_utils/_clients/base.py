@@ -99,6 +99,10 @@ class Context:
     def served(self, capability: str) -> list[ClientModel]:
         return [model for model in self.models if model.capability == capability]
 
+    def has_use_for(self, key: str) -> bool:
+        """Whether a model that the program can do without is asked for, or served."""
+        return self.entry.get(key) is not None or bool(self.served(self.client.needs[key]))
+
     def model(self, key: str, wanted: str | None = None) -> tuple[str, ClientModel] | None:
         """The name to write and the model behind it: the one asked for, else the first of the capability that C(key) needs."""
         capability = self.client.needs[re.sub(r"\[\d+\]", "[]", key)]

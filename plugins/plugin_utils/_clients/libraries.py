@@ -24,7 +24,7 @@ class LibraryClient(EnvironmentClient):
 
     def environment(self, context: Context) -> Mapping[str, str] | None:
         chat = context.model("model")
-        wants_embedding = context.entry.get("embedding_model") is not None or context.served("embedding")
+        wants_embedding = context.has_use_for("embedding_model")
         embedding = context.model("embedding_model") if wants_embedding else None
         if chat is None or (wants_embedding and embedding is None):
             return None

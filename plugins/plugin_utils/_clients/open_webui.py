@@ -68,9 +68,7 @@ class OpenWebui(EnvironmentClient):
 
     @staticmethod
     def _further(context: Context, key: str) -> str | None:
-        if context.entry.get(key) is None and not context.served(FURTHER[key]):
-            return None
-        found = context.model(key)
+        found = context.model(key) if context.has_use_for(key) else None
         return found[0] if found else None
 
     @staticmethod

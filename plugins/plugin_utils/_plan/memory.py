@@ -136,11 +136,14 @@ class _State:
         usable = self.pools[pool].usable
         return None if usable is None else usable - self.taken[pool]
 
+    def smallest(self, pools: Sequence[str]) -> float | None:
+        """MiB of the smallest of the pools that are known."""
+        return min((total for pool in pools if (total := self.pools[pool].total)), default=None)
+
     def scale(self, ask: Ask, pool: str, pools: Sequence[str]) -> float:
         """How much of this pool it takes for each MiB of the smallest of its pools."""
-        own = self.pools[pool].total
-        totals = [total for key in pools if (total := self.pools[key].total)]
-        return own / min(totals) if ask.relative and own and totals else 1.0
+        own, smallest = self.pools[pool].total, self.smallest(pools)
+        return own / smallest if ask.relative and own and smallest else 1.0
 
     def amount(self, ask: Ask, pool: str, pools: Sequence[str] = ()) -> float | None:
         """MiB in this pool for each of its GPUs there; C(pools) are all that it draws from."""
@@ -347,9 +350,9 @@ def _grants(asks: Sequence[Ask], state: _State, hardware: Hardware | None) -> tu
             usable = state.pools[pool].usable
             if usable is not None:
                 lefts.append(usable - running[pool])
-        totals = [state.pools[pool].total for pool in pools]
-        known_totals = [total for total in totals if total is not None]
-        total = min(known_totals) if ask.relative and totals and len(known_totals) == len(totals) else totals[0] if totals else None
+        total = state.pools[pools[0]].total if pools else None
+        if ask.relative and all(state.pools[pool].total is not None for pool in pools):
+            total = state.smallest(pools)
         grants.append(Grant(devices, pools, state.amounts[position], total, min(lefts) if lefts else None))
     return tuple(grants)
 
