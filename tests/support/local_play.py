@@ -26,6 +26,16 @@ ENVIRONMENT = {
     "PYTHONUNBUFFERED": "1",
 }
 
+#: Variables of a host that is this machine, with one service on the CPU.
+HOST: Mapping[str, Any] = {
+    "ansible_connection": "local",
+    "ansible_python_interpreter": sys.executable,
+    "ansible_become": False,
+    "inference_platform": "cpu",
+    "inference_models": {"chat": {"source": "Qwen/Qwen3-8B"}},
+    "inference_services": [{"model": "chat", "port": 8070, "memory": "1GiB"}],
+}
+
 
 def playbook(folder: Path, name: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """What ansible-playbook did when it was given in this folder. C(name): the playbook's, or its path."""

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 import yaml
+from support.local_play import HOST
 from support.repository import ROOT
 
 pytestmark = pytest.mark.slow
@@ -42,12 +43,7 @@ class Surroundings:
         self.inventory.parent.mkdir()
         self.keys = folder / "my keys"
         self.host: dict[str, Any] = {
-            "ansible_connection": "local",
-            "ansible_python_interpreter": sys.executable,
-            "ansible_become": False,
-            "inference_platform": "cpu",
-            "inference_models": {"chat": {"source": "Qwen/Qwen3-8B"}},
-            "inference_services": [{"model": "chat", "port": 8070, "memory": "1GiB"}],
+            **HOST,
             "inference_secrets_dir": str(self.keys),
         }
 

@@ -7,13 +7,12 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from support.local_play import playbook
+from support.local_play import HOST, playbook
 from support.repository import ROOT
 
 pytestmark = pytest.mark.slow
@@ -33,12 +32,7 @@ class Project:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.variables: dict[str, Any] = {
-            "ansible_connection": "local",
-            "ansible_python_interpreter": sys.executable,
-            "ansible_become": False,
-            "inference_platform": "cpu",
-            "inference_models": {"chat": {"source": "Qwen/Qwen3-8B"}},
-            "inference_services": [{"model": "chat", "port": 8070, "memory": "1GiB"}],
+            **HOST,
             "inference_master_key": GIVEN["master key"],
             "inference_huggingface_token": GIVEN["token of the hub"],
             "inference_gateway": {

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._facts_nvidia import TIMED_OUT, Answer
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._facts_nvidia import Answer
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._facts_observe import (
     Observations,
     PciGpu,
@@ -19,6 +19,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._facts_observ
     observe,
 )
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._gpu_facts import build_facts
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import TIMED_OUT
 
 LOADED = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.95.05  Release Build  (dvs-builder@U22-I3)\n"
 WSL = "Linux version 6.6.87.2-microsoft-standard-WSL2 (root@439a258ad544) (gcc (GCC) 11.2.0)"

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import pytest
+from support.openpgp import ED25519, ED25519_FINGERPRINT
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._openpgp import (
     KeyFormatError,
@@ -14,19 +15,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._openpgp impo
     primary_fingerprints,
 )
 
-# Two throw-away keys, and the fingerprints that `gpg --show-keys` prints for them.
-ED25519 = """\
------BEGIN PGP PUBLIC KEY BLOCK-----
-
-mDMEawAgDBYJKwYBBAHaRw8BAQdAFaHYINm45zJhMGVzSRoxULKRZd2gupAFwyZ9
-P3OEeIe0HFRlc3QgZWQyNTUxOSA8dEBleGFtcGxlLm9yZz6IkAQTFggAOBYhBFoH
-m0Zc+Ft5e6/ynjIyX9Oen8E2BQJrACAMAhsDBQsJCAcCBhUKCQgLAgQWAgMBAh4B
-AheAAAoJEDIyX9Oen8E2qEQBAOFDnfiDA5sWhK2nRBF51Bc0oBZfHLhhtOpOhTZv
-X3RMAP9+BAERbmGwVQgHNGSguSvTpUk5IeDkVhqOTEHtDnhhBQ==
-=DMFK
------END PGP PUBLIC KEY BLOCK-----
-"""
-ED25519_FINGERPRINT = "5A079B465CF85B797BAFF29E32325FD39E9FC136"
+# A second throw-away key, and the fingerprint that `gpg --show-keys` prints for it.
 RSA = """\
 -----BEGIN PGP PUBLIC KEY BLOCK-----
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from support.module_arguments import patch_module_args
+from support.openpgp import ED25519, ED25519_FINGERPRINT
 from support.played_server import Play, Server
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import OWNER, Paths
@@ -95,37 +96,22 @@ def test_a_host_without_docker(run: Run, program: Callable[[str, str], Path], mo
     assert found["install"]["packages"]
 
 
-#: A throw-away key, with what `gpg --show-keys` prints for it.
-KEY = """\
------BEGIN PGP PUBLIC KEY BLOCK-----
-
-mDMEawAgDBYJKwYBBAHaRw8BAQdAFaHYINm45zJhMGVzSRoxULKRZd2gupAFwyZ9
-P3OEeIe0HFRlc3QgZWQyNTUxOSA8dEBleGFtcGxlLm9yZz6IkAQTFggAOBYhBFoH
-m0Zc+Ft5e6/ynjIyX9Oen8E2BQJrACAMAhsDBQsJCAcCBhUKCQgLAgQWAgMBAh4B
-AheAAAoJEDIyX9Oen8E2qEQBAOFDnfiDA5sWhK2nRBF51Bc0oBZfHLhhtOpOhTZv
-X3RMAP9+BAERbmGwVQgHNGSguSvTpUk5IeDkVhqOTEHtDnhhBQ==
-=DMFK
------END PGP PUBLIC KEY BLOCK-----
-"""
-FINGERPRINT = "5A079B465CF85B797BAFF29E32325FD39E9FC136"
-
-
 def test_a_key_is_installed_once_and_only_with_its_fingerprint(run: Run, tmp_path: Path) -> None:
     dest = tmp_path / "keyrings/key.asc"
-    wrong = run(repository_key, dest=str(dest), content=KEY, fingerprints=["0" * 40])
-    assert f"has the fingerprint {FINGERPRINT}, expected {'0' * 40}" in wrong["msg"]
-    assert "is not a usable key" in run(repository_key, dest=str(dest), content="<html>", fingerprints=[FINGERPRINT])["msg"]
-    assert run(repository_key, dest=str(dest), content=KEY, fingerprints=["short"])["msg"].startswith("fingerprints: ")
-    assert run(repository_key, check_mode=True, dest=str(dest), content=KEY, fingerprints=[FINGERPRINT])["changed"]
+    wrong = run(repository_key, dest=str(dest), content=ED25519, fingerprints=["0" * 40])
+    assert f"has the fingerprint {ED25519_FINGERPRINT}, expected {'0' * 40}" in wrong["msg"]
+    assert "is not a usable key" in run(repository_key, dest=str(dest), content="<html>", fingerprints=[ED25519_FINGERPRINT])["msg"]
+    assert run(repository_key, dest=str(dest), content=ED25519, fingerprints=["short"])["msg"].startswith("fingerprints: ")
+    assert run(repository_key, check_mode=True, dest=str(dest), content=ED25519, fingerprints=[ED25519_FINGERPRINT])["changed"]
     assert not dest.exists()
-    assert run(repository_key, dest=str(dest), content=KEY, fingerprints=[FINGERPRINT])["fingerprints"] == [FINGERPRINT]
-    assert (dest.read_text(), oct(dest.stat().st_mode)[-3:]) == (KEY, "644")
-    assert not run(repository_key, dest=str(dest), content=KEY, fingerprints=[FINGERPRINT])["changed"]
+    assert run(repository_key, dest=str(dest), content=ED25519, fingerprints=[ED25519_FINGERPRINT])["fingerprints"] == [ED25519_FINGERPRINT]
+    assert (dest.read_text(), oct(dest.stat().st_mode)[-3:]) == (ED25519, "644")
+    assert not run(repository_key, dest=str(dest), content=ED25519, fingerprints=[ED25519_FINGERPRINT])["changed"]
 
 
 def test_a_key_from_an_address(run: Run, tmp_path: Path) -> None:
-    (tmp_path / "key").write_text(KEY)
-    options = {"dest": str(tmp_path / "key.asc"), "fingerprints": [FINGERPRINT]}
+    (tmp_path / "key").write_text(ED25519)
+    options = {"dest": str(tmp_path / "key.asc"), "fingerprints": [ED25519_FINGERPRINT]}
     assert run(repository_key, check_mode=True, url=f"file://{tmp_path}/key", **options)["diff"]["after"] == "(to be fetched)\n"
     assert run(repository_key, url=f"file://{tmp_path}/key", **options)["changed"]
     (tmp_path / "key.asc").unlink()

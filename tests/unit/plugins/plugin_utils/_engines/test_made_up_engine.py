@@ -6,18 +6,13 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support import made_up
 from support.inventories import everything, host, inventory, service, variables
-from support.repository import ROOT
 
-PACKAGE = "ansible_collections/llmops/gpu_inference"
 PROGRAM = """
 import json, sys
 from ansible_collections.llmops.gpu_inference.plugins.filter.engines import FilterModule as Engines
@@ -51,32 +46,12 @@ MODELS = {"chat": {"source": "a/b"}, "fast": {"source": "c/d", "engine": "made_u
 @pytest.fixture(scope="module")
 def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the collection with the engine."""
-    folder = tmp_path_factory.mktemp("collections")
-    shutil.copytree(ROOT / "plugins", folder / PACKAGE / "plugins", ignore=shutil.ignore_patterns("__pycache__"))
-    engines = folder / PACKAGE / "plugins/plugin_utils/_engines"
-    shutil.copy(Path(__file__).with_name("made_up_engine.py"), engines / "made_up.py")
-    registry = engines / "registry.py"
-    text = registry.read_text(encoding="utf-8")
-    with_it = text.replace("from .ollama import", "from .made_up import MadeUp\nfrom .ollama import", 1).replace(
-        "Container())", "Container(), MadeUp())"
-    )
-    assert with_it.count("MadeUp") == 2
-    registry.write_text(with_it, encoding="utf-8")
-    return folder
+    own = Path(__file__).with_name("made_up_engine.py")
+    return made_up.plugins_with(tmp_path_factory.mktemp("collections"), own, "_engines", before="ollama", last="Container()")
 
 
 def run(plugins: Path, **given: Any) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
-        input=json.dumps(given),
-        env={"PYTHONPATH": str(plugins), "HOME": "/nonexistent"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    return made_up.run(plugins, PROGRAM, given)
 
 
 @pytest.fixture(scope="module")

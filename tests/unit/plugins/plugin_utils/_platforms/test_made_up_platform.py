@@ -7,17 +7,13 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support import made_up
 from support.inventories import host, inventory, service, variables
-from support.repository import ROOT
 
-PACKAGE = "ansible_collections/llmops/gpu_inference"
 PROGRAM = """
 import json, sys
 from ansible_collections.llmops.gpu_inference.plugins.filter.engines import FilterModule as Engines
@@ -56,34 +52,14 @@ MODELS = {
 @pytest.fixture(scope="module")
 def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the collection with the platform."""
-    folder = tmp_path_factory.mktemp("collections")
-    shutil.copytree(ROOT / "plugins", folder / PACKAGE / "plugins", ignore=shutil.ignore_patterns("__pycache__"))
-    platforms = folder / PACKAGE / "plugins/plugin_utils/_platforms"
-    shutil.copy(Path(__file__).with_name("made_up_platform.py"), platforms / "made_up.py")
-    registry = platforms / "registry.py"
-    text = registry.read_text(encoding="utf-8")
-    with_it = text.replace("from .jetson import", "from .made_up import MadeUp\nfrom .jetson import", 1).replace(
-        "Cpu())", "Cpu(), MadeUp())"
-    )
-    assert with_it.count("MadeUp") == 2
-    registry.write_text(with_it, encoding="utf-8")
-    return folder
+    own = Path(__file__).with_name("made_up_platform.py")
+    return made_up.plugins_with(tmp_path_factory.mktemp("collections"), own, "_platforms", before="jetson", last="Cpu()")
 
 
 def run(plugins: Path, *services: dict[str, Any]) -> dict[str, Any]:
     node = host("inference_nodes", "gateways", hardware=HARDWARE, inference_address="192.0.2.20")
     node["vars"].update(variables(*services, inference_models=MODELS))
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
-        input=json.dumps({"inventory": inventory(node1=node), "hardware": HARDWARE}),
-        env={"PYTHONPATH": str(plugins), "HOME": "/nonexistent"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    return made_up.run(plugins, PROGRAM, {"inventory": inventory(node1=node), "hardware": HARDWARE})
 
 
 @pytest.fixture(scope="module")
