@@ -26,7 +26,7 @@ def parser() -> argparse.ArgumentParser:
 
     commands.add_parser("engine", help="make sure that a Docker Engine answers")
 
-    commands.add_parser("programs", help="make sure that nginx is installed, for the unit tests; its service is not started")
+    commands.add_parser("programs", help="make sure that nginx (its service is not started) and an SSH client are installed, for the tests")
 
     command = commands.add_parser("up", help="engine, node image, registry with both images, models: all that nodes need")
     command.add_argument("--suite", action="append", choices=("trixie", "bookworm"), help="node image; trixie unless said otherwise")
@@ -136,7 +136,7 @@ def list_nodes(options: argparse.Namespace) -> None:
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], object]] = {
     "engine": lambda options: engine.ensure(),
-    "programs": lambda options: engine.ensure_nginx(),
+    "programs": lambda options: engine.ensure_programs(),
     "up": lambda options: everything.up(options.suite or ["trixie"], options.published or ["vllm", "litellm"]),
     "demo": lambda options: demo.run(),
     "clean": lambda options: everything.clean(with_images=options.with_images),

@@ -84,20 +84,22 @@ def ensure() -> None:
 _POLICY = Path("/usr/sbin/policy-rc.d")
 
 
-def ensure_nginx() -> None:
-    """nginx for the tests of what it is told, without its service and its page on port 80."""
-    if shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin") is not None:
+def ensure_programs() -> None:
+    """An SSH client, and nginx for the tests of what it is told, without its service and its page on port 80."""
+    needed = {"nginx": "nginx", "ssh": "openssh-client"}
+    missing = [needed[program] for program in needed if shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin") is None]
+    if not missing:
         return
     ours = is_root() and not _POLICY.exists()
     try:
         if ours:
             _POLICY.write_text("#!/bin/sh\nexit 101\n", encoding="ascii")
             _POLICY.chmod(0o755)
-        install_packages(["nginx"])
+        install_packages(missing)
     finally:
         if ours:
             _POLICY.unlink()
-    if with_systemd():
+    if "nginx" in missing and with_systemd():
         capture(["systemctl", "disable", "nginx.service"], check=False)
 
 
