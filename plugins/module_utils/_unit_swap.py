@@ -38,10 +38,11 @@ class Swap:
         strays = [stray for stray in work.strays if work.report.units[stray.instance]["action"] != HELD]
         stopping: list[Wanted | Stray] = [*work.with_action(RESTART), *(stray for stray in strays if work.units[stray.unit].up)]
         self._stop(stopping, max([item.stop_timeout for item in work.wanted] + [60.0]), work.report)
+        # Whatever it was before: one that is stopped while it starts ends as failed, and systemd would list it for ever.
+        if strays:
+            self._systemctl.forget_failure([stray.unit for stray in strays])
         for stray in strays:
             self._systemctl.disable(stray.unit)
-            if work.units[stray.unit].active == "failed":
-                self._systemctl.forget_failure([stray.unit])
             remove_what_is_left(stray, work.containers.get(stray.container), self._paths, self._run)
         self._start(work)
         # Last, since one may have ended meanwhile.

@@ -86,9 +86,12 @@ class Work:
     # -- what cannot be had
 
     def kept(self, item: Instance) -> str:
-        if self.serving(item) is not None:
+        if self.serving(item) is None:
+            return "Nothing was started."
+        # A unit is active when its model has answered.
+        if self.units[item.unit].active == "active":
             return "The old container still serves with its old configuration; the next run tries again."
-        return "Nothing was started."
+        return "The old container stays, with its old configuration, by which it does not serve so far; the next run tries again."
 
     def refuse(self, item: Wanted, reason: str) -> None:
         """Leaves an instance as it is."""

@@ -332,12 +332,26 @@ def test_all_that_changes_stops_before_anything_starts(tmp_path: Path, host: Hos
     assert report.stopped == ["vllm/b", "vllm/c", "vllm/gone"]
     assert host.effects == [
         ["systemctl", "stop", "--", "vllm@b.service", "vllm@c.service", "vllm@gone.service"],
+        ["systemctl", "reset-failed", "--", "vllm@gone.service"],
         ["docker", "rm", "--force", "vllm-gone"],
         ["systemctl", "reset-failed", "--", "vllm@b.service", "vllm@c.service"],
         ["systemctl", "start", "--no-block", "--", "vllm@b.service", "vllm@c.service"],
     ]
     assert not (tmp_path / "instances/vllm/gone").exists()
     assert not (tmp_path / "wants/vllm@gone.service").is_symlink()
+
+
+@pytest.mark.parametrize("before", ["activating", "failed", "active"])
+def test_a_unit_that_leaves_is_not_left_as_failed(tmp_path: Path, host: Host, before: str) -> None:
+    """It may become that only by being stopped: while it starts, a stop is a failed start."""
+    reconcile(tmp_path, host, [instance()])
+    host.serve(want(instance()))
+    host.active["vllm@chat.service"] = before
+    host.calls.clear()
+    assert reconcile(tmp_path, host, []).removed == ["vllm/chat"]
+    words = [call[1] for call in host.effects if call[0] == "systemctl"]
+    assert words[-1] == "reset-failed"
+    assert words[:-1] == (["stop"] if before != "failed" else [])
 
 
 def test_the_record_of_what_has_served_goes_with_its_instance(tmp_path: Path, host: Host) -> None:
@@ -595,6 +609,18 @@ def test_what_docker_refuses_leaves_everything_as_it_was(tmp_path: Path, host: H
     assert host.tried("rm")[-1] == "vllm-chat"
     host.trials.clear()
     assert reconcile(tmp_path, host, [instance(networks=["a", "b"])]).restarted == ["vllm/chat"]  # the next run tries again
+
+
+def test_a_container_that_has_never_answered_is_not_said_to_serve(tmp_path: Path, host: Host) -> None:
+    serving(tmp_path, host, "chat")
+    host.active["vllm@chat.service"] = "activating"  # it loads, or fails again and again
+    host.trials["create", "vllm-chat"] = REFUSED
+    (told,) = reconcile(tmp_path, host, [instance(networks=["a", "b"])]).failures
+    assert "still serves" not in told
+    assert (
+        "nvidia. The old container stays, with its old configuration, by which it does not serve so far; the next run tries again.\n"
+        in told
+    )
 
 
 def test_what_docker_refuses_in_words_that_nobody_knows(tmp_path: Path, host: Host) -> None:
