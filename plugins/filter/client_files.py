@@ -16,6 +16,7 @@ from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.dime
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.render import (
     files_to_write,
     gateway_endpoints,
+    programs_to_run,
     render_client_files,
 )
 
@@ -73,6 +74,7 @@ class FilterModule:
             "client_container_units": client_container_units,
             "client_files_to_write": files_to_write,
             "client_gateway_endpoints": gateway_endpoints,
+            "client_programs_to_run": programs_to_run,
             "client_models_to_measure": models_to_measure,
             "client_models_with_dimensions": with_dimensions,
             "client_tokens_to_make": tokens_to_make,

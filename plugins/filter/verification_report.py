@@ -17,8 +17,9 @@ def verification_report(
     time: str,
     placement: Sequence[Mapping[str, Any]] = (),
     units: Mapping[str, Any] | None = None,
+    programs: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    return assemble(gateway, time, plain(results), plain(placement), plain(units or {}))
+    return assemble(gateway, time, plain(results), plain(placement), plain(units or {}), plain(programs or {}))
 
 
 def verification_markdown(report: Mapping[str, Any]) -> str:

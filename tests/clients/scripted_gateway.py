@@ -11,6 +11,7 @@ key as the real one does, and keeps what was asked. It stands for the gateway al
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,9 @@ from typing import Any
 FILE_NAME = "hello.txt"
 FILE_TEXT = "written by a tool call"
 ANSWER = "The file is written."
+#: As module client_run asks, and where it has programs work.
+TEXT_OF_TASK = re.compile(r"Its whole text is: ([\w-]+)")
+FOLDER_OF_RUN = re.compile(r"/tmp/gpu-inference-verify-\w+")
 DIMENSION = 8
 
 
@@ -67,15 +71,19 @@ def _inputs(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [item for item in found if isinstance(item, Mapping)] if isinstance(found, list) else []
 
 
-def _call(script: Script, tools: Sequence[str]) -> tuple[str, dict[str, Any]] | None:
-    """The tool of this agent that writes a file, and its arguments."""
-    path = f"{script.folder}/{FILE_NAME}"
+def _call(script: Script, asked: Asked) -> tuple[str, dict[str, Any]] | None:
+    """The tool of this agent that writes a file, and its arguments. The text is the one that the task names, where it does."""
+    tools, named = asked.tools, TEXT_OF_TASK.search(json.dumps(asked.body))
+    path, text = f"{script.folder}/{FILE_NAME}", named.group(1) if named else FILE_TEXT
+    # A folder that the program was started in, as it tells its model; a command is started there by itself.
+    told = FOLDER_OF_RUN.search(json.dumps(asked.body))
+    path = f"{told.group()}/{FILE_NAME}" if told else path
     calls: dict[str, dict[str, Any]] = {
-        "Write": {"file_path": path, "content": FILE_TEXT},
-        "write": {"filePath": path, "content": FILE_TEXT},
-        "exec_command": {"cmd": f"printf '%s' '{FILE_TEXT}' > {path}"},
-        "shell_command": {"command": f"printf '%s' '{FILE_TEXT}' > {path}"},
-        "shell": {"command": ["sh", "-c", f"printf '%s' '{FILE_TEXT}' > {path}"]},
+        "Write": {"file_path": path, "content": text},
+        "write": {"filePath": path, "content": text},
+        "exec_command": {"cmd": f"printf '%s' '{text}' > {path}"},
+        "shell_command": {"command": f"printf '%s' '{text}' > {path}"},
+        "shell": {"command": ["sh", "-c", f"printf '%s' '{text}' > {path}"]},
     }
     return next(((name, calls[name]) for name in calls if name in tools), None)
 
@@ -89,7 +97,7 @@ def _messages(script: Script, asked: Asked) -> Iterator[dict[str, Any]]:
         isinstance(message.get("content"), list) and any(block.get("type") == "tool_result" for block in message["content"])
         for message in asked.body.get("messages") or ()
     )
-    call = None if answered else _call(script, asked.tools)
+    call = None if answered else _call(script, asked)
     head: dict[str, Any] = {"id": "msg_1", "type": "message", "role": "assistant", "model": asked.model, "content": [], "stop_reason": None}
     yield {"type": "message_start", "message": {**head, "usage": {"input_tokens": asked.size // 4, "output_tokens": 1}}}
     if call is None:
@@ -109,7 +117,7 @@ def _messages(script: Script, asked: Asked) -> Iterator[dict[str, Any]]:
 def _responses(script: Script, asked: Asked) -> Iterator[dict[str, Any]]:
     """OpenAI's responses, streamed."""
     answered = any(item.get("type") in ("function_call_output", "custom_tool_call_output") for item in _inputs(asked.body))
-    call = None if answered else _call(script, asked.tools)
+    call = None if answered else _call(script, asked)
     response = {"id": "resp_1", "object": "response", "created_at": 1, "model": asked.model, "output": []}
     item: dict[str, Any]
     if call is None:
@@ -141,7 +149,7 @@ def _responses(script: Script, asked: Asked) -> Iterator[dict[str, Any]]:
 def _chunks(script: Script, asked: Asked) -> Iterator[dict[str, Any]]:
     """Chat completions, streamed."""
     answered = any(message.get("role") == "tool" for message in asked.body.get("messages") or ())
-    call = None if answered else _call(script, asked.tools)
+    call = None if answered else _call(script, asked)
     chunk = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": asked.model}
     delta: dict[str, Any] = {"role": "assistant", "content": ANSWER}
     if call is not None:

@@ -22,8 +22,10 @@ import pytest
 from clients.scripted_gateway import ANSWER, FILE_NAME, FILE_TEXT, Asked, Script, serving
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._client_merge import FORMS
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._client_run import Program, run_program
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import run_command
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.registry import CLIENTS
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.render import render_client_files
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.render import programs_to_run, render_client_files
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = ROOT / "build" / "clients" / "node_modules" / ".bin"
@@ -158,6 +160,24 @@ def test_it_finishes_a_task_by_its_file_alone(run: Runs, name: str) -> None:
     for line in agent.mine.splitlines():
         assert '"model"' in line or line.strip().rstrip(",") in rest  # Claude Code makes opus[1m] of opus
     assert KEY not in rest
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_it_proves_itself_to_verify(tmp_path: Path, name: str) -> None:
+    """As playbook verify has it run: with its own command and few rights, in a folder that only its own prompt names."""
+    agent = AGENTS[name]
+    path = tmp_path / "elsewhere" / Path(agent.file).name
+    path.parent.mkdir()
+    script = Script(KEY, [model["name"] for model in MODELS], "/nowhere")
+    with serving(script) as url:
+        entry = {"type": name, "path": str(path), "location": "controller", "verify": "run", "program": str(PROGRAMS / agent.command[0])}
+        rendered = render_client_files([entry], gateway_url=url, models=MODELS, api_key=KEY)
+        path.write_text(rendered[0]["content"], encoding="utf-8")
+        (given,) = programs_to_run(rendered, "controller")
+        quiet = {**given, "environment": {**given["environment"], **agent.environment}}
+        row = run_program(Program.from_mapping(quiet), 120, run_command)
+    assert row.ok, row
+    assert {(asked.path, asked.model, asked.key) for asked in script.asked if asked.tools} == {(agent.route, "coder", KEY)}
 
 
 def test_claude_code_takes_the_window_from_its_file(run: Runs) -> None:

@@ -154,6 +154,20 @@ class Container:
     token: Token | None = None
 
 
+@dataclass(frozen=True)
+class Task:
+    """How a program does one piece of work with nobody there to ask, started in the folder that it is to work in."""
+
+    #: The words of its command, among them C({task}).
+    command: tuple[str, ...]
+    #: Where it looks for its file by itself, below the home of its user.
+    file: str
+    #: Variables by which it finds its file elsewhere, with C({path}) and C({folder}) in them.
+    elsewhere: Mapping[str, str]
+    #: Further variables; they bound what the model may have it do.
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
 class Client(ABC):
     """All that is particular to a client program."""
 
@@ -172,6 +186,8 @@ class Client(ABC):
     in_container: ClassVar[bool] = False
     #: How it is run, where the collection does that.
     container: ClassVar[Container | None] = None
+    #: How it proves itself, where it can work without a person.
+    task: ClassVar[Task | None] = None
 
     @abstractmethod
     def render(self, context: Context) -> str | None:

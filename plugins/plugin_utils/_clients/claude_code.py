@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from .._plan.keys import Key
 from .agents import AGENT_KEYS, agent_model
-from .base import Client, Context
+from .base import Client, Context, Task
 from .keys import TEXT
 
 #: Words that it resolves itself.
@@ -32,6 +32,12 @@ class ClaudeCode(Client):
     needs: ClassVar[Mapping[str, str]] = {"model": "chat", "small_model": "chat"}
     keys: ClassVar[Mapping[str, Key[Any]]] = {**AGENT_KEYS, "small_model": TEXT}
     merge: ClassVar[str] = "json"
+    #: Edits of files in the folder are accepted, and nothing else is.
+    task: ClassVar[Task] = Task(
+        ("claude", "-p", "{task}", "--permission-mode", "acceptEdits", "--no-session-persistence"),
+        ".claude/settings.json",
+        {"CLAUDE_CONFIG_DIR": "{folder}"},
+    )
 
     def render(self, context: Context) -> str | None:
         main = agent_model(context, "model")

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from .._plan.keys import Key
 from .agents import agent_model
-from .base import Client, Context
+from .base import Client, Context, Task
 from .keys import TEXT
 
 PROVIDER = "gpu-inference"
@@ -31,6 +31,11 @@ class Codex(Client):
     needs: ClassVar[Mapping[str, str]] = {"model": "chat"}
     keys: ClassVar[Mapping[str, Key[Any]]] = {"model": TEXT}
     merge: ClassVar[str] = "toml"
+    task: ClassVar[Task] = Task(
+        ("codex", "exec", "--skip-git-repo-check", "--ephemeral", "--sandbox", "workspace-write", "{task}"),
+        ".codex/config.toml",
+        {"CODEX_HOME": "{folder}"},
+    )
 
     def render(self, context: Context) -> str | None:
         model = agent_model(context, "model")

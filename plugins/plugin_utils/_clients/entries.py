@@ -15,7 +15,7 @@ from .._gateway.plain import plain
 from .._plan.findings import Report
 from .._plan.keys import Key
 from .base import Client, Container, Mistake
-from .keys import COMMON_KEYS, RUN_KEYS, read, said
+from .keys import COMMON_KEYS, RUN_KEYS, TASK_KEYS, read, said
 from .registry import CLIENTS
 
 
@@ -35,7 +35,7 @@ class Entry:
 
 def keys_of(client: Client) -> dict[str, Key[Any]]:
     """All keys that an entry for a program may have."""
-    return {**COMMON_KEYS, **client.keys, **(RUN_KEYS if client.container else {})}
+    return {**COMMON_KEYS, **client.keys, **(RUN_KEYS if client.container else {}), **(TASK_KEYS if client.task else {})}
 
 
 def read_entry(raw: Any, label: str, mistakes: list[Mistake]) -> Entry | None:

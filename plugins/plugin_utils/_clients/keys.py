@@ -103,5 +103,10 @@ CONTAINER_KEYS: Mapping[str, Key[Any]] = {
     "networks": texts(pattern=NETWORK_NAME, expected=NETWORK_EXPECTED),
     "arguments": Key(_arguments, list_of({"type": "string"})),
 }
+#: Of the entries of programs that can do a piece of work by themselves.
+TASK_KEYS: Mapping[str, Key[Any]] = {
+    "verify": choice(("models", "run"), "models"),
+    "program": maybe_text(pattern=r"/[^\x00-\x1f\x7f]*[^/\x00-\x1f\x7f]", expected="the absolute path of the program"),
+}
 #: Of the entries of programs that can run as containers.
 RUN_KEYS: Mapping[str, Key[Any]] = {"container": Key(_container, any_of(BOOLEAN, mapping_with(CONTAINER_KEYS)))}

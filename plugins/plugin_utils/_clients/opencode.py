@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from .._plan.keys import Key
 from .agents import AGENT_KEYS, AgentModel, agent_model
-from .base import Client, Context
+from .base import Client, Context, Task
 from .keys import TEXT
 
 PROVIDER = "gpu-inference"
@@ -34,6 +34,12 @@ class Opencode(Client):
     needs: ClassVar[Mapping[str, str]] = {"model": "chat", "small_model": "chat"}
     keys: ClassVar[Mapping[str, Key[Any]]] = {**AGENT_KEYS, "small_model": TEXT}
     merge: ClassVar[str] = "json"
+    task: ClassVar[Task] = Task(
+        ("opencode", "run", "{task}"),
+        ".config/opencode/opencode.json",
+        {"OPENCODE_CONFIG": "{path}"},
+        {"OPENCODE_PERMISSION": json.dumps({"edit": "allow", "bash": "deny", "webfetch": "deny", "external_directory": "deny"})},
+    )
 
     def render(self, context: Context) -> str | None:
         main = agent_model(context, "model")

@@ -17,7 +17,7 @@ from typing import Any
 from .._gateway.plain import plain
 from .._plan.findings import is_http_address
 from .._secrets.secrecy import has_credentials
-from .base import ClientModel, ClientRenderError, Context, Mistake
+from .base import ClientModel, ClientRenderError, Context, Mistake, Task
 from .entries import Entry, read_entry
 from .keys import said
 
@@ -121,6 +121,10 @@ def _rendered(entry: Entry, location: str, path: str, around: _Surroundings, mis
     text = entry.client.render(context)
     if text is None:
         return None
+    task = entry.client.task if entry.values.get("verify") == "run" else None
+    if task is not None and location == "host" and "owner" not in entry.values:
+        context.refuse("owner", f"say whose {entry.client.title} is to run; without it that would be root's")
+        return None
     # Where the same gateway is for a program on the host itself, for a look whether key and models are right.
     from_host = (root_url(around.gateway_url) or root) if root == root_url(around.network_url or "") else root
     return {
@@ -131,10 +135,26 @@ def _rendered(entry: Entry, location: str, path: str, around: _Surroundings, mis
             "api_key": key,
             "models": list(dict.fromkeys(context.used)),
         },
+        **({} if task is None else {"run": _run(entry, task, context.used, key)}),
         "path": path,
         "merge": entry.client.merge,
         "content": text,
         **{name: entry.values[name] for name in ("owner", "group", "mode", "directory_mode") if name in entry.values},
+    }
+
+
+def _run(entry: Entry, task: Task, models: Sequence[str], key: str) -> dict[str, Any]:
+    """How the program proves itself, as the module client_run takes it; where its file is that module is told besides."""
+    program = entry.values.get("program", task.command[0])
+    return {
+        "name": entry.client.name,
+        "title": entry.client.title,
+        "model": models[0],
+        "command": [program, *task.command[1:]],
+        "file": task.file,
+        "elsewhere": dict(task.elsewhere),
+        "environment": dict(task.environment),
+        "secrets": [key],
     }
 
 
@@ -193,9 +213,18 @@ def root_url(url: str) -> str | None:
 def files_to_write(rendered: Sequence[Mapping[str, Any]], location: str) -> list[dict[str, Any]]:
     """The rendered files of one location, as the module client_files takes them."""
     return [
-        {key: value for key, value in entry.items() if key not in ("location", "gateway")}
+        {key: value for key, value in entry.items() if key not in ("location", "gateway", "run")}
         for entry in plain(rendered)
         if entry["location"] == location
+    ]
+
+
+def programs_to_run(rendered: Sequence[Mapping[str, Any]], location: str) -> list[dict[str, Any]]:
+    """The programs of one location that prove themselves, as the module client_run takes them."""
+    return [
+        {**entry["run"], "path": entry["path"], **({"user": entry["owner"]} if "owner" in entry else {})}
+        for entry in plain(rendered)
+        if entry["location"] == location and "run" in entry
     ]
 
 

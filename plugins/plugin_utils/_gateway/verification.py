@@ -21,8 +21,9 @@ def assemble(
     results: Mapping[str, Mapping[str, Any]],
     placement: Sequence[Mapping[str, Any]] = (),
     units: Mapping[str, Mapping[str, Any]] | None = None,
+    programs: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
 ) -> dict[str, Any]:
-    """One report of what runs where and what answers: `results` by point of view, `units` by host."""
+    """One report of what runs where and what answers: `results` by point of view, `units` by host, and what client programs did there."""
     running: list[dict[str, Any]] = []
     for host, found in (units or {}).items():
         listed = found.get("units")
@@ -31,6 +32,8 @@ def assemble(
         else:
             running.append({"host": host, "unit": "(unknown)", "message": str(found.get("msg") or "the host was not asked")})
     views = [_view(name, found) for name, found in results.items()]
+    ran = [(host, found) for host, done in (programs or {}).items() for found in done]
+    views += [_view(f"client programs of {host}", found) for host, found in ran if found.get("rows") != []]
     return {
         "gateway": gateway,
         "time": time,

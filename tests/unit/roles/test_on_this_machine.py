@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,36 @@ def test_client_files_on_the_controller_stay_out_of_repositories(tmp_path: Path)
     again = run(tmp_path, "localhost,", plays, **variables)
     assert "changed=0" in again.stdout, again.stdout
     assert ignore.read_text(encoding="utf-8") == "mine\n"
+
+
+def test_client_programs_that_prove_themselves_are_rows_of_the_report(tmp_path: Path) -> None:
+    """One of the host that works, one of the controller that is not there; and one whose entry says nothing of it."""
+    program = tmp_path / "codex"
+    program.write_text('#!/bin/sh\nfor last; do :; done\necho "$last" > hello.txt\n', encoding="utf-8")
+    program.chmod(0o755)
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    proves = {"verify": "run", "model": "coder"}
+    variables = {
+        "clients_files": [
+            {"type": "codex", "path": str(tmp_path / "config.toml"), "owner": user, "program": str(program), **proves},
+            {"type": "opencode", "path": "opencode.json", "location": "controller", "program": "/nowhere/opencode", **proves},
+            {"type": "claude_code", "path": str(tmp_path / "settings.json"), "model": "coder"},
+        ],
+        "clients_gateway_url": "http://192.0.2.10:8400",
+        "clients_api_keys": {"app": "a-key-that-nobody-sees"},
+        "clients_models": [{"name": "coder", "capability": "chat", "max_input_tokens": 65536}],
+        "clients_controller_dir": str(tmp_path),
+    }
+    report = "{{ {} | llmops.gpu_inference.verification_report('', '', programs={inventory_hostname: __clients_ran}) | to_json }}"
+    written = {"ansible.builtin.copy": {"content": report, "dest": str(tmp_path / "out.json"), "mode": "0600"}}
+    done = run(tmp_path, "localhost,", [{"tasks": [tasks_of("clients", "run"), written]}], **variables)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
+    rows = {row["name"]: (row["ok"], row["cause"]) for view in found["views"] for row in view["rows"]}
+    assert rows == {"Codex": (True, None), "opencode": (False, "program_missing")}
+    assert f"codex of {user} wrote the file" in done.stdout
+    assert "program_missing: /nowhere/opencode is not" in done.stdout
+    assert "a-key-that-nobody-sees" not in done.stdout
 
 
 def test_a_host_that_failed_before_is_a_line_of_the_report(tmp_path: Path) -> None:

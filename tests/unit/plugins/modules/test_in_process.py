@@ -19,6 +19,7 @@ from support.played_server import Play, Server
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import OWNER, Paths
 from ansible_collections.llmops.gpu_inference.plugins.modules import (
+    client_run,
     container_units,
     container_units_info,
     docker_engine_info,
@@ -216,3 +217,23 @@ def test_a_host_without_docker_and_units_that_cannot_be(run: Run, host: dict[str
     told = run(container_units, kinds=["vllm"], instances=wanted, prefetch=True, **host)
     assert (told["failed"], told["images"]) == (True, [])
     assert run(container_units, check_mode=True, kinds=["vllm"], instances=wanted, prefetch=True, **host)["images"] == ["example/vllm:1"]
+
+
+def test_client_run_tells_of_each_program(run: Run, tmp_path: Path) -> None:
+    key = "sk-client-0123456789abcdef"
+    given = {
+        "name": "codex",
+        "model": "coder",
+        "path": "/nowhere",
+        "file": ".codex/config.toml",
+        "elsewhere": {"CODEX_HOME": "{folder}"},
+        "secrets": [key],
+    }
+    writes = {**given, "title": "Codex", "command": ["sh", "-c", 'echo "$1" > hello.txt', "sh", "{task}"]}
+    fails = {**given, "title": "Other", "command": ["sh", "-c", f"echo {key}; exit 2"]}
+    done = run(client_run, programs=[writes, fails], timeout=20)
+    assert [(row["name"], row["ok"], row["cause"]) for row in done["rows"]] == [("Codex", True, None), ("Other", False, "program_failed")]
+    assert done["failed_programs"] == ["Other"]
+    assert done["table"][2].startswith("FAILED  coder  Other")
+    assert key not in str(done["rows"])
+    assert done["changed"] is False

@@ -18,7 +18,11 @@ from support.inventories import one, service
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._client_merge import FORMS
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.base import ClientModel, ClientRenderError
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.checks import plan_findings
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.render import render_client_files
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.render import (
+    files_to_write,
+    programs_to_run,
+    render_client_files,
+)
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.plan import build_plan
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -179,3 +183,29 @@ def test_every_model_that_is_to_call_tools_is_looked_at() -> None:
 
 def test_other_engines_need_no_flags() -> None:
     assert planned("codex", source="qwen3:8b", engine="ollama") == []
+
+
+def to_run(**entry: Any) -> list[dict[str, Any]]:
+    files = render_client_files([{"path": "/a", **entry}], gateway_url="http://192.0.2.10:8400", models=MODELS, api_key=KEY)
+    assert all("run" not in file for file in files_to_write(files, "host"))
+    return programs_to_run(files, "host")
+
+
+@pytest.mark.parametrize("name", AGENTS)
+def test_an_agent_proves_itself_where_its_entry_says_so(name: str) -> None:
+    (given,) = to_run(type=name, verify="run", owner="alice", model="small")
+    assert (given["user"], given["path"], given["model"], given["secrets"]) == ("alice", "/a", "small", [KEY])
+    assert "{task}" in given["command"]
+    # What the model has the program do is bounded by the program, however it is called.
+    assert not any("dangerous" in word or "bypass" in word.lower() for word in (*given["command"], *given["environment"].values()))
+    assert to_run(type=name, verify="run", owner="alice", program="/opt/agent")[0]["command"] == ["/opt/agent", *given["command"][1:]]
+    assert to_run(type=name, owner="alice") == to_run(type=name, owner="alice", verify="models") == []
+
+
+def test_nobody_runs_an_agent_as_root_by_leaving_something_out() -> None:
+    assert findings(type="codex", verify="run") == ["clients_files[0].owner: say whose Codex is to run; without it that would be root's"]
+    assert findings(type="codex", verify="run", owner="alice", program="codex") == [
+        "clients_files[0].program: must be the absolute path of the program"
+    ]
+    assert "clients_files[0].verify" in findings(type="codex", verify="ran", owner="alice")[0]
+    assert "clients_files[0].verify" in findings(type="openai", verify="run", owner="alice")[0]

@@ -72,3 +72,19 @@ def test_a_place_that_could_not_ask_is_a_failure(result: dict[str, Any], message
     report = assemble(ROOT, "", {"there": result})
     assert report["failed"] == 1
     assert report["views"][0]["rows"][0]["message"] == message
+
+
+def test_client_programs_count_like_answers() -> None:
+    did = asdict(Row("coder", "Codex", "task", True, 12.0, answer="codex of alice wrote the file"))
+    missing = asdict(Row("coder", "Claude Code", "task", False, 1.0, "program_missing", "claude is not on the PATH"))
+    programs: dict[str, list[dict[str, Any]]] = {
+        "desk": [{"rows": [did, missing]}, {"rows": []}],
+        "gone": [{"unreachable": True, "msg": "no route"}],
+    }
+    report = assemble(ROOT, "", {"here": {"rows": [ROWS[0]]}}, programs=programs)
+    assert (report["checks"], report["failed"]) == (4, 2)
+    assert [line.partition(" Read the log lines")[0] for line in report["failures"]] == [
+        "- from client programs of desk: coder as Claude Code, task: program_missing: claude is not on the PATH",
+        "- from client programs of gone: (all), view: unknown: the host could not be reached: no route",
+    ]
+    assert [view["name"] for view in report["views"]] == ["here", "client programs of desk", "client programs of gone"]
