@@ -77,5 +77,6 @@ def test_every_filter_has_a_name_of_its_own() -> None:
         "client_gateway_endpoints",
         "client_models_to_measure",
         "client_models_with_dimensions",
+        "client_programs_to_run",
         "client_tokens_to_make",
     }
