@@ -28,7 +28,7 @@ from support import scenario_list
 
 ROOT = Path(__file__).resolve().parents[1]
 # Begun in this order: a long one that comes last would run alone. Those that are not named come after these.
-LONGEST_FIRST = ("faults", "changes", "mixed", "platforms", "examples", "four-capabilities", "newer-docker", "default", "toolkit")
+LONGEST_FIRST = ("faults", "changes", "runs", "mixed", "platforms", "examples", "four-capabilities", "newer-docker", "default", "toolkit")
 SCENARIOS = sorted(
     (scenario.name for scenario in scenario_list.load()),
     key=lambda name: (LONGEST_FIRST.index(name) if name in LONGEST_FIRST else len(LONGEST_FIRST), name),
