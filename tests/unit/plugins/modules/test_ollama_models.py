@@ -17,9 +17,6 @@ from support.ollama import free_port, played_ollama
 
 from ansible_collections.llmops.gpu_inference.plugins.modules import ollama_models
 
-# It waits for servers and clocks that are real.
-pytestmark = pytest.mark.slow
-
 Run = Callable[..., dict[str, Any]]
 
 
