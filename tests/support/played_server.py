@@ -42,6 +42,7 @@ class Play:
     answer: tuple[int, str] | None = None  # instead of a good answer
     hang: float = 0.0  # seconds before any answer
     sees_images: bool = False
+    busy: bool = False  # its counters have moved at every look
 
 
 @dataclass
@@ -116,7 +117,9 @@ def answer_get(server: Server, handler: BaseHTTPRequestHandler) -> None:
     play = server.play
     server.requests.append(("GET", handler.path))
     time.sleep(play.hang)
-    if play.health_path and handler.path == play.health_path:
+    if handler.path == "/metrics":
+        send(handler, 200, f'vllm:generation_tokens_total{{engine="0"}} {len(server.requests) if play.busy else 0}\n')
+    elif play.health_path and handler.path == play.health_path:
         send(handler, play.health_status, "")
     elif handler.path == play.prefix + "/models":
         if not refused(server, handler):

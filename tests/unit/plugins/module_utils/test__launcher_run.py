@@ -21,18 +21,13 @@ from typing import Any
 
 import pytest
 from support import played_docker
-from support.ollama import played_ollama
 from support.played_server import Play, Server
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils import _gpu_turn as gpu_turn
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _launcher as launcher
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _launcher_life as launcher_life
-from ansible_collections.llmops.gpu_inference.plugins.module_utils import _silence as silence
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import Cause
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._gpu_turn import lock_holder
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_ends import EXIT_FAILED, EXIT_PERMANENT, EXIT_STOPPED
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_events import Reload
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_life import WATCHDOG_USEC, known_cause
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_life import WATCHDOG_USEC
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_program import program
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._moments import Clock
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import (
@@ -40,7 +35,6 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import 
     OWNER,
     FileLock,
     Paths,
-    is_locked,
     program_hash,
     write_atomically,
 )
@@ -212,83 +206,6 @@ def test_a_good_life(node: Node, engine: Server) -> None:
     assert f"pull {IMAGE}" in node.calls()
 
 
-def test_systemctl_status_shows_where_it_is(node: Node, engine: Server) -> None:
-    """Each phase as systemd's STATUS=, in order; lines as vLLM writes them."""
-    engine.change(answer=(503, "warming up"))
-    node.play(images=[], pull=[0, "v0.32.0: Pulling from vllm"], run=[0, ""])
-    neighbour = FileLock(node.paths.gpu_lock("GPU-a"))
-    assert neighbour.try_lock("vllm@ocr.service 1\n")
-    node.instance(engine.base_url, download_command=["x"])
-    clock = Time()
-    node.start(clock.clock)
-    node.until("waiting_for_gpu")
-    neighbour.release()
-    wait_for(lambda: "container id-of-vllm-c started" in node.said(), node.said)
-    for status, line in {
-        "loading weights 0 %": "INFO 11-20 10:38:21 [gpu_model_runner.py:2844] Starting to load model /srv/models/x...",
-        "loading weights 43 %": "Loading safetensors checkpoint shards:  43% Completed | 3/7 [00:01<00:03,  1.61it/s]",
-        "compiling": "INFO 11-20 10:38:30 [backends.py:559] Dynamo bytecode transform time: 6.01 s",
-        "capturing graphs 35 %": "Capturing CUDA graphs (decode, FULL):  35%|###      | 12/35 [00:02<00:04,  5.2it/s]",
-        "warming up": "INFO:     Application startup complete.",
-    }.items():
-        clock.passed += 1.0  # percentages are told three times a second at most
-        node.docker.log(line)
-        wait_for(lambda status=status: f"STATUS={status}" in node.notified, node.said)  # type: ignore[misc]
-    engine.change(answer=None)
-    wait_for(lambda: "READY=1" in node.notified, node.said)
-    told = [line.partition("=")[2].partition(" (")[0] for line in node.notified.splitlines() if line.startswith("STATUS=")]
-    assert list(dict.fromkeys(told)) == [
-        *("starting", "pulling", "downloading", "waiting for GPU", "loading weights 0 %", "loading weights 43 %"),
-        *("compiling", "capturing graphs 35 %", "warming up", "ready"),
-    ]
-    node.stop()
-
-
-@pytest.mark.parametrize(
-    ("play", "changes", "code", "cause", "text"),
-    [
-        ({"images": []}, {"pull": "never"}, 1, "image_missing", "pull is 'never'"),
-        ({"pull": [1, "dial tcp: lookup registry: no such host"]}, {}, 1, "registry_down", "cannot pull"),
-        ({"create": [125, "Error response from daemon: something odd"]}, {}, 1, None, "docker create failed"),
-        (
-            {"create": [1, 'Error response from daemon: invalid mount config for type "bind": bind source path does not exist: /srv/m']},
-            {},
-            78,
-            "bad_model",
-            "/srv/m",
-        ),
-        ({"start": [1, "could not select device driver nvidia"]}, {}, 78, "runtime_missing", ""),
-        # The last line of docker start never says why.
-        (
-            {"start": [1, "Error response from daemon: error while making the thing\nError: failed to start containers: id"]},
-            {},
-            1,
-            None,
-            "docker start failed: Error response from daemon: error while making the thing",
-        ),
-        ({"network": [1, "network extra not found"]}, {}, 78, "bad_flag", "docker network connect extra failed"),
-        ({"run": [1, "something broke"]}, {"download_command": ["x"]}, 1, "download_failed", "something broke"),
-        ({"exit": 2, "log": ["vllm serve: error: unrecognized arguments: --x"]}, {}, 78, "bad_flag", ""),
-        ({"exit": 3, "log": ["nothing known"]}, {}, 1, "unknown", "exit code 3"),
-        ({}, {"image": ""}, 78, "unknown", "no image"),
-    ],
-)
-def test_starts_that_fail(node: Node, play: dict[str, Any], changes: dict[str, Any], code: int, cause: str | None, text: str) -> None:
-    node.play(**{"images": [] if "pull" in play else [IMAGE], **play})
-    node.instance("http://127.0.0.1:9/v1", **changes)
-    node.start()
-    assert node.ends() == code, node.said()
-    state = node.state()
-    assert state["phase"] == "failed"
-    assert cause in (None, state["cause"])
-    assert text in state["message"]
-    wait_for(lambda: f"STATUS=failed: {state['cause']}: {state['message']}" in node.notified, node.said)  # for systemctl status
-    assert f"launcher: {state['cause']}: {state['message']}" in node.said()  # for the journal
-    assert node.docker.containers() == []
-    history = json.loads(node.paths.history("vllm", "chat").read_text(encoding="utf-8"))
-    assert history["failures"] == (0 if code == 78 else 1)
-
-
 def test_a_failed_download_tells_no_key(node: Node) -> None:
     node.play(images=[IMAGE], run=[1, f"hub: 401 for {KEY}"])
     node.instance("http://127.0.0.1:9/v1", download_command=["x"])
@@ -297,15 +214,6 @@ def test_a_failed_download_tells_no_key(node: Node) -> None:
     state = node.state()
     assert "hub: 401 for ********" in state["log_lines"]
     assert KEY not in json.dumps(state) + node.said() + node.notified
-
-
-def test_a_container_of_somebody_else_stays(node: Node) -> None:
-    node.docker.write(container(owner="me"))
-    node.instance(None)
-    node.start()
-    assert node.ends() == EXIT_PERMANENT
-    assert "not ours" in node.state()["message"]
-    assert node.docker.find("vllm-chat")
 
 
 def test_a_killed_launcher_leaves_a_container_that_the_next_adopts(node: Node, engine: Server) -> None:
@@ -325,130 +233,6 @@ def test_a_killed_launcher_leaves_a_container_that_the_next_adopts(node: Node, e
     assert node.state()["failures"] == 1
 
 
-def test_a_container_that_serves_gets_a_new_bound_on_its_memory(node: Node, engine: Server) -> None:
-    node.instance(engine.base_url, memory_limit_mib=8192, locks=[])
-    running = container()
-    running["HostConfig"] = {"Memory": 4096 * 1024 * 1024}
-    node.docker.write(running)
-    node.start()
-    node.until("ready")
-    assert [call for call in node.calls() if call.startswith("update")] == ["update --memory 8192m --memory-swap 16384m id-of-vllm-chat"]
-    assert "bounds its main memory to 8.0 GiB, without a restart" in node.said()
-    assert not any(call.startswith(("create", "rm", "stop")) for call in node.calls())
-    assert node.stop() == 0
-
-
-def test_a_container_is_adopted_without_the_pause_after_failures(node: Node, engine: Server) -> None:
-    """Meanwhile a neighbour that waits for the GPU would take the container for nobody's, and remove it."""
-    write_atomically(node.paths.history("vllm", "chat"), json.dumps({"failures": 5}))
-    node.docker.write(container())
-    node.instance(engine.base_url)
-    node.start()
-    node.until("ready")  # within less than the 80 s that a new start would wait
-    assert node.stop() == EXIT_STOPPED
-
-
-def test_a_start_after_failures_waits_first_and_can_be_stopped(node: Node) -> None:
-    write_atomically(node.paths.history("vllm", "chat"), json.dumps({"failures": 5}))
-    node.instance(None)
-    node.start()
-    assert node.until("starting")["detail"] == "waits 80 s before attempt 6"
-    assert is_locked(node.paths.instance_lock("vllm", "chat")), "a neighbour would think that nobody is there"
-    assert node.stop() == EXIT_STOPPED
-    assert not any(call.startswith("create") for call in node.calls())
-
-
-def test_an_outdated_container_is_replaced_and_one_that_vanishes_is_a_failure(node: Node, engine: Server) -> None:
-    node.docker.write(container(**{"config-hash": "old"}))
-    node.instance(engine.base_url)
-    node.start()
-    node.until("ready")
-    assert [call.split()[0] for call in node.calls()].count("create") == 1
-    node.docker.remove("vllm-chat")
-    assert node.ends() == EXIT_FAILED
-    assert "removed by somebody else" in node.state()["message"]
-
-
-def test_a_hung_engine_is_started_anew(node: Node, engine: Server) -> None:
-    node.instance(engine.base_url, watchdog=2)
-    node.start()
-    node.until("ready")
-    engine.change(hang=60.0)
-    assert node.ends() == EXIT_FAILED
-    assert node.state()["message"].startswith("hung: no sign of life for 2 s")
-
-
-def test_a_container_that_lost_its_gpu_is_made_anew(node: Node, engine: Server) -> None:
-    """HTTP stays green after a daemon-reload took the GPU away (nvidia-container-toolkit#48)."""
-    with_gpu = [0, "GPU 0: NVIDIA GeForce RTX 5090 (UUID: GPU-a)"]
-    node.play(images=[IMAGE], exec=with_gpu)
-    node.instance(engine.base_url, watchdog=9)
-    node.start()
-    node.until("ready")
-    node.play(images=[IMAGE], exec=[255, "Failed to initialize NVML: Unknown Error"])
-    assert node.ends() not in (0, 78)
-    assert node.state()["cause"] == "gpu_lost"
-    assert "NVML: Unknown Error" in node.state()["message"]
-    node.play(images=[IMAGE], exec=with_gpu)
-    node.start()
-    node.until("ready")
-    assert len([call for call in node.calls() if call.startswith("create ")]) == 2
-    node.stop()
-
-
-def test_a_start_has_a_time_limit(node: Node) -> None:
-    node.instance("http://127.0.0.1:9/v1", start_timeout=1)
-    node.start()
-    assert node.ends() == EXIT_FAILED
-    assert (node.state()["cause"], "not ready within 1 s" in node.state()["message"]) == ("timeout", True)
-    assert "GPU lock released: GPU-a" in node.said()  # never held past the deadline
-
-
-@pytest.fixture
-def idle() -> Iterator[int]:
-    """A process that does nothing."""
-    with subprocess.Popen(["sleep", "600"]) as child:
-        yield child.pid
-        child.kill()
-
-
-@pytest.mark.parametrize(
-    ("play", "changes", "cause", "phase"),
-    [
-        (
-            {"log": ["INFO 11-20 10:38:21 [gpu_model_runner.py:2844] Starting to load model /srv/models/x..."]},
-            {},
-            "timeout",
-            "loading weights",
-        ),
-        ({"run": "hangs"}, {"download_command": ["x"]}, "download_failed", "downloading the model"),
-    ],
-)
-def test_a_start_without_a_sign_of_life_is_told_and_given_up(
-    node: Node, idle: int, monkeypatch: pytest.MonkeyPatch, play: dict[str, Any], changes: dict[str, Any], cause: str, phase: str
-) -> None:
-    monkeypatch.setattr(silence, "LOOK_EVERY", 0.2)
-    monkeypatch.setattr(silence, "TOLD_AFTER", 1.0)
-    node.play(images=[IMAGE], pid=idle, **play)
-    node.instance("http://127.0.0.1:9/v1", silence_timeout=4, start_timeout=60, **changes)
-    node.start()
-    assert node.ends() == EXIT_FAILED
-    state = node.state()
-    assert (state["cause"], state["permanent"], state["silent"]) == (cause, False, 0)
-    assert "no sign of life for " in state["message"]
-    assert phase in state["message"]
-    assert "silence_timeout" in state["remedy"]
-    assert "; no sign of life for 1 min" in node.notified
-    assert node.docker.containers() == []
-
-
-def test_without_a_probe_running_is_enough(node: Node) -> None:
-    node.instance(None, watchdog=0)
-    node.start()
-    node.until("ready")
-    assert node.stop() == EXIT_STOPPED
-
-
 def test_docker_goes_away_for_a_moment(node: Node, engine: Server) -> None:
     node.instance(engine.base_url)
     node.start()
@@ -458,15 +242,6 @@ def test_docker_goes_away_for_a_moment(node: Node, engine: Server) -> None:
     node.play(images=[IMAGE])
     wait_for(lambda: "Docker is back" in node.said(), node.said)
     assert node.state()["phase"] == "ready"
-    assert node.stop() == EXIT_STOPPED
-
-
-def test_a_start_waits_for_docker_and_can_be_stopped(node: Node) -> None:
-    node.play(down=True)
-    node.instance(None)
-    node.start()
-    wait_for(lambda: len(node.calls()) > 1, node.said)
-    node.play(images=[IMAGE])
     assert node.stop() == EXIT_STOPPED
 
 
@@ -484,44 +259,6 @@ def test_the_gpu_is_waited_for(node: Node, engine: Server) -> None:
     write_atomically(node.paths.state("vllm", "ocr"), json.dumps({**loading, "phase": "ready", "loading": False}))
     node.until("ready")
     assert node.stop() == EXIT_STOPPED
-
-
-def test_several_gpus_are_locked_in_one_order(node: Node, engine: Server) -> None:
-    """Whoever waits for one GPU holds none that comes after it, so two instances cannot wait for each other."""
-    first, last = FileLock(node.paths.gpu_lock("GPU-a")), FileLock(node.paths.gpu_lock("GPU-b"))
-    assert first.try_lock("vllm@ocr.service 1\n")
-    node.instance(engine.base_url, locks=["GPU-b", "GPU-a", "GPU-b"])
-    node.start()
-    node.until("waiting_for_gpu")
-    assert last.try_lock("vllm@ocr.service 1\n")
-    first.release()
-    wait_for(lambda: node.launcher.gpu.locks[0].held, node.said)
-    assert not first.try_lock()
-    assert node.state()["phase"] == "waiting_for_gpu"
-    last.release()
-    node.until("ready")
-    assert "GPU lock taken: GPU-a, GPU-b" in node.said()
-    assert node.stop() == EXIT_STOPPED
-
-
-def test_a_loading_neighbour_without_launcher_is_removed(node: Node, engine: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpu_turn, "NEIGHBOUR_GRACE", 0.0)
-    node.docker.write(container("vllm-ocr", instance="vllm/ocr"))
-    node.instance(engine.base_url)
-    node.start()
-    node.until("ready")
-    assert node.docker.find("vllm-ocr") is None
-    assert node.stop() == EXIT_STOPPED
-
-
-def test_failures_count_until_it_is_given_up(node: Node) -> None:
-    node.play(images=[IMAGE], exit=3, log=["nothing known"])
-    node.instance(None, restart_limit=2)
-    node.start()
-    assert node.ends() == EXIT_FAILED
-    node.start()
-    assert node.ends() == EXIT_PERMANENT
-    assert (node.state()["cause"], node.state()["permanent"]) == ("crash_loop", True)
 
 
 @pytest.mark.parametrize("ahead", [0.0, -86400.0, 86400.0])
@@ -649,21 +386,6 @@ def test_what_has_served_is_tried_again_for_ever(node: Node, engine: Server) -> 
         assert node.state()["permanent"] is (config_hash == "new")
 
 
-def test_an_engine_that_breaks_off_is_told_by_what_it_said_since_it_answered(node: Node, engine: Server) -> None:
-    """Neither its complaints on its way to the first answer nor an assertion about a request mean its arguments or its model."""
-    node.play(images=[IMAGE], log=["ERROR 11-20 10:00:00 [config.py:1] ValueError: max_model_len (9) is greater than the derived 8"])
-    node.instance(engine.base_url)
-    node.start()
-    node.until("ready")
-    node.docker.log("ERROR 11-20 10:09:00 [core.py:1142] EngineCore encountered a fatal error.", "AssertionError: no such request")
-    node.docker.end("vllm-chat", 1)
-    assert node.ends() == EXIT_FAILED
-    state = node.state()
-    assert (state["cause"], state["permanent"], state["served"]) == ("unknown", False, True)
-    assert state["message"].startswith("the container ended with exit code 1: AssertionError: no such request; has served before")
-    assert "in the middle of its work" in state["remedy"]
-
-
 def test_files_that_cannot_be_read_are_no_end_for_what_has_served(node: Node, engine: Server) -> None:
     node.instance(engine.base_url)
     folder = node.paths.folder("vllm", "chat")
@@ -686,42 +408,6 @@ def test_files_that_cannot_be_read_are_no_end_for_what_has_served(node: Node, en
     (folder / "away").rename(folder / "service.json")
     clock.passed += 10.0
     node.until("ready")
-
-
-@pytest.mark.parametrize(("model", "code"), [("tiny:1", 0), ("missing:1", 78)])
-def test_ollama_pulls_its_models_through_its_server(tmp_path: Path, model: str, code: int) -> None:
-    node = Node(tmp_path, "ollama")
-    with played_ollama(tmp_path / "models") as url:
-        probe = {"base_url": f"{url}/v1", "level": "health", "health_path": "/", "model": model}
-        node.instance(None, probe=probe, pull_models=[model])
-        node.start()
-        if code == 0:
-            node.until("ready")
-            time.sleep(1.5)
-            assert node.stop() == EXIT_STOPPED
-        else:
-            assert node.ends() == code
-            assert node.state()["cause"] == "bad_model"
-    node.close()
-
-
-def test_the_program_itself(node: Node, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(signal, "signal", lambda number, handler: None)
-    argv = [
-        "run",
-        "vllm/chat",
-        "--instances",
-        str(node.paths.instances),
-        "--runtime",
-        str(node.paths.runtime),
-        "--docker",
-        node.paths.docker,
-    ]
-    assert launcher.main(argv) == EXIT_PERMANENT
-    assert "service.json" in node.state()["message"]
-    assert lock_holder(Path("/nonexistent")) == ""
-    assert known_cause("dns") is Cause.DNS
-    assert known_cause(None) is Cause.UNKNOWN
 
 
 def test_an_upgrade_of_the_program_touches_no_container(node: Node, engine: Server, tmp_path: Path) -> None:
