@@ -152,6 +152,47 @@ def test_a_key_that_is_not_there_cannot_be_rotated(tmp_path: Path) -> None:
         keys(tmp_path, rotate=["nobody", ""])
 
 
+def test_keys_of_the_inventory(tmp_path: Path) -> None:
+    own = {
+        "inference_master_key": "sk-master-0123456789abcdef",
+        "inference_huggingface_token": "hf_0123456789",
+        "inference_engine_key": "engine-0123456789abcdef",
+        "inference_gateway": {"client_keys": {}, "redis": {"password": "redis-0123456789"}},
+        "inference_external_endpoints": [{"name": "cloud", "api_key": "cloud-0123456789"}, {"name": "free"}, "odd"],
+    }
+    given = {"hostvars": {"n1": own}, "groups": {}}
+    options = {"directory": str(tmp_path / "keys"), "engine_hosts": ["n1"], "gateway_host": "n1"}
+    found = act(secrets, variables=given, **options)["secrets"]
+    assert (found["master_key"], found["engine_keys"]) == (own["inference_master_key"], {"n1": own["inference_engine_key"]})
+    assert (found["external_keys"], found["redis_password"]) == ({"cloud": "cloud-0123456789"}, "redis-0123456789")
+    assert (found["huggingface_tokens"], found["files"]) == ({"n1": "hf_0123456789"}, {})
+    wrong = {
+        **own,
+        "inference_master_key": 12345,
+        "inference_engine_key": "{{ nothing }}-0123456789abcdef",
+        "inference_huggingface_token": "hf_0123456789\n",
+    }
+    with pytest.raises(AnsibleActionFail) as told:
+        act(secrets, variables={"hostvars": {"n1": wrong}, "groups": {}}, **options)
+    for variable, problem in {
+        "inference_master_key": "must be a text; write it in quotes",
+        "inference_engine_key": "cannot be evaluated",
+        "inference_huggingface_token": "has a line break",
+    }.items():
+        assert f"{variable} (host n1): {problem}" in str(told.value)
+    assert "0123456789" not in str(told.value)
+
+
+def test_a_variable_that_cannot_be_evaluated_names_itself(tmp_path: Path) -> None:
+    class Broken(dict[str, Any]):
+        def __getitem__(self, name: str) -> Any:
+            raise ValueError("'nothing' is undefined")
+
+    given = {"hostvars": {"n1": Broken(inference_engine_key=1)}, "groups": {}}
+    with pytest.raises(AnsibleActionFail, match=r"inference_engine_key \(host n1\): cannot be evaluated"):
+        act(secrets, variables=given, directory=str(tmp_path / "keys"), engine_hosts=["n1"], gateway_host=None)
+
+
 FACTS = {"box1": {"ansible_facts": {"gpu_inference": dgpu()}}}
 
 

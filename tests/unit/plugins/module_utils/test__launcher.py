@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import resource
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils import _launc
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._gpu_turn import lock_holder
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_program import Differences, compare, install, program
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import FileLock
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._sd_notify import Notifier
 
 
 def test_lock_is_exclusive_between_processes_and_freed_by_death(tmp_path: Path) -> None:
@@ -102,3 +104,14 @@ def test_a_full_disk_leaves_the_program_as_it_was(tmp_path: Path) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert {file.name: file.read_text() for file in tmp_path.iterdir()} == old
+
+
+@pytest.mark.parametrize("abstract", [False, True])
+def test_systemd_is_told_and_may_be_away(tmp_path: Path, abstract: bool) -> None:
+    address = f"@{tmp_path}" if abstract else str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(address.replace("@", "\0", 1))
+        Notifier(address).send(READY="1", STATUS="of two\nlines")
+        assert systemd.recv(1000) == b"READY=1\nSTATUS=of two lines"
+    Notifier(address).send(READY="1")
+    Notifier("").send(READY="1")

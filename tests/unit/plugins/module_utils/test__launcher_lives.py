@@ -7,7 +7,9 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils import _launc
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _probe as probe
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _silence as silence
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_ends import EXIT_FAILED, EXIT_PERMANENT, EXIT_STOPPED
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_events import Reload
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import FileLock, is_locked, write_atomically
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._probe import Observation
 
@@ -599,3 +602,21 @@ def test_the_program_itself(node: VirtualNode, monkeypatch: pytest.MonkeyPatch, 
         with pytest.raises(SystemExit):
             launcher.main(["run", wrong, *folders])
     assert "instance must be kind/name" in capfd.readouterr().err
+
+
+def test_a_reload_runs_the_new_program_in_the_same_process(node: VirtualNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what it was started with, and with a signal for nobody meanwhile."""
+    ran: list[Any] = []
+    monkeypatch.setattr(signal, "signal", lambda number, handler: ran.append((number, handler)))
+    monkeypatch.setattr(os, "execv", lambda *given: ran.append(given))
+
+    def run(launched: launcher.Launcher) -> int:
+        launched.life.update("ready", force=True)
+        raise Reload
+
+    monkeypatch.setattr(launcher.Launcher, "run", run)
+    argv = ["run", "vllm/chat", "--runtime", str(node.paths.runtime)]
+    launcher.main(argv)
+    assert ran[-2] == (signal.SIGHUP, signal.SIG_IGN)
+    assert ran[-1] == (sys.executable, [sys.executable, launcher.__file__, *argv])
+    assert node.state()["phase"] == "ready"  # its successor reads it

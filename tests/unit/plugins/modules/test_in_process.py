@@ -25,6 +25,7 @@ from ansible_collections.llmops.gpu_inference.plugins.modules import (
     docker_engine_info,
     endpoint_ready,
     gpu_facts,
+    package_repository,
     repository_key,
     verify_gateway,
 )
@@ -72,6 +73,71 @@ def test_a_host_without_a_gpu(run: Run, tmp_path: Path, program: Callable[[str, 
     assert (facts["platform"], facts["memory_mib"], facts["memory_available_mib"]) == ("cpu", 8192, 4096)
     assert (facts["docker"]["runtimes"], facts["docker"]["cgroup_driver"]) == (["runc"], "systemd")
     assert "The L4T release is unknown" in json.dumps(found)
+
+
+@pytest.fixture(name="repository")
+def _repository(run: Run, tmp_path: Path, program: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """An apt whose sources lie in the test's folder. It says what stands in the files C(unread), C(unfetched)."""
+    (tmp_path / "parts").mkdir()
+    monkeypatch.setattr(package_repository, "JOURNAL", str(tmp_path / "journal-{name}.json"))
+    program("apt-config", f"echo \"LIST='{tmp_path}/sources.list'\"; echo \"PARTS='{tmp_path}/parts/'\"\n")
+    program("dpkg", "echo amd64\n")
+    program(
+        "apt-get",
+        f'grep -q broken {tmp_path}/parts/* {tmp_path}/sources.list 2>/dev/null && {{ echo "E: Malformed entry" >&2; exit 100; }}\n'
+        f'case "$*" in *update) [ ! -e {tmp_path}/away ] || {{ echo "E: Failed to fetch it" >&2; exit 100; }};; esac\n',
+    )
+    options = {"name": "toolkit", "manager": "apt", "url": "https://pkg.example", "key": str(tmp_path / "toolkit.asc")}
+    return lambda **more: run(package_repository, **{**options, **more})
+
+
+def test_a_package_repository_comes_and_goes(repository: Run, tmp_path: Path) -> None:
+    (tmp_path / "sources.list").write_text("# mine\ndeb https://pkg.example stable main\n")
+    foreseen = repository(check_mode=True, suite="stable", components=["main"])
+    assert (foreseen["changed"], list((tmp_path / "parts").iterdir())) == (True, [])
+    done = repository(suite="stable", components=["main"])
+    source = tmp_path / "parts/toolkit.sources"
+    assert (done["diff"], done["files"]) == (foreseen["diff"], [str(source), str(tmp_path / "sources.list")])
+    assert "URIs: https://pkg.example" in source.read_text()
+    assert "Suites: stable\nComponents: main\n" in source.read_text()
+    # Another's line for it went, and a copy of their file is kept.
+    assert (tmp_path / "sources.list").read_text() == "# mine\n"
+    assert [Path(copy).read_text() for copy in done["backups"]] == ["# mine\ndeb https://pkg.example stable main\n"]
+    again = repository(suite="stable", components=["main"])
+    assert (again["changed"], again["files"]) == (False, [])
+    (tmp_path / "toolkit.asc").write_text("key")
+    assert repository(state="absent")["changed"]
+    assert (source.exists(), (tmp_path / "toolkit.asc").exists()) == (False, False)
+    assert repository(url="https://x\nTrusted: yes")["msg"].startswith("The repository toolkit: ")
+
+
+def test_a_package_repository_that_is_no_use_is_taken_out_again(repository: Run, tmp_path: Path) -> None:
+    key, source = tmp_path / "toolkit.asc", tmp_path / "parts/toolkit.sources"
+    key.write_text("key")
+    (tmp_path / "away").touch()
+    told = repository()["msg"]
+    assert "apt cannot fetch the repository toolkit (https://pkg.example): Failed to fetch it. All files are as they were." in told
+    assert (source.exists(), key.exists()) == (False, False)
+    (tmp_path / "away").unlink()
+    told = repository(url="https://broken.example")["msg"]
+    assert "apt could not read the sources of this host with the repository toolkit in them: Malformed entry." in told
+    (tmp_path / "sources.list").write_text("deb broken\n")
+    told = repository()["msg"]
+    assert "apt could not read the sources of this host before this run, so it cannot install: Malformed entry." in told
+    going_on = repository(required=False)
+    assert (going_on["changed"], source.exists()) == (False, False)
+    # What was in the way goes with this run.
+    (tmp_path / "sources.list").write_text("deb [signed-by=/broken.gpg] https://pkg.example /\n")
+    assert "It can now." in str(repository())
+    assert source.exists()
+
+
+def test_a_package_repository_whose_file_cannot_be_written(repository: Run, tmp_path: Path) -> None:
+    (tmp_path / "journal-toolkit.json").mkdir()
+    done = repository()
+    assert done["failed"]
+    assert "journal-toolkit.json" in done["msg"]
+    assert list((tmp_path / "parts").iterdir()) == []
 
 
 SHOWN = "LoadState=loaded\nActiveState=active\nSubState=running\nExecStart={ path=$DOCKERD ; argv[]=$DOCKERD -H fd:// ; }\n"
@@ -174,6 +240,20 @@ def test_readiness(run: Run, server: Server) -> None:
     soft = run(endpoint_ready, endpoints=[{**endpoints[0], "model": "other", "required": False}], timeout=1, interval=1)
     assert not soft.get("failed")
     assert "base_url" in run(endpoint_ready, endpoints=[{"name": "x", "base_url": "x"}])["msg"]
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "options", "told"),
+    [
+        ([{"name": "x", "base_url": "http://h/v1"}] * 2, {}, "endpoints[1] (x): the name is given twice"),
+        ([{"name": "x", "base_url": "http://h/v1", "unit": "-x"}], {}, "unit is -x, which is not a unit name"),
+        ([{"name": "x", "base_url": "http://h:0/v1"}], {}, "base_url is http://h:0/v1, expected something like"),
+        ([{"name": "x", "base_url": "http://[h/v1"}], {}, "base_url is http://[h/v1, expected something like"),
+        ([{"name": "x", "base_url": "http://h/v1"}], {"interval": 0}, "interval is 0.0, expected a number above 0"),
+    ],
+)
+def test_readiness_of_what_cannot_be_asked(run: Run, endpoints: list[dict[str, Any]], options: dict[str, Any], told: str) -> None:
+    assert told in run(endpoint_ready, endpoints=endpoints, **options)["msg"]
 
 
 def test_readiness_needs_requests(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
