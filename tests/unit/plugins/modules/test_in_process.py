@@ -17,8 +17,10 @@ from support.module_arguments import patch_module_args
 from support.openpgp import ED25519, ED25519_FINGERPRINT
 from support.played_server import Play, Server
 
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._clients import MARKER
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import OWNER, Paths
 from ansible_collections.llmops.gpu_inference.plugins.modules import (
+    client_files,
     client_run,
     container_units,
     container_units_info,
@@ -317,3 +319,21 @@ def test_client_run_tells_of_each_program(run: Run, tmp_path: Path) -> None:
     assert done["table"][2].startswith("FAILED  coder  Other")
     assert key not in str(done["rows"])
     assert done["changed"] is False
+
+
+def test_files_of_clients(run: Run, tmp_path: Path) -> None:
+    wanted = {"path": str(tmp_path / "app/.env"), "content": f"{MARKER}\nA=1\n"}
+    options = {"files": [wanted], "manifest": str(tmp_path / "state/clients.json")}
+    nobody = run(client_files, **{**options, "files": [{**wanted, "owner": "no-such-user"}]})
+    assert "no-such-user" in nobody["msg"]
+    assert "create the user or group, or give another owner or group" in nobody["msg"]
+    # An earlier task of a real run may make the user.
+    assert run(client_files, check_mode=True, **{**options, "files": [{**wanted, "owner": "no-such-user"}]})["changed"]
+    assert run(client_files, **options)["changed"]
+    assert (tmp_path / "app/.env").read_text() == wanted["content"]
+    assert not run(client_files, **options)["changed"]
+    (tmp_path / "app/.env").write_bytes(b"\xff\xfe")
+    assert "a client file could not be written: " in run(client_files, **options)["msg"]
+    (tmp_path / "app/.env").unlink()
+    (tmp_path / "app/.env").mkdir()
+    assert "/app/.env" in run(client_files, **options)["msg"]
