@@ -22,6 +22,7 @@ from support.virtual_node import GOOD, IMAGE, KEY, RELOADED, SILENT, VirtualNode
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _engine_proof as engine_proof
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _engine_watch as engine_watch
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _launcher as launcher
+from ansible_collections.llmops.gpu_inference.plugins.module_utils import _ollama_models as ollama_models
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _probe as probe
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _silence as silence
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_ends import EXIT_FAILED, EXIT_PERMANENT, EXIT_STOPPED
@@ -565,6 +566,18 @@ def test_ollama_that_never_answers(ollama: VirtualNode) -> None:
     assert ollama.run() == EXIT_FAILED
     assert "not ready within 60 s" in ollama.state()["message"]
     assert "/api/tags does not answer" in ollama.state()["message"]
+
+
+@pytest.mark.parametrize(("served", "text"), [(True, "HTTP 404 "), (False, "URLError: ")])
+def test_a_pull_that_the_server_does_not_take(ollama: VirtualNode, monkeypatch: pytest.MonkeyPatch, served: bool, text: str) -> None:
+    monkeypatch.setattr(ollama_models, "fetch_json", lambda *_asked: {})  # it has no model yet
+    engine = Server(Play()).start()
+    ollama.instance(probe={"base_url": engine.base_url, "level": "health", "model": "tiny:1"}, pull_models=["tiny:1"])
+    if not served:
+        engine.stop()
+    assert ollama.run() == EXIT_FAILED
+    engine.stop()
+    assert ollama.state()["message"].startswith(f"ollama cannot pull tiny:1: {text}")
 
 
 def test_a_model_that_lies_partly_on_the_cpu_is_told(ollama: VirtualNode, monkeypatch: pytest.MonkeyPatch) -> None:

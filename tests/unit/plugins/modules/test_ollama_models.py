@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from support.module_arguments import patch_module_args
 from support.ollama import free_port, played_ollama
+from support.played_server import Play, Server
 
 from ansible_collections.llmops.gpu_inference.plugins.modules import ollama_models
 
@@ -128,3 +129,16 @@ def test_a_server_that_does_not_answer(run: Run) -> None:
     assert "systemctl status ollama@small.service" in result["msg"]
     planned = run(url, "tiny:1", check_mode=True)
     assert (planned["changed"], planned["instances"][0]["reachable"]) == (True, False)
+
+
+def test_a_server_that_is_no_ollama(run: Run) -> None:
+    """The port of another service, say."""
+    other = Server(Play()).start()
+    try:
+        refused = run(f"http://127.0.0.1:{other.port}", "tiny:1")["msg"]
+        other.change(health_path="/api/tags")
+        odd = run(f"http://127.0.0.1:{other.port}", "tiny:1")["msg"]
+    finally:
+        other.stop()
+    assert "/api/tags answered 404: " in refused
+    assert "/api/tags did not answer with JSON" in odd
