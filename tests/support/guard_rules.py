@@ -30,8 +30,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = ROOT / "tests/unit/roles/litellm"
-#: The judges of a request. Admission, ledger and server have rules of time and amounts, which are no tables, and hooks has none.
-OTHERS = ("admission", "hooks", "ledger", "mutations", "server", "tables")
+#: The judges of a request. Others have rules of time and amounts, which are no tables, and hooks has none.
+OTHERS = ("admission", "hooks", "ledger", "mutations", "quotas", "server", "tables", "usage")
 PARTS = ("access", "api", "body", "errors", "exit", "forms", "keys", "media", "messages", "models", "parameters", "requests", "routes")
 #: Statements that refuse, or have somebody else look who refuses.
 REFUSING = ("_fail", "_text", "_object", "_objects", "_content", "_part", "_messages", "_tools", "_tool_calls", "_responses", "_refuse")

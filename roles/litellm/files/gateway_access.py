@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from gateway_errors import RequestError
 from gateway_keys import Keys, offered_keys
 from gateway_policy import Policy
+from gateway_quotas import Quota
 
 #: Answer without a key: they say that the gateway is up, nothing more.
 PUBLIC_PATHS = frozenset({"/health/liveliness", "/health/liveness", "/health/readiness", "/health_check"})
@@ -24,6 +25,8 @@ class Caller:
     key: str
     #: None for the holder of the master key.
     client: str | None = None
+    #: None for whoever has no limits.
+    quota: Quota | None = None
 
 
 def wants_plain_health(path: str, headers: t.Iterable[tuple[bytes, bytes]], keys: Keys) -> bool:
@@ -48,7 +51,7 @@ def caller_of(headers: t.Iterable[tuple[bytes, bytes]], keys: Keys) -> Caller:
     for key in offered:
         client = keys.client_of(key)
         if client is not None:
-            return Caller(key, client)
+            return Caller(key, client, keys.quota_of(client))
     raise RequestError(401, "This API key is not known to the gateway.", code="invalid_api_key")
 
 

@@ -110,15 +110,17 @@ class Incoming:
         return {"type": "http.request", "body": piece, "more_body": bool(self.pieces)}
 
 
-async def refuse(scope: Scope, incoming: Incoming, send: Send, status: int, code: str, message: str) -> None:
+async def refuse(
+    scope: Scope, incoming: Incoming, send: Send, status: int, code: str, message: str, retry_after: int | None = None
+) -> None:
     """Tell why, in OpenAI's form, and take what the client is still sending: cut off in the middle, it would never see the answer."""
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1013 if status == 503 else 1008, "reason": message})
         return
     body = error_body(status, message, code=code)
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), (b"connection", b"close")]
-    if status == 503:
-        headers.append((b"retry-after", str(RETRY_AFTER).encode()))
+    if status == 503 or retry_after is not None:
+        headers.append((b"retry-after", str(retry_after or RETRY_AFTER).encode()))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": True})
     with contextlib.suppress(TimeoutError, Gone):

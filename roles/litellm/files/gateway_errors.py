@@ -50,9 +50,13 @@ HIDDEN: t.Final = "the engine"
 class RequestError(ValueError):
     """Why a request goes no further."""
 
-    def __init__(self, status: int, message: str, *, param: str | None = None, code: str | None = None) -> None:
+    def __init__(
+        self, status: int, message: str, *, param: str | None = None, code: str | None = None, retry_after: int | None = None
+    ) -> None:
         super().__init__(message)
         self.status, self.message, self.param, self.code = status, message, param, code
+        #: Seconds after which it may be tried again.
+        self.retry_after = retry_after
 
 
 def error_body(status: int, message: str, *, param: str | None = None, code: str | None = None) -> bytes:

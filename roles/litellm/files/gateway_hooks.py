@@ -10,6 +10,7 @@ can leave it out. A start without it would serve nobody: ``gateway_auth`` takes 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -29,9 +30,11 @@ from gateway_keys import Keys
 from gateway_ledger import Limits
 from gateway_models import Models
 from gateway_policy import Policy
+from gateway_quotas import Quotas, Visit
 from gateway_requests import Judged, Rules, inference, media_type, raw_route, upload_of
 from gateway_routes import Route, route_of
 from gateway_transcription import render
+from gateway_usage import Metered, Usage, text_tokens
 
 KEYS = Keys.from_environment(os.environ)
 POLICY_FILE = Path(__file__).with_name("policy.json")
@@ -42,6 +45,8 @@ LOG = logging.getLogger("gateway")
 MARK = "llmops.gateway_guard"
 #: Beside it: who asks.
 CALLER = "llmops.gateway_caller"
+#: And for a client with limits what is counted of its request.
+VISIT = "llmops.gateway_visit"
 
 
 class Loaded:
@@ -110,7 +115,7 @@ async def read_form(scope: Scope, body: bytes) -> Form:
 def judged_by(judge: t.Callable[..., Judged], place: t.Any, raw: bytes, form: Form | None, scope: Scope, caller: Caller) -> Judged:
     """What goes on of a request. What the rules themselves stumble over is not understood, and goes no further."""
     try:
-        return judge(place, raw, form, scope["headers"], scope.get("query_string", b""), caller, LOADED.rules)
+        return judge(place, raw, form, scope["headers"], scope.get("query_string", b""), caller, LOADED.rules.of(caller))
     except RequestError:
         raise
     except Exception as error:
@@ -124,6 +129,7 @@ class Guard:
     def __init__(self, app: App) -> None:
         self.app = app
         self.admission = Admission(Judge(app), Limits.load(POLICY_FILE))
+        self.quotas = Quotas()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -132,7 +138,8 @@ class Guard:
         try:
             await self._ask(scope, receive, send)
         except RequestError as error:
-            await refuse(scope, Incoming(receive), send, error.status, error.code or str(error.status), error.message)
+            code = error.code or str(error.status)
+            await refuse(scope, Incoming(receive), send, error.status, code, error.message, error.retry_after)
 
     async def _ask(self, scope: Scope, receive: Receive, send: Send) -> None:
         path, headers = scope["path"], scope["headers"]
@@ -149,8 +156,21 @@ class Guard:
             if scope["type"] == "websocket" and caller.client is not None:
                 raise RequestError(403, "A client's key opens no websocket here.", code="forbidden")
             check_path(path, caller, POLICY, gateway_litellm.serves)
+            await self._admit({**scope, CALLER: caller, MARK: True}, receive, send, caller)
+
+    async def _admit(self, scope: Scope, receive: Receive, send: Send, caller: Caller) -> None:
+        if caller.client is None or caller.quota is None or not caller.quota.counts or is_list(scope["path"]):
             # No client's name holds a blank.
-            await self.admission({**scope, CALLER: caller, MARK: True}, receive, send, caller.client or "master key")
+            await self.admission(scope, receive, send, caller.client or "master key")
+            return
+        async with self.quotas.visit(caller.client, caller.quota) as visit:
+            await self.admission({**scope, VISIT: visit}, receive, send, caller.client)
+
+
+def is_list(path: str) -> bool:
+    """Whether a path is about models and none is asked for an answer."""
+    route = route_of(path)
+    return route is not None and route.kind == "models"
 
 
 class Judge:
@@ -205,23 +225,33 @@ class Judge:
         raw, form = await self._body(scope, receive)
         judged = judged_by(inference, route, raw, form, scope, caller)
         wanted = judged.wanted
-        answer = Answer(send, State(judged.max_images), LOADED.scrubber, None if wanted is None else lambda body: render(body, wanted))
-        scope = {**scope, "path": route.path, "raw_path": route.path.encode(), "query_string": b""}
-        await self._ask(scope, receive, answer, judged)
+        with metered(scope, send, judged, counts=route.kind != "count_tokens") as out:
+            answer = Answer(out, State(judged.max_images), LOADED.scrubber, None if wanted is None else lambda body: render(body, wanted))
+            scope = {**scope, "path": route.path, "raw_path": route.path.encode(), "query_string": b""}
+            await self._ask(scope, receive, answer, judged)
 
     async def _raw(self, scope: Scope, receive: Receive, send: Send, caller: Caller) -> None:
+        if not may_reach(scope["path"], caller):
+            raise RequestError(404, f"There is nothing at {scope['path'][:100]}.", code="unknown_url")
         raw, form = await self._body(scope, receive)
         judged = judged_by(raw_route, scope["path"], raw, form, scope, caller)
-        await self._ask(scope, receive, Answer(send, State(judged.max_images), LOADED.scrubber), judged)
+        with metered(scope, send, judged) as out:
+            await self._ask(scope, receive, Answer(out, State(judged.max_images), LOADED.scrubber), judged)
 
     async def _models(self, scope: Scope, receive: Receive, send: Send, caller: Caller, route: Route) -> None:
         """The list of models, or the one of them whose name the path ends with, slashes and all."""
         judged = Judged([(b"authorization", b"Bearer " + caller.key.encode("latin-1"))], b"")
 
+        allowed = caller.quota.models if caller.quota is not None else None
+
         def one(body: bytes) -> tuple[bytes, bytes]:
-            if route.model is None:
+            if route.model is None and allowed is None:
                 return b"application/json", body
-            for entry in json.loads(body).get("data") or ():
+            found = json.loads(body)
+            entries = [entry for entry in found.get("data") or () if allowed is None or entry.get("id") in allowed]
+            if route.model is None:
+                return b"application/json", json.dumps({**found, "data": entries}).encode()
+            for entry in entries:
                 if entry.get("id") == route.model:
                     return b"application/json", json.dumps(entry).encode()
             raise RequestError(
@@ -230,6 +260,26 @@ class Judge:
 
         answer = Answer(send, State(contacted=True), LOADED.scrubber, one)
         await self._ask({**scope, "path": route.path, "raw_path": route.path.encode(), "query_string": b""}, receive, answer, judged)
+
+
+def may_reach(path: str, caller: Caller) -> bool:
+    """Whether a raw route leads to a model that this client may ask for."""
+    quota = caller.quota
+    return quota is None or quota.models is None or path.rstrip("/") in {route.rstrip("/") for route in quota.routes}
+
+
+@contextlib.contextmanager
+def metered(scope: Scope, send: Send, judged: Judged, *, counts: bool = True) -> t.Iterator[Send]:
+    """Where the answer goes. Of a client whose tokens are limited they are counted on the way."""
+    visit: Visit | None = scope.get(VISIT)
+    if visit is None or visit.quota.tokens_per_minute is None or not counts:
+        yield send
+        return
+    usage = Usage(0 if judged.wanted is not None else text_tokens(judged.body))
+    try:
+        yield Metered(send, usage, judged.hides_usage)
+    finally:
+        visit.tokens = usage.tokens
 
 
 def leaving() -> None:

@@ -8,7 +8,7 @@ All of them are in one file, ``keys.json`` of a folder that is mounted beside ``
 that a key is good, or no longer good, from the moment on in which the file is replaced: nothing restarts.
 
 ``{"master": [SHA-256, ...], "clients": {NAME: [SHA-256, ...]}, "servers": {ORIGIN: {VARIABLE: [KEY, ...]}}}``: several where one takes the
-place of another.
+place of another. ``"limits": {NAME: {"parallel": 4, ...}}`` is beside them where clients have limits.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ import hmac
 import json
 import logging
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from gateway_quotas import Quota
 
 LOG = logging.getLogger("gateway")
 FOLDER = "/etc/litellm-live"
@@ -43,10 +45,12 @@ class Known:
     masters: tuple[str, ...] = ()
     clients: t.Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     servers: Servers = field(default_factory=dict, repr=False)
+    limits: t.Mapping[str, Quota] = field(default_factory=dict)
 
     @classmethod
     def from_document(cls, document: t.Mapping[str, t.Any]) -> Known:
         return cls(
+            limits={str(name): Quota.from_mapping(quota) for name, quota in (document.get("limits") or {}).items()},
             masters=_texts(document.get("master")),
             clients={str(name): _texts(digests) for name, digests in (document.get("clients") or {}).items()},
             servers={
@@ -99,7 +103,7 @@ class Keys:
 
     def _read(self, path: Path, seen: tuple[int, int, int]) -> None:
         known = Known.from_document(json.loads(path.read_text(encoding="utf-8")))
-        self._known = Known(known.masters, known.clients, kept_servers(self._known.servers, known.servers))
+        self._known = replace(known, servers=kept_servers(self._known.servers, known.servers))
         self._seen = seen
 
     @property
@@ -125,6 +129,9 @@ class Keys:
             if _is_among(key, digests):
                 found = name
         return found
+
+    def quota_of(self, client: str) -> Quota | None:
+        return self.known.limits.get(client)
 
     @property
     def servers(self) -> Servers:

@@ -30,6 +30,8 @@ class Models:
     names: t.Mapping[str, Model] = field(default_factory=dict)
     #: Whether the configuration has names with a ``*``, so that a name that is not listed may be served.
     wildcards: bool = False
+    #: Whether there is nothing but these names.
+    closed: bool = False
 
     @classmethod
     def from_deployments(cls, deployments: t.Iterable[t.Mapping[str, t.Any]]) -> Models:
@@ -50,13 +52,19 @@ class Models:
             )
         return cls(names, any("*" in name for name in names))
 
+    def only(self, allowed: t.AbstractSet[str]) -> Models:
+        """What there is for a client that may ask for these names and no others."""
+        unlisted = allowed if self.wildcards or not self.names else frozenset()
+        found = {name: self.names.get(name, Model()) for name in allowed if name in self.names or name in unlisted}
+        return Models(found, closed=True)
+
     def wanted(self, kind: str, name: t.Any) -> Model:
         """The model that a request names. Raise RequestError for one that is not there or can't do that."""
         if not isinstance(name, str) or not name:
             raise RequestError(400, "the request names no model: 'model' must be the name of one", param="model", code="missing_model")
         model = self.names.get(name)
         if model is None:
-            if self.wildcards or not self.names:
+            if not self.closed and (self.wildcards or not self.names):
                 return Model()
             served = ", ".join(sorted(name for name, model in self.names.items() if model.mode in (None, MODES[kind])))
             raise RequestError(

@@ -11,7 +11,7 @@ can let something through.
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl
 
 from gateway_access import Caller
@@ -43,6 +43,11 @@ class Rules:
     steering: t.Collection[str]
     models: Models
 
+    def of(self, caller: Caller) -> Rules:
+        """As they are for this caller."""
+        allowed = caller.quota.models if caller.quota is not None else None
+        return self if allowed is None else replace(self, models=self.models.only(allowed))
+
 
 @dataclass(frozen=True)
 class Judged:
@@ -53,6 +58,8 @@ class Judged:
     max_images: int | None = None
     #: How a transcription is to be told.
     wanted: Wanted | None = None
+    #: Whether the engine is asked for the usage of a stream, and the client wasn't.
+    hides_usage: bool = False
 
 
 def media_type(headers: t.Iterable[tuple[bytes, bytes]]) -> str:
@@ -175,8 +182,18 @@ def inference(route: Route, raw: bytes, form: Form | None, headers: Headers, que
         content_type, body = write(arranged)
         return Judged(passed_headers(headers, caller, content_type, len(body)), body, wanted=wanted)
     judged, limit = judge(route, read_json(raw, headers), rules)
+    hides = caller.quota is not None and caller.quota.tokens_per_minute is not None and ask_for_usage(route.kind, judged)
     body = written(judged)
-    return Judged(passed_headers(headers, caller, b"application/json", len(body)), body, limit)
+    return Judged(passed_headers(headers, caller, b"application/json", len(body)), body, limit, hides_usage=hides)
+
+
+def ask_for_usage(kind: str, body: dict[str, t.Any]) -> bool:
+    """Have the answer say how many tokens it had, where a stream would not. Whether the client did not ask for that itself."""
+    if kind not in ("chat", "completions") or not body.get("stream"):
+        return False
+    options = body.get("stream_options") or {}
+    body["stream_options"] = {**options, "include_usage": True}
+    return not options.get("include_usage")
 
 
 def raw_route(path: str, raw: bytes, form: Form | None, headers: Headers, query: bytes, caller: Caller, rules: Rules) -> Judged:
