@@ -9,6 +9,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.client_limits import client_limits
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.config import build_config, expected_models
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.endpoints import build_endpoints, with_keys
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.error import GatewayError
@@ -38,6 +39,7 @@ def litellm_endpoints(
 class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {
+            "litellm_client_limits": _explained(client_limits),
             "litellm_config": _explained(build_config),
             "litellm_endpoints": _explained(litellm_endpoints),
             "litellm_expected_models": expected_models,

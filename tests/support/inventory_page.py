@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.keys import Keys
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_clients import ClientKeys
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_external import ExternalKeys, ExternalModelKeys
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_gateway import (
     CacheKeys,
@@ -43,6 +44,7 @@ MAPPINGS: Final[Mapping[str, type[Keys]]] = {
     "inference_gateway.cache": CacheKeys,
     "inference_gateway.media": MediaKeys,
     "inference_gateway.redis": RedisKeys,
+    "inference_gateway.client_keys": ClientKeys,
     "inference_gateway.passthrough[]": PassthroughKeys,
     "inference_external_endpoints": ExternalKeys,
     "inference_external_endpoints[].models[]": ExternalModelKeys,

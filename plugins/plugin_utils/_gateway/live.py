@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from .._engines.registry import PROVIDERS
+from .plain import plain
 from .references import references
 
 LIVE_DIR = "/etc/litellm-live"
@@ -91,8 +92,12 @@ def live_keys(
     client_keys: Mapping[str, str],
     environment: Mapping[str, str],
     previous: Mapping[str, Any] | None = None,
+    limits: Mapping[str, Any] | None = None,
 ) -> LiveKeys:
-    """C(previous): keys that are good beside the new ones: C(master_key) and C(client_keys) as SHA-256, C(environment) by variable."""
+    """C(limits): of clients, as C(client_limits) makes them.
+
+    C(previous): keys that are good beside the new ones: C(master_key) and C(client_keys) as SHA-256, C(environment) by variable.
+    """
     old = previous or {}
     uses = list(_uses(config))
     everywhere = list(references(config))
@@ -109,6 +114,7 @@ def live_keys(
         "master": _both(digest(master_key), old.get("master_key")),
         "clients": {name: _both(digest(key), old_clients.get(name)) for name, key in client_keys.items()},
         "servers": servers,
+        **({"limits": plain(limits)} if limits else {}),
     }
     return LiveKeys(
         json.dumps(document, indent=1, sort_keys=True) + "\n",

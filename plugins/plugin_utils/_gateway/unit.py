@@ -72,6 +72,7 @@ def container_unit(  # noqa: PLR0913 -- a filter of role litellm: one for each o
     environment: Mapping[str, Any] | None = None,
     secret_environment: Mapping[str, Any] | None = None,
     previous_keys: Mapping[str, Any] | None = None,
+    client_limits: Mapping[str, Any] | None = None,
     pull: str = "missing",
     bind: str = "0.0.0.0",  # noqa: S104 -- the gateway is what clients talk to
     port: int = 8400,
@@ -93,6 +94,7 @@ def container_unit(  # noqa: PLR0913 -- a filter of role litellm: one for each o
         client_keys={str(name): str(key) for name, key in (client_keys or {}).items()},
         environment=_variables_of_the_user(secret_environment),
         previous=plain(previous_keys or {}),
+        limits=client_limits,
     )
     publish = f"[{bind}]" if ":" in bind and not bind.startswith("[") else bind
     docker = [

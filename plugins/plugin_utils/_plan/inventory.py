@@ -74,11 +74,18 @@ def without_secrets(variable: str, value: Any) -> Any:
         value = dict(value)
         keys = value.get("client_keys")
         if isinstance(keys, dict):
-            value["client_keys"] = {name: present(key) for name, key in keys.items()}
+            value["client_keys"] = {name: _client_without_secrets(key) for name, key in keys.items()}
         redis = value.get("redis")
         if isinstance(redis, dict) and "password" in redis:
             value["redis"] = {**redis, "password": present(redis["password"])}
     return value
+
+
+def _client_without_secrets(value: Any) -> Any:
+    """A key, or a mapping with a key in it."""
+    if not isinstance(value, dict):
+        return present(value)
+    return {**value, "key": present(value["key"])} if "key" in value else value
 
 
 def collect_inventory(

@@ -188,7 +188,7 @@ class Gateway:
     bind: str = "0.0.0.0"  # noqa: S104 -- the documented default: clients are elsewhere, every request needs a key
     public_url: str | None = None
     redis: Mapping[str, Any] | None = None
-    client_names: tuple[str, ...] = ()
+    clients: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # name -> limits
     settings: Mapping[str, Any] = field(default_factory=dict)
     default_fallbacks: tuple[str, ...] = ()
     cache: Any = None
@@ -197,6 +197,10 @@ class Gateway:
     request_limit: int = DEFAULT_REQUEST_LIMIT  # bytes
     work_limit: int = DEFAULT_WORK_LIMIT  # bytes
     passthrough: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def client_names(self) -> tuple[str, ...]:
+        return tuple(self.clients)
 
 
 @dataclass(frozen=True)

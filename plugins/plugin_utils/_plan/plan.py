@@ -12,7 +12,7 @@ platform and hardware (C(platform)), per host (C(host)) engine (C(_engines)), im
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .._gateway.urls import gateway_url
@@ -39,6 +39,7 @@ from .platform import (
     resolve_platform,
 )
 from .schema import Shared, read_hosts
+from .schema_clients import client_limits, warn_of_several
 from .schema_external import parse_externals
 from .schema_gateway import parse_aliases, parse_gateway
 from .schema_hardware import check_declared
@@ -218,7 +219,7 @@ def _gateway(
     entries: Mapping[str, gateway_part.Entry],
     aliases: Mapping[str, str],
     fallbacks: Mapping[str, Sequence[str]],
-    known: Collection[str],
+    known: Mapping[str, Model],
     report: Report,
 ) -> dict[str, Any]:
     for position, fallback in enumerate(gateway.default_fallbacks):
@@ -229,6 +230,7 @@ def _gateway(
     configured = settings.images.get("litellm", {})
     image = configured.get(platform) or configured.get("") or LITELLM_IMAGE
     check_floating(image, "inference_images.litellm", settings.allow_floating_tags, report, [])
+    warn_of_several(gateway, len(gateways), report)
     trouble = vulnerable(LITELLM, version_in(image)) if image != LITELLM_IMAGE else None
     if trouble:
         report.warn(f"inference_images.litellm = {image}: {trouble}")
@@ -251,6 +253,7 @@ def _gateway(
         "request_limit": gateway.request_limit,
         "work_limit": gateway.work_limit,
         "client_names": list(gateway.client_names),
+        "client_limits": client_limits(gateway, aliases, entries, known, report),
         "aliases": dict(aliases),
         "networks": [settings.network.name, settings.engines_network.name],
     }

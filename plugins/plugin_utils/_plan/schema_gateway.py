@@ -20,7 +20,8 @@ from .._gateway.variables import (
     OWN_VARIABLES,
     REDIS_PASSWORD_VARIABLE,
 )
-from .._secrets.secrecy import looks_secret, secrets_in
+from .._secrets.secrecy import secrets_in
+from . import schema_clients
 from .findings import Fields, Report, parse_size
 from .grammar import (
     DURATION,
@@ -31,7 +32,6 @@ from .grammar import (
 )
 from .keys import (
     MAPPING,
-    SECRET,
     SIZE,
     Key,
     Keys,
@@ -52,7 +52,6 @@ from .keys import (
 from .model import DEFAULT_GATEWAY_PORT, Gateway
 
 VARIABLE = r"[A-Z_][A-Z0-9_]*"
-_CLIENT_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
 _REDIS = r"(rediss?)://([^/@:\s]+)(?::([0-9]{1,5}))?(?:/([0-9]+))?/?"
 
 #: Keys of ``general_settings`` on which the guard of the gateway stands -> where to say what is meant.
@@ -63,8 +62,8 @@ _GENERAL_KEPT = {
     "pass_through_endpoints": "raw routes are inference_gateway.passthrough, which looks at paths and keys",
 }
 _NO_DATABASE = (
-    "has no effect: LiteLLM counts and enforces it in a database, and the gateway has none. What one client may have in work is bounded by "
-    "request_limit and work_limit; a bound over time needs a proxy in front of the gateway, or general_settings.database_url"
+    "has no effect: LiteLLM counts and enforces it in a database, and the gateway has none. Requests and tokens a minute are limits of a "
+    "client in inference_gateway.client_keys; budgets need general_settings.database_url"
 )
 _OWN_VARIABLES = frozenset({*OWN_VARIABLES, *GUARD_VARIABLES, "PYTHONPATH"})
 #: Keys of ``litellm_settings`` that mean nothing without LiteLLM's database, beside all that say budget.
@@ -105,20 +104,6 @@ class CacheKeys(Keys):
 class MediaKeys(Keys):
     allow_data = boolean(True)
     allowed_domains = texts(expected="a domain")
-
-
-def _client_names(fields: Fields) -> tuple[str, ...]:
-    names = []
-    for name, key in fields.mapping("client_keys").items():
-        if not re.fullmatch(_CLIENT_NAME, name):
-            fields.add(f"client_keys.{name}", None, "the name of a client must be letters, digits and . _ -")
-        elif looks_secret(name):
-            fields.add("client_keys", None, "the name of a client looks like a key; write name: key, or name: null to have one generated")
-        elif not (key is None or key is True or isinstance(key, str)):
-            fields.add(f"client_keys.{name}", None, "must be a key (a text, in quotes), or null to have one generated")
-        else:
-            names.append(name)
-    return tuple(sorted(names))
 
 
 def _cache(fields: Fields) -> Any:
@@ -281,7 +266,7 @@ class GatewayKeys(Keys):
     bind = with_reader({"type": "string"}, lambda fields: read_bind(fields, "0.0.0.0"))  # noqa: S104
     public_url = address(expected="an address such as https://llm.example, without a user or password")
     redis = with_reader(any_of(matching(_REDIS), RedisKeys.schema()), _redis)
-    client_keys = with_reader(mapping_of(SECRET, _CLIENT_NAME), _client_names)
+    client_keys = with_reader(schema_clients.SCHEMA, schema_clients.read_clients)
     settings = with_reader(MAPPING, _settings)
     default_fallbacks = texts(expected="the name of a model")
     cache = with_reader(any_of({"type": "boolean"}, CacheKeys.schema()), _cache)
@@ -296,7 +281,7 @@ def parse_gateway(raw: Any, report: Report) -> Gateway:
     keys = GatewayKeys
     fields = keys.fields(raw, "inference_gateway", report)
     settings = keys.settings.read(fields)
-    client_names = keys.client_keys.read(fields)
+    clients = keys.client_keys.read(fields)
     cache = keys.cache.read(fields)
     media = keys.media.read(fields)
     request_limit, work_limit = _limits(fields)
@@ -305,7 +290,7 @@ def parse_gateway(raw: Any, report: Report) -> Gateway:
         bind=keys.bind.read(fields),
         public_url=keys.public_url.read(fields),
         redis=keys.redis.read(fields),
-        client_names=client_names,
+        clients=clients,
         settings=settings,
         default_fallbacks=keys.default_fallbacks.read(fields),
         cache=cache,

@@ -59,7 +59,10 @@ class GivenSecrets:
 
     def client_keys(self, host: str) -> dict[str, str | None]:
         keys = _mapping(_mapping(self.value(host, "inference_gateway")).get("client_keys"))
-        return {name: self.text(f"inference_gateway.client_keys.{name}", key) for name, key in keys.items()}
+        return {name: self._client_key(f"inference_gateway.client_keys.{name}", value) for name, value in keys.items()}
+
+    def _client_key(self, where: str, value: Any) -> str | None:
+        return self.text(f"{where}.key", value.get("key")) if isinstance(value, dict) else self.text(where, value)
 
     def redis_password(self, host: str) -> str | None:
         redis = _mapping(_mapping(self.value(host, "inference_gateway")).get("redis"))

@@ -49,6 +49,8 @@ NAMED = frozenset({"adapters", "inference_images", "inference_model_aliases", "i
 FREE = frozenset({"engine_args", "request_defaults"})
 #: Below these nothing is shown.
 OPAQUE = frozenset({"env", "environment", "settings", "client_keys", "variables", "headers", "redis", "inference_proxy"})
+#: Of a client beside its key.
+LIMITS = frozenset({"models", "parallel", "requests_per_minute", "tokens_per_minute"})
 #: Long texts of random letters here are digests and commits.
 _DIGESTS = frozenset({"digest", "revision"})
 
@@ -166,6 +168,8 @@ def may_be_shown(path: str) -> bool:
     """Whether the place is known to hold no secret."""
     parts = _parts(path)
     above, leaf = parts[:-1], parts[-1]
+    if "client_keys" in parts[:-2] and leaf in LIMITS:
+        return True
     if OPAQUE.intersection(parts):
         return False
     if FREE.intersection(above):

@@ -174,6 +174,7 @@ PLACES: dict[str, Place] = {
     "inference_gateway.cache": Place("inference_gateway", parse_gateway, lambda more: {"cache": more}),
     "inference_gateway.media": Place("inference_gateway", parse_gateway, lambda more: {"media": more}),
     "inference_gateway.redis": Place("inference_gateway", parse_gateway, lambda more: {"redis": {"host": "r", **more}}),
+    "inference_gateway.client_keys": Place("inference_gateway", parse_gateway, lambda more: {"client_keys": {"a": more}}),
     "inference_gateway.passthrough[]": Place(
         "inference_gateway", parse_gateway, lambda more: {"passthrough": [{"path": "/a/b", "model": "x", **more}]}
     ),
@@ -231,7 +232,7 @@ def test_it_is_a_schema() -> None:
 @pytest.mark.parametrize(("place", "name"), CASES)
 def test_an_editor_takes_what_the_plan_takes(place: Place, name: str) -> None:
     # True stands in a plan's inventory for a secret that is there; a user writes none such.
-    stand_ins = [True, {"ttl": True}] if name in ("api_key", "client_keys", "password") else []
+    stand_ins = [True, {"ttl": True}] if name in ("api_key", "client_keys", "key", "password") else []
     assert [value for value in VALUES if reads(place, name, value) and not accepts(place, name, value) and value not in stand_ins] == []
 
 

@@ -34,7 +34,7 @@ def stored(folder: Path) -> list[str]:
 
 
 def test_keys_are_generated_once_and_never_shown(tmp_path: Path) -> None:
-    given = {"inference_gateway": {"client_keys": {"alice": None, "bob": KEY}}}
+    given = {"inference_gateway": {"client_keys": {"alice": {"parallel": 4}, "bob": {"key": KEY, "models": ["chat"]}}}}
     first = run(tmp_path, **given)
     assert first.returncode == 0, first.stdout + first.stderr
     assert "changed=1" in first.stdout

@@ -59,6 +59,15 @@ def test_new_keys_make_no_other_container() -> None:
     assert first.live != second.live
 
 
+def test_limits_of_clients_make_no_other_container() -> None:
+    """Nor another file of keys where there are none."""
+    first, none, limited = unit(), unit(client_limits={}), unit(client_limits={"metis": {"parallel": 4}})
+    assert first == none
+    assert "limits" not in json.loads(first["secret_live_files"]["keys.json"])
+    assert json.loads(limited["secret_live_files"]["keys.json"])["limits"] == {"metis": {"parallel": 4}}
+    assert want_unit(first).config_hash == want_unit(limited).config_hash
+
+
 def test_the_folder_of_the_keys_is_mounted_as_a_whole() -> None:
     made = unit(user="1000:50")
     folder = "/etc/gpu-inference/instances/litellm/gateway/live"

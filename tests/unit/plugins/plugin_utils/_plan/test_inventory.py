@@ -89,7 +89,10 @@ def test_secrets_are_not_even_read() -> None:
     variables = task_vars(
         n1={
             "inference_master_key": RuntimeError("no vault password"),
-            "inference_gateway": {"client_keys": {"alice": SECRET, "bob": None}, "redis": {"host": "r", "password": SECRET}},
+            "inference_gateway": {
+                "client_keys": {"alice": SECRET, "bob": None, "eve": {"key": SECRET, "parallel": 4}},
+                "redis": {"host": "r", "password": SECRET},
+            },
             "inference_external_endpoints": [{"name": "x", "api_key": SECRET}, {"name": "y", "api_key": ""}, "rubbish"],
         }
     )
@@ -97,7 +100,7 @@ def test_secrets_are_not_even_read() -> None:
     assert unreadable == []
     found = inventory["hosts"]["n1"]["vars"]
     assert SECRET not in json.dumps(found)
-    assert found["inference_gateway"]["client_keys"] == {"alice": True, "bob": None}
+    assert found["inference_gateway"]["client_keys"] == {"alice": True, "bob": None, "eve": {"key": True, "parallel": 4}}
     assert found["inference_external_endpoints"][1]["api_key"] is None
 
 

@@ -730,6 +730,32 @@ MISTAKES: list[Any] = [
         "inference_gateway.passthrough[0].timeout",
         "a number of seconds",
     ),
+    *(
+        (one(service(), inference_gateway={"client_keys": {"crawler": limits}}), f"inference_gateway.client_keys.crawler{where}", told)
+        for limits, where, told in [
+            ({"requests_per_minute": 0}, ".requests_per_minute = 0", "from 1 to 100000"),
+            ({"requests_per_minute": "often"}, '.requests_per_minute = "often"', "a whole number"),
+            ({"tokens_per_minute": -1}, ".tokens_per_minute = -1", "from 1 to 1000000000"),
+            ({"parallel": 801}, ".parallel = 801", "from 1 to 800"),
+            ({"parallel": True}, ".parallel = true", "a whole number"),
+            ({"models": "chat"}, '.models = "chat"', "must be a list"),
+            ({"models": []}, ".models", "names no model"),
+            ({"models": ["caht"]}, '.models[0] = "caht"', "is not a served model. Did you mean 'chat'?"),
+            ({"key": 5}, ".key", "must be a text"),
+            ({"paralel": 4}, ".paralel", "Did you mean 'parallel'?"),
+            (
+                {"max_budget": 5},
+                ".max_budget",
+                "LiteLLM's own, which counts and keeps it in a database; this gateway has none. Without one there are",
+            ),
+            ({"budget_duration": "30d"}, ".budget_duration", "in a database"),
+            ({"team_id": "a"}, ".team_id", "in a database"),
+            ({"rpm_limit": 60}, ".rpm_limit", "write requests_per_minute"),
+            ({"tpm_limit": 60}, ".tpm_limit", "write tokens_per_minute"),
+            ({"max_parallel_requests": 4}, ".max_parallel_requests", "write parallel"),
+            (5, "", "or a mapping such as {parallel: 4}"),
+        ]
+    ),
     (one(service(), inference_gateway={"request_limit": "200MB"}), "inference_gateway.request_limit", "such as 32MiB"),
     (one(service(), inference_gateway={"request_limit": 0.5}), "inference_gateway.request_limit", "such as 32MiB"),
     (one(service(), inference_gateway={"request_limit": "2GiB"}), "inference_gateway.request_limit", "1MiB to 1024MiB"),
@@ -962,6 +988,33 @@ def test_gateway_settings_go_through() -> None:
     assert found["default_fallbacks"] == ["chat"]
     assert (found["request_limit"], found["work_limit"]) == (100 * 1024 * 1024, 200 * 1024 * 1024)
     assert build_config(found, "node1")["router_settings"]["num_retries"] == 3
+
+
+def test_limits_of_clients() -> None:
+    limits = {"key": "sk-top-secret", "requests_per_minute": "60", "tokens_per_minute": 1000, "parallel": 4, "models": ["LLM", "own"]}
+    gateway = {
+        "client_keys": {"crawler": limits, "studio": None, "b": {}, "a": True, "c": {"models": ["chat"]}},
+        "settings": {"model_list": [{"model_name": "own", "litellm_params": {"model": "openai/own"}}]},
+    }
+    inventory = one(service(), inference_gateway=gateway, inference_model_aliases={"LLM": "chat"})
+    plan = build_plan(inventory)
+    assert plan["gateway"]["client_names"] == ["a", "b", "c", "crawler", "studio"]
+    assert plan["gateway"]["client_limits"] == {
+        "c": {"models": ["chat"]},
+        "crawler": {"requests_per_minute": 60, "tokens_per_minute": 1000, "parallel": 4, "models": ["chat", "own"]},
+    }
+    assert "sk-top-secret" not in json.dumps(plan)
+    assert plan["warnings"] == []
+    inventory["hosts"]["node2"] = host("gateways", inference_gateway=gateway)
+    (warning,) = [warning for warning in build_plan(inventory)["warnings"] if "client_keys" in warning]
+    assert warning.startswith("inference_gateway.client_keys: crawler may ask each of the 2 gateways for as much as the limits say")
+
+
+def test_a_model_that_another_mistake_takes_away_is_not_called_unknown() -> None:
+    broken = one(service(memory="much"), inference_gateway={"client_keys": {"a": {"models": ["chat", "nothing"]}}})
+    assert [line for line in findings(broken) if "client_keys" in line] == [
+        'inference_gateway.client_keys.a.models[1] = "nothing": is not a served model.'
+    ]
 
 
 def test_each_backend_keeps_its_own_context_length() -> None:

@@ -31,6 +31,7 @@ def variables() -> dict[str, Any]:
     """An inventory as a user writes it: with secrets and not yet with marks in their place."""
     found: dict[str, Any] = copy.deepcopy(everything()["hosts"]["node1"]["vars"])
     found["inference_gateway"]["redis"]["password"] = "redis-password-0123"
+    found["inference_gateway"]["client_keys"]["app"]["key"] = "key-of-a-client-01"
     found["inference_external_endpoints"][0]["api_key"] = "external-key-012345"
     found["inference_clients_config"][0].update(api_token="token-of-crawl4ai-1", variables={"A": "b"})
     found["inference_clients_config"][-1].update(secret_key="signs-sessions-of-open-webui")
@@ -91,6 +92,9 @@ SECRET_PLACES: list[tuple[Any, ...]] = [
     (GATEWAY, "redis", "pass"),
     (GATEWAY, "client_keys"),
     (GATEWAY, "client_keys", "app"),
+    (GATEWAY, "client_keys", "app", "key"),
+    (GATEWAY, "client_keys", "app", "api_key"),
+    (GATEWAY, "client_keys", "models"),
     (GATEWAY, "client_key"),
     (GATEWAY, "master_key"),
     (GATEWAY, "settings", "general_settings", "master_key"),
