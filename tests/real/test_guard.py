@@ -133,6 +133,18 @@ def test_what_litellm_reads_beside_its_lists_is_known(report: dict[str, Any]) ->
     assert set(report["parameters"]["names"]) & UNLISTED == set()
 
 
+def test_limits_of_a_client_hold_in_front_of_litellm(report: dict[str, Any]) -> None:
+    """Each route tells the tokens of its answer in its own way, and a stream of chat only when it is asked."""
+    found = report["limits"]
+    assert found["plain"] == dict.fromkeys(("chat", "Ollama", "completions", "messages", "responses"), 2)
+    assert found["tokens"] == {**found["plain"], "chat, asked": 2}
+    hidden = [name for name, told in found["usage"].items() if not told]
+    assert hidden == ["chat", "Ollama", "completions"]
+    assert found["model"] == [404, "model_not_found", []]
+    assert found["models"] == ["chat"]
+    assert found["parallel"] == [200, 429, 429]
+
+
 @pytest.mark.parametrize("part", ["mutations", "exit"])
 def test_nothing_gets_by_the_guard(report: dict[str, Any], part: str) -> None:
     """No media address at the engine, no image too many, no 5xx, nothing that LiteLLM stumbles over, no answer that tells of the inside."""

@@ -130,7 +130,15 @@ class Engine:
         made = {"id": "resp_1", "object": "response", "created_at": 1, "model": "m", "status": status, "output": output, "tools": []}
         return {**made, "parallel_tool_calls": True, "tool_choice": "auto", "usage": {**usage, **details}}
 
-    def events(self, path: str) -> list[dict[str, Any]]:
+    def events(self, path: str, body: dict[str, Any]) -> list[dict[str, Any]]:
+        """As vLLM, which tells the usage of a stream to whoever asks."""
+        asked = (body.get("stream_options") or {}).get("include_usage") is True
+        events = self._events(path)
+        if asked and "choices" in events[0]:
+            events.append({**events[0], "choices": [], "usage": USAGE})
+        return events
+
+    def _events(self, path: str) -> list[dict[str, Any]]:
         if path.endswith("/responses"):
             names = ("response.created", "response.completed")
             return [{"type": name, "sequence_number": index, "response": self.response("completed")} for index, name in enumerate(names)]
@@ -167,6 +175,6 @@ class Engine:
                 text, kind = json.dumps(data) + "\n", b"application/x-ndjson"
             else:
                 kind = b"text/event-stream"
-                text = "".join(f"data: {json.dumps(event)}\n\n" for event in self.events(path)) + "data: [DONE]\n\n"
+                text = "".join(f"data: {json.dumps(event)}\n\n" for event in self.events(path, body)) + "data: [DONE]\n\n"
         await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", kind)]})
         await send({"type": "http.response.body", "body": text.encode()})

@@ -13,6 +13,7 @@ import asyncio
 import collections
 import contextlib
 import json
+import os
 import socket
 import sys
 import time
@@ -252,6 +253,59 @@ def model_of(request: Request) -> Any:
     return body.get("model") if isinstance(body, dict) else None
 
 
+#: Streams whose usage LiteLLM tells, each by itself, after what the client asked for.
+STREAMS: dict[str, tuple[str, dict[str, Any]]] = {
+    "chat": ("/v1/chat/completions", {"model": "chat", "messages": [{"role": "user", "content": "hi"}]}),
+    "chat, asked": (
+        "/v1/chat/completions",
+        {"model": "chat", "messages": [{"role": "user", "content": "hi"}], "stream_options": {"include_usage": True}},
+    ),
+    "Ollama": ("/v1/chat/completions", {"model": "small", "messages": [{"role": "user", "content": "hi"}]}),
+    "completions": ("/v1/completions", {"model": "chat", "prompt": "hi"}),
+    "messages": ("/v1/messages", {"model": "chat", "max_tokens": 5, "messages": [{"role": "user", "content": "hi"}]}),
+    "responses": ("/v1/responses", {"model": "chat", "input": "hi"}),
+}
+
+
+async def limits(gateway: Gateway) -> dict[str, Any]:
+    """What a client with limits gets: tokens by the way in which each route tells them, models, a refusal. Set while LiteLLM serves."""
+    keys = Path(os.environ["GATEWAY_LIVE_FOLDER"]) / "keys.json"
+    before = keys.read_text()
+
+    tallies = gateway.app.middleware_stack.app.quotas._tallies
+
+    def limit(**limited: Any) -> None:
+        new = keys.with_name("new.json")
+        new.write_text(json.dumps({**json.loads(before), "limits": {"metis": limited}}))
+        new.replace(keys)
+        tallies.clear()
+
+    async def ask(path: str, body: Any, **limited: Any) -> tuple[Reply, list[Any], int]:
+        limit(**limited)
+        reply, bodies = await gateway.post(path, body)
+        return reply, bodies, tallies["metis"].tokens.total if "metis" in tallies else 0
+
+    found: dict[str, Any] = {"tokens": {}, "usage": {}, "plain": {}}
+    for name, (path, body) in STREAMS.items():
+        reply, _bodies, tokens = await ask(path, {**body, "stream": True}, tokens_per_minute=1000)
+        found["tokens"][name] = tokens
+        found["usage"][name] = '"usage"' in reply.text
+        assert reply.status == 200, reply.text
+        if name != "chat, asked":
+            reply, _bodies, found["plain"][name] = await ask(path, body, tokens_per_minute=1000)
+            assert reply.status == 200, reply.text
+    path, body = STREAMS["chat"]
+    refused, bodies, _tokens = await ask("/v1/embeddings", {"model": "embedding", "input": "hi"}, models=["chat"])
+    found["model"] = [refused.status, json.loads(refused.text)["error"]["code"], bodies]
+    listed = await gateway.send("GET", "/v1/models")
+    found["models"] = [entry["id"] for entry in json.loads(listed.text)["data"]]
+    limit(parallel=1)
+    many = await asyncio.gather(*(gateway.post(path, body) for _number in range(3)))
+    found["parallel"] = sorted(reply.status for reply, _bodies in many)
+    keys.write_text(before)
+    return found
+
+
 def without_front() -> None:
     """Take the media rule and the image limit out of the guard in front: what is left is what leaves for the engine.
 
@@ -270,6 +324,7 @@ async def main(report: str, count: int, seed: int) -> None:
     async with running() as gateway:
         watch_names()
         result: dict[str, Any] = {"corpus": await corpus(gateway), "parameters": await parameters(gateway)}
+        result["limits"] = await limits(gateway)
         started = time.monotonic()
         result["mutations"] = await mutations(gateway, count, seed)
         result["seconds"] = time.monotonic() - started
