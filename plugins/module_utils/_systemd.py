@@ -16,6 +16,11 @@ from dataclasses import dataclass
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Ran, Run, run_command
 
+#: What systemd's unichar_is_valid (src/basic/utf8.c) refuses: halves of pairs, and code points that are never to be characters.
+_NO_TEXT = re.compile(
+    "[\ud800-\udfff\ufdd0-\ufdef" + "".join(chr(plane << 16 | 0xFFFE) + chr(plane << 16 | 0xFFFF) for plane in range(17)) + "]"
+)
+
 
 class SystemdError(Exception):
     """What it said, for people. C(rc): of its program."""
@@ -73,6 +78,8 @@ def environment_file(values: Mapping[str, str]) -> str:
             raise ValueError(f"{name!r} is not a name of an environment variable")
         if "\0" in value:
             raise ValueError(f"{name} holds a null character")
+        if _NO_TEXT.search(value):
+            raise ValueError(f"{name} holds what Unicode calls no character, and systemd takes no such environment")
         escaped = re.sub(r'([\\"`$])', r"\\\1", value)
         lines.append(f'{name}="{escaped}"\n')
     return "".join(lines)

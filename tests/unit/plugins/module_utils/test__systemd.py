@@ -17,8 +17,9 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._systemd impo
 
 #: systemd's own reader of such files, as a program of its own: it reads environment.d(5) with the parser of EnvironmentFile=.
 READER = Path("/usr/lib/systemd/user-environment-generators/30-systemd-environment-d-generator")
-# The reader expands variables besides, which EnvironmentFile= does not; scenario `host` has them. It takes no control characters.
-VALUES = st.text(st.characters(blacklist_categories=["Cc", "Cs"], blacklist_characters="$"), max_size=12)
+# The reader expands variables besides, which EnvironmentFile= does not; scenario `host` has them. It takes no control characters. Among
+# those that are not assigned (Cn) are the ones that are refused.
+VALUES = st.text(st.characters(blacklist_categories=["Cc", "Cs", "Cn"], blacklist_characters="$"), max_size=12)
 
 
 def read_back(folder: Path, text: str) -> dict[str, str]:
@@ -66,9 +67,11 @@ def test_systemd_reads_any_value(tmp_path_factory: pytest.TempPathFactory, value
     assert read_back(tmp_path_factory.mktemp("reader"), environment_file(values)) == values
 
 
-@pytest.mark.parametrize("values", [{"A B": "x"}, {"": "x"}, {"1A": "x"}, {"A": "\0"}])
+@pytest.mark.parametrize(
+    "values", [{"A B": "x"}, {"": "x"}, {"1A": "x"}, {"A": "\0"}, {"A": "x\ufffe"}, {"A": "\U0010ffff"}, {"A": "\ufdd0"}, {"A": "\ud800"}]
+)
 def test_what_no_environment_can_hold(values: dict[str, str]) -> None:
-    with pytest.raises(ValueError, match=r"environment|null"):
+    with pytest.raises(ValueError, match=r"environment|null|no character"):
         environment_file(values)
 
 
