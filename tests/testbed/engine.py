@@ -85,8 +85,8 @@ _POLICY = Path("/usr/sbin/policy-rc.d")
 
 
 def ensure_programs() -> None:
-    """An SSH client, and nginx for the tests of what it is told, without its service and its page on port 80."""
-    needed = {"nginx": "nginx", "ssh": "openssh-client"}
+    """An SSH client, a Redis, and nginx for the tests of what it is told: without their services, and without nginx's page on port 80."""
+    needed = {"nginx": "nginx", "redis-server": "redis-server", "ssh": "openssh-client"}
     missing = [needed[program] for program in needed if shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin") is None]
     if not missing:
         return
@@ -99,8 +99,9 @@ def ensure_programs() -> None:
     finally:
         if ours:
             _POLICY.unlink()
-    if "nginx" in missing and with_systemd():
-        capture(["systemctl", "disable", "nginx.service"], check=False)
+    for package in ("nginx", "redis-server"):
+        if package in missing and with_systemd():
+            capture(["systemctl", "disable", f"{package}.service"], check=False)
 
 
 def install_packages(packages: list[str]) -> None:

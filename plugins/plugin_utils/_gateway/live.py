@@ -114,13 +114,28 @@ def live_keys(
         "master": _both(digest(master_key), old.get("master_key")),
         "clients": {name: _both(digest(key), old_clients.get(name)) for name, key in client_keys.items()},
         "servers": servers,
-        **({"limits": plain(limits)} if limits else {}),
+        **({"limits": plain(limits), **_shared_redis(config)} if limits else {}),
     }
     return LiveKeys(
         json.dumps(document, indent=1, sort_keys=True) + "\n",
         {variable: PLACEHOLDER + variable for variable in sorted(live)},
         {name: value for name, value in environment.items() if name not in live},
     )
+
+
+def _shared_redis(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Where several gateways count together: the Redis by which LiteLLM shares cooldowns."""
+    router = _mapping(config.get("router_settings"))
+    if not isinstance(router.get("redis_host"), str):
+        return {}
+    more = _mapping(router.get("cache_kwargs"))
+    found = {
+        "host": router["redis_host"],
+        "port": router.get("redis_port") or 6379,
+        **{key: more[key] for key in ("db", "username", "ssl") if more.get(key)},
+        "password_variable": _variable(router.get("redis_password")),
+    }
+    return {"redis": plain({key: value for key, value in found.items() if value is not None})}
 
 
 def _both(new: str, old: str | None) -> list[str]:

@@ -105,12 +105,12 @@ def _limits(value: Mapping[Any, Any], where: str, fields: Fields) -> Mapping[str
 
 
 def warn_of_several(gateway: Gateway, gateways: int, report: Report) -> None:
-    """Gateways count for themselves, which nobody expects of a limit."""
+    """Gateways without a Redis count for themselves, which nobody expects of a limit."""
     counted = [client for client, limits in gateway.clients.items() if set(limits) - {"models"}]
-    if gateways > 1 and counted:
+    if gateways > 1 and counted and not gateway.redis:
         report.warn(
             f"inference_gateway.client_keys: {', '.join(counted)} may ask each of the {gateways} gateways for as much as the limits say, "
-            "because each counts by itself; divide the limits by that number"
+            "because each counts by itself; with inference_gateway.redis they count together"
         )
 
 

@@ -14,6 +14,7 @@ import contextlib
 import json
 import logging
 import os
+import time
 import typing as t
 from pathlib import Path
 
@@ -33,6 +34,7 @@ from gateway_policy import Policy
 from gateway_quotas import Quotas, Visit
 from gateway_requests import Judged, Rules, inference, media_type, raw_route, upload_of
 from gateway_routes import Route, route_of
+from gateway_shared import Shared
 from gateway_transcription import render
 from gateway_usage import Metered, Usage, text_tokens
 
@@ -129,7 +131,15 @@ class Guard:
     def __init__(self, app: App) -> None:
         self.app = app
         self.admission = Admission(Judge(app), Limits.load(POLICY_FILE))
-        self.quotas = Quotas()
+        self.quotas = Quotas(shared=self._shared)
+        self._redis: Shared | None = None
+
+    def _shared(self) -> Shared | None:
+        """The Redis of several gateways, which doesn't change while they run."""
+        address = KEYS.redis
+        if self._redis is None and address is not None:
+            self._redis = Shared.connect(address, os.environ.get(str(address.get("password_variable"))), time.monotonic)
+        return self._redis
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):

@@ -8,7 +8,8 @@ All of them are in one file, ``keys.json`` of a folder that is mounted beside ``
 that a key is good, or no longer good, from the moment on in which the file is replaced: nothing restarts.
 
 ``{"master": [SHA-256, ...], "clients": {NAME: [SHA-256, ...]}, "servers": {ORIGIN: {VARIABLE: [KEY, ...]}}}``: several where one takes the
-place of another. ``"limits": {NAME: {"parallel": 4, ...}}`` is beside them where clients have limits.
+place of another. ``"limits": {NAME: {"parallel": 4, ...}}`` is beside them where clients have limits,
+and ``"redis": {"host": ..., ...}`` where gateways count together.
 """
 
 from __future__ import annotations
@@ -46,11 +47,14 @@ class Known:
     clients: t.Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     servers: Servers = field(default_factory=dict, repr=False)
     limits: t.Mapping[str, Quota] = field(default_factory=dict)
+    #: Where gateways count together: host, port, db, username, ssl, and the variable with the password.
+    redis: t.Mapping[str, t.Any] | None = None
 
     @classmethod
     def from_document(cls, document: t.Mapping[str, t.Any]) -> Known:
         return cls(
             limits={str(name): Quota.from_mapping(quota) for name, quota in (document.get("limits") or {}).items()},
+            redis=document.get("redis"),
             masters=_texts(document.get("master")),
             clients={str(name): _texts(digests) for name, digests in (document.get("clients") or {}).items()},
             servers={
@@ -132,6 +136,10 @@ class Keys:
 
     def quota_of(self, client: str) -> Quota | None:
         return self.known.limits.get(client)
+
+    @property
+    def redis(self) -> t.Mapping[str, t.Any] | None:
+        return self.known.redis
 
     @property
     def servers(self) -> Servers:

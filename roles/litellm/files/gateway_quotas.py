@@ -10,6 +10,7 @@ nowhere. Tokens are known when an answer is done: a client that has used up its 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import math
 import time
@@ -18,6 +19,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from gateway_errors import RequestError
+from gateway_shared import AwayError, Shared
 
 MINUTE = 60.0
 #: Seconds. When one of a client's own requests ends nobody can say.
@@ -63,13 +65,13 @@ class Window:
         self._past: deque[tuple[float, int]] = deque()
 
     def add(self, now: float, amount: int) -> None:
+        self._forget(now)
         self._past.append((now, amount))
         self.total += amount
 
     def wait(self, now: float, limit: int) -> float | None:
         """Seconds until there is less than the limit; None where there is now."""
-        while self._past and self._past[0][0] <= now - MINUTE:
-            self.total -= self._past.popleft()[1]
+        self._forget(now)
         left = self.total
         if left < limit:
             return None
@@ -78,6 +80,10 @@ class Window:
             if left < limit:
                 return when + MINUTE - now
         return MINUTE
+
+    def _forget(self, now: float) -> None:
+        while self._past and self._past[0][0] <= now - MINUTE:
+            self.total -= self._past.popleft()[1]
 
 
 @dataclass
@@ -88,8 +94,8 @@ class Tally:
     tokens: Window = field(default_factory=Window)
     at_once: int = 0
 
-    def enter(self, client: str, quota: Quota, now: float) -> None:
-        """Count a request, or raise RequestError."""
+    def check(self, client: str, quota: Quota, now: float) -> None:
+        """Raise RequestError for one request too many."""
         for name, limit, window in (
             ("requests_per_minute", quota.requests_per_minute, self.requests),
             ("tokens_per_minute", quota.tokens_per_minute, self.tokens),
@@ -99,6 +105,8 @@ class Tally:
                 raise refusal(client, f"{name}: {limit}", wait)
         if quota.parallel is not None and self.at_once >= quota.parallel:
             raise refusal(client, f"parallel: {quota.parallel}", BUSY)
+
+    def count(self, quota: Quota, now: float) -> None:
         self.at_once += 1
         if quota.requests_per_minute is not None:
             self.requests.add(now, 1)
@@ -120,17 +128,24 @@ class Visit:
 
 
 class Quotas:
-    """What all clients with limits have asked for, in this process."""
+    """What all clients with limits have asked for: of this process, and of all gateways where they share a Redis."""
 
-    def __init__(self, clock: t.Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: t.Callable[[], float] = time.monotonic, shared: t.Callable[[], Shared | None] = lambda: None) -> None:
         self._clock = clock
+        self._shared = shared
         self._tallies: dict[str, Tally] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
 
     @contextlib.asynccontextmanager
     async def visit(self, client: str, quota: Quota) -> t.AsyncIterator[Visit]:
         """While this request is in work. Raise RequestError for one too many."""
         tally = self._tallies.setdefault(client, Tally())
-        tally.enter(client, quota, self._clock())
+        shared = self._shared()
+        name = "" if shared is None else await self._ask(shared, client, quota)
+        if not name:
+            # No await between the two: this is what makes the numbers exact.
+            tally.check(client, quota, self._clock())
+        tally.count(quota, self._clock())
         visit = Visit(quota)
         try:
             yield visit
@@ -138,3 +153,29 @@ class Quotas:
             tally.at_once -= 1
             if visit.tokens:
                 tally.tokens.add(self._clock(), visit.tokens)
+            if shared is not None and name:
+                await self._leave(shared.leave(client, name, visit.tokens))
+
+    @staticmethod
+    async def _ask(shared: Shared, client: str, quota: Quota) -> str:
+        """The name of the request in the Redis; none where that is away."""
+        limits = {
+            "requests_per_minute": quota.requests_per_minute,
+            "tokens_per_minute": quota.tokens_per_minute,
+            "parallel": quota.parallel,
+        }
+        try:
+            name, refused, wait = await shared.enter(client, list(limits.values()))
+        except AwayError:
+            return ""
+        if refused:
+            limit = list(limits)[refused - 1]
+            raise refusal(client, f"{limit}: {limits[limit]}", wait)
+        return name
+
+    async def _leave(self, leaving: t.Coroutine[t.Any, t.Any, None]) -> None:
+        """Whoever is given up meanwhile leaves all the same."""
+        task = asyncio.ensure_future(leaving)
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
+        await asyncio.shield(task)

@@ -53,7 +53,8 @@ def test_no_minute_has_more_than_the_limit() -> None:
     for _request in range(3000):
         now += chance.expovariate(1.0)
         with contextlib.suppress(RequestError):
-            tally.enter("a", quota, now)
+            tally.check("a", quota, now)
+            tally.count(quota, now)
             let_in.append(now)
     assert max(sum(start <= when < start + 60 for when in let_in) for start in let_in) == 20
     assert len(let_in) > 900, "and what is refused takes nobody's place"

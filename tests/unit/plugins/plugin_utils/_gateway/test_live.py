@@ -61,6 +61,23 @@ def test_what_litellm_needs_itself_stays_in_the_environment(config: dict[str, An
     assert found.environment == KEYS
 
 
+def test_limits_are_counted_in_the_redis_that_litellm_has() -> None:
+    router = {"redis_host": "r", "redis_port": 6380, "redis_password": "os.environ/REDIS", "cache_kwargs": {"db": 2, "ssl": True, "x": 1}}
+
+    def made_of(router: Any, limits: Any) -> Any:
+        found = live_keys({"router_settings": router}, master_key="m", client_keys={}, environment=KEYS, limits=limits)
+        assert found.environment == KEYS
+        return json.loads(found.text)
+
+    limited = {"c": {"parallel": 4}}
+    found = made_of(router, limited)
+    assert found["limits"] == limited
+    assert found["redis"] == {"host": "r", "port": 6380, "db": 2, "ssl": True, "password_variable": "REDIS"}
+    assert made_of({"redis_host": "r"}, limited)["redis"] == {"host": "r", "port": 6379}
+    assert "redis" not in made_of({}, limited)
+    assert not {"limits", "redis"} & set(made_of(router, {})), "the file is what it was"
+
+
 def test_raw_routes_have_keys_too() -> None:
     route = {"path": "/x", "target": "http://a:8000/v1/embeddings", "headers": {"Authorization": "Bearer os.environ/A", "X": "y"}}
     keys, words, _rest = made(general_settings={"pass_through_endpoints": [route]})

@@ -1008,6 +1008,9 @@ def test_limits_of_clients() -> None:
     inventory["hosts"]["node2"] = host("gateways", inference_gateway=gateway)
     (warning,) = [warning for warning in build_plan(inventory)["warnings"] if "client_keys" in warning]
     assert warning.startswith("inference_gateway.client_keys: crawler may ask each of the 2 gateways for as much as the limits say")
+    for name in ("node1", "node2"):
+        inventory["hosts"][name]["vars"]["inference_gateway"] = {**gateway, "redis": "redis://r"}
+    assert [warning for warning in build_plan(inventory)["warnings"] if "client_keys" in warning] == []
 
 
 def test_a_model_that_another_mistake_takes_away_is_not_called_unknown() -> None:
