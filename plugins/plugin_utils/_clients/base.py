@@ -52,6 +52,8 @@ class ClientModel:
     max_tokens: int | None = None
     #: Why it cannot call tools, where that is known; only a plan says so.
     tools_trouble: str | None = None
+    #: The gateway's clients that may ask for it; None for all.
+    clients: tuple[str, ...] | None = None
 
     @classmethod
     def from_plan(cls, model: Mapping[str, Any]) -> ClientModel:
@@ -68,7 +70,12 @@ class ClientModel:
             temperature=defaults.get("temperature"),
             max_tokens=defaults.get("max_tokens"),
             tools_trouble=model.get("tools_trouble"),
+            clients=None if model.get("clients") is None else tuple(model["clients"]),
         )
+
+    def is_for(self, client: str | None) -> bool:
+        """None: a client that the gateway has no name for."""
+        return self.clients is None or client is None or client in self.clients
 
     def answers_to(self, name: str) -> bool:
         return name == self.name or name in self.aliases
@@ -84,6 +91,7 @@ class Context:
     root_url: str  # without /v1
     api_key: str
     models: Sequence[ClientModel]
+    key_name: str | None = None  # of the key at the gateway
     mistakes: list[Mistake] = field(default_factory=list)
     own_token: str | None = None  # the one that was made for its container
     predict: bool = False  # the text is for a comparison in check mode, so what is not known yet may be missing
@@ -97,7 +105,7 @@ class Context:
         self.mistakes.append(Mistake(f"{self.label}.{key}", message))
 
     def served(self, capability: str) -> list[ClientModel]:
-        return [model for model in self.models if model.capability == capability]
+        return [model for model in self.models if model.capability == capability and model.is_for(self.key_name)]
 
     def has_use_for(self, key: str) -> bool:
         """Whether a model that the program can do without is asked for, or served."""
@@ -112,10 +120,15 @@ class Context:
             if candidates:
                 self.used.append(candidates[0].name)
                 return candidates[0].name, candidates[0]
-            self.refuse(key, f"the gateway serves no {capability} model, and {self.client.name} needs one; declare one in inference_models")
+            self.refuse(key, self._none_of(capability))
             return None
         for model in self.models:
             if model.answers_to(name):
+                if not model.is_for(self.key_name):
+                    self.refuse(
+                        key, f"the client {self.key_name!r} may not ask for {name!r}; add it to {self._allowed}, or take another model"
+                    )
+                    return None
                 if model.capability == capability:
                     self.used.append(model.name)
                     return name, model
@@ -124,6 +137,16 @@ class Context:
         served = ", ".join(model.name for model in candidates) or "none"
         self.refuse(key, f"{name!r} is not served by the gateway; {capability} models: {served}")
         return None
+
+    def _none_of(self, capability: str) -> str:
+        if any(model.capability == capability for model in self.models):
+            asks = f"the client {self.key_name!r} may ask for no {capability} model"
+            return f"{asks}, and {self.client.name} needs one; add one to {self._allowed}"
+        return f"the gateway serves no {capability} model, and {self.client.name} needs one; declare one in inference_models"
+
+    @property
+    def _allowed(self) -> str:
+        return f"inference_gateway.client_keys.{self.key_name}.models"
 
 
 @dataclass(frozen=True)

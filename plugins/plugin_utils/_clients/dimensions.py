@@ -25,15 +25,16 @@ def models_to_measure(files: Sequence[Mapping[str, Any]], models: Sequence[Mappi
         if client is None:
             continue
         for key, given in client.dimensions.items():
-            model = _first(catalogue, client.needs[key], entry.get(key)) if entry.get(given) is None else None
+            model = _first(catalogue, client.needs[key], entry.get(key), entry.get("key")) if entry.get(given) is None else None
             if model is not None and model.get("dimension") is None and model not in needed:
                 needed.append(model)
     return needed
 
 
-def _first(catalogue: Sequence[dict[str, Any]], capability: str, name: str | None) -> dict[str, Any] | None:
+def _first(catalogue: Sequence[dict[str, Any]], capability: str, name: str | None, client: str | None) -> dict[str, Any] | None:
     for model in catalogue:
-        if model["capability"] == capability and (name is None or ClientModel.from_plan(model).answers_to(name)):
+        known = ClientModel.from_plan(model)
+        if known.capability == capability and known.is_for(client) and (name is None or known.answers_to(name)):
             return model
     return None
 

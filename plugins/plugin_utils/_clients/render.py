@@ -105,6 +105,7 @@ def _rendered(entry: Entry, location: str, path: str, around: _Surroundings, mis
     """One file as the module client_files takes it, with where its program finds the gateway."""
     root = _root(entry, around, mistakes)
     key = None if root is None else _key_of(entry, around, mistakes)
+    alone = next(iter(around.keys)) if len(around.keys) == 1 and around.key is None else None
     if root is None or key is None:
         return None
     context = Context(
@@ -114,6 +115,7 @@ def _rendered(entry: Entry, location: str, path: str, around: _Surroundings, mis
         root_url=root,
         api_key=key,
         models=around.models,
+        key_name=entry.values.get("key", alone),
         mistakes=mistakes,
         own_token=_token(entry, around),
         predict=around.predict,

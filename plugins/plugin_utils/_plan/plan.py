@@ -39,7 +39,7 @@ from .platform import (
     resolve_platform,
 )
 from .schema import Shared, read_hosts
-from .schema_clients import client_limits, warn_of_several
+from .schema_clients import client_limits, warn_of_several, with_clients
 from .schema_external import parse_externals
 from .schema_gateway import parse_aliases, parse_gateway
 from .schema_hardware import check_declared
@@ -234,7 +234,7 @@ def _gateway(
     trouble = vulnerable(LITELLM, version_in(image)) if image != LITELLM_IMAGE else None
     if trouble:
         report.warn(f"inference_images.litellm = {image}: {trouble}")
-    return {
+    part = {
         "hosts": list(gateways),
         "port": gateway.port,
         "bind": gateway.bind,
@@ -257,3 +257,4 @@ def _gateway(
         "aliases": dict(aliases),
         "networks": [settings.network.name, settings.engines_network.name],
     }
+    return {**part, "models": with_clients(part["models"], gateway.client_names, part["client_limits"])}

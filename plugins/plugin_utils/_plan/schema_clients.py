@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from .._secrets.secrecy import looks_secret
@@ -131,4 +131,13 @@ def client_limits(
         if limits:
             models = {"models": [aliases.get(model, model) for model in limits["models"]]} if "models" in limits else {}
             found[client] = {**limits, **models}
+    return found
+
+
+def with_clients(models: Sequence[Mapping[str, Any]], clients: Sequence[str], limits: Clients) -> list[dict[str, Any]]:
+    """Models at the gateway; those that not every client may ask for have C(clients), the names of who may."""
+    found = []
+    for model in models:
+        may = [client for client in clients if model["name"] in limits.get(client, {}).get("models", [model["name"]])]
+        found.append({**model, **({"clients": may} if len(may) < len(clients) else {})})
     return found

@@ -656,3 +656,40 @@ def test_with_dimensions() -> None:
 )
 def test_root_url(url: str, expected: str | None) -> None:
     assert root_url(url) == expected
+
+
+LIMITED = [{**MODELS[0], "clients": ["studio"]}, *MODELS[1:2], {**MODELS[2], "clients": ["studio"]}]
+KEYS = {"crawler": "sk-crawler-0123456789", "studio": "sk-studio-0123456789"}
+
+
+def test_a_program_is_told_of_no_model_that_its_client_may_not_ask_for() -> None:
+    """Left out, it is the first of those that there are for this client; a key that has no name there is taken at its word."""
+
+    def written(**options: Any) -> str:
+        return str(
+            render({"type": "crawl4ai", "path": "/a", "api_token": "tok-0123", **options.pop("entry", {})}, models=LIMITED, **options)[0][
+                "content"
+            ]
+        )
+
+    assert "/ocr" in written(entry={"key": "crawler"}, api_key=None, api_keys=KEYS)
+    assert "/chat" in written(entry={"key": "studio"}, api_key=None, api_keys=KEYS)
+    assert "/ocr" in written(api_key=None, api_keys={"crawler": KEYS["crawler"]})
+    assert "/chat" in written()
+    (connections,) = render({"type": "chat_studio", "path": "/b", "key": "crawler"}, models=LIMITED, api_key=None, api_keys=KEYS)
+    assert [one["model"] for one in json.loads(connections["content"])["connections"]] == ["ocr"]
+
+
+def test_a_model_that_its_client_may_not_ask_for_is_refused() -> None:
+    given = {"models": LIMITED, "api_key": None, "api_keys": KEYS}
+    assert findings({"type": "crawl4ai", "path": "/a", "key": "crawler", "model": "LLM", "api_token": "tok-0123"}, **given) == [
+        "clients_files[0].model: the client 'crawler' may not ask for 'LLM'; add it to inference_gateway.client_keys.crawler.models, "
+        "or take another model"
+    ]
+    (told,) = findings({"type": "metis", "path": "/a", "key": "crawler"}, **given)
+    assert told == (
+        "clients_files[0].embedding_model: the client 'crawler' may ask for no embedding model, and metis needs one; "
+        "add one to inference_gateway.client_keys.crawler.models"
+    )
+    assert models_to_measure([{"type": "metis", "key": "crawler"}], [{**LIMITED[2], "dimension": None}]) == []
+    assert len(models_to_measure([{"type": "metis", "key": "studio"}], [{**LIMITED[2], "dimension": None}])) == 1

@@ -990,6 +990,13 @@ def test_gateway_settings_go_through() -> None:
     assert build_config(found, "node1")["router_settings"]["num_retries"] == 3
 
 
+def test_a_plan_tells_which_clients_may_ask_for_a_model() -> None:
+    """Client files are told of no others."""
+    limits = {"crawler": {"models": ["embedding"]}, "studio": None}
+    plan = build_plan(one(service(memory="8GiB"), service("embedding", 8071, memory="4GiB"), inference_gateway={"client_keys": limits}))
+    assert {model["name"]: model.get("clients") for model in plan["gateway"]["models"]} == {"chat": ["studio"], "embedding": None}
+
+
 def test_limits_of_clients() -> None:
     limits = {"key": "sk-top-secret", "requests_per_minute": "60", "tokens_per_minute": 1000, "parallel": 4, "models": ["LLM", "own"]}
     gateway = {
