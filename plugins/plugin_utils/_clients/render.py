@@ -105,17 +105,17 @@ def _rendered(entry: Entry, location: str, path: str, around: _Surroundings, mis
     """One file as the module client_files takes it, with where its program finds the gateway."""
     root = _root(entry, around, mistakes)
     key = None if root is None else _key_of(entry, around, mistakes)
-    alone = next(iter(around.keys)) if len(around.keys) == 1 and around.key is None else None
     if root is None or key is None:
         return None
+    key_name, api_key = key
     context = Context(
         client=entry.client,
         entry=entry.values,
         label=entry.label,
         root_url=root,
-        api_key=key,
+        api_key=api_key,
         models=around.models,
-        key_name=entry.values.get("key", alone),
+        key_name=key_name,
         mistakes=mistakes,
         own_token=_token(entry, around),
         predict=around.predict,
@@ -134,10 +134,10 @@ def _rendered(entry: Entry, location: str, path: str, around: _Surroundings, mis
         "gateway": {
             "name": f"{entry.client.name} {path}",
             "base_url": f"{from_host}/v1",
-            "api_key": key,
+            "api_key": api_key,
             "models": list(dict.fromkeys(context.used)),
         },
-        **({} if task is None else {"run": _run(entry, task, context.used, key)}),
+        **({} if task is None else {"run": _run(entry, task, context.used, api_key)}),
         "path": path,
         "merge": entry.client.merge,
         "content": text,
@@ -182,19 +182,19 @@ def _token(entry: Entry, around: _Surroundings) -> str | None:
     return around.tokens.get(entry.client.name) or (UNKNOWN_TOKEN if around.predict else None)
 
 
-def _key_of(entry: Entry, around: _Surroundings, mistakes: list[Mistake]) -> str | None:
-    """The key that this program uses: the one it names, else the one given for all, else the only one there is."""
+def _key_of(entry: Entry, around: _Surroundings, mistakes: list[Mistake]) -> tuple[str | None, str] | None:
+    """The key that this program uses, with its name: the one it names, else the one given for all, which has none, else the only one."""
     name, keys = entry.values.get("key"), around.keys
     if name is not None:
         if name in keys:
-            return keys[name]
+            return name, keys[name]
         # Without the name: it may be a key itself.
         known = f"known: {', '.join(sorted(keys))}" if keys else "there are none"
         message = f"is not a client of the gateway ({known}); add it to inference_gateway.client_keys, with null"
     elif around.key is not None:
-        return around.key
+        return None, around.key
     elif len(keys) == 1:
-        return next(iter(keys.values()))
+        return next(iter(keys.items()))
     elif keys:
         message = f"say which client of the gateway this is, one of {', '.join(sorted(keys))}"
     else:
