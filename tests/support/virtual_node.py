@@ -45,6 +45,24 @@ RELOADED = -1  # instead of an exit code
 Answer = Callable[[Endpoint, float, "str | None"], Observation]
 
 
+def write_instance(paths: Paths, kind: str, **values: Any) -> None:
+    """The folder of an instance with the name chat; C(values) are of its service.json, with what all launchers here have in common."""
+    service = {
+        "owner": OWNER,
+        "kind": kind,
+        "name": "chat",
+        "image": IMAGE,
+        "config_hash": "abc",
+        "locks": ["GPU-a"],
+        "networks": ["inference_engines", "extra"],
+        "secret_names": ["VLLM_API_KEY"],
+        "stop_timeout": 1,
+        **values,
+    }
+    write_atomically(paths.folder(kind, "chat") / "service.json", json.dumps(service))
+    write_atomically(paths.folder(kind, "chat") / "env", f"VLLM_API_KEY={KEY}\n")
+
+
 class _Heard(Notifier):
     """systemd's side of the socket."""
 
@@ -93,22 +111,8 @@ class VirtualNode:
         write_atomically(self.docker.folder / "play.json", json.dumps({"images": [IMAGE], **what}))
 
     def instance(self, **changes: Any) -> None:
-        service = {
-            "owner": OWNER,
-            "kind": self.kind,
-            "name": "chat",
-            "image": IMAGE,
-            "config_hash": "abc",
-            "locks": ["GPU-a"],
-            "networks": ["inference_engines", "extra"],
-            "secret_names": ["VLLM_API_KEY"],
-            "watchdog": 90,
-            "stop_timeout": 1,
-            "probe": {"base_url": "http://127.0.0.1:9/v1", "model": "chat", "api_key_variable": "VLLM_API_KEY"},
-            **changes,
-        }
-        write_atomically(self.paths.folder(self.kind, "chat") / "service.json", json.dumps(service))
-        write_atomically(self.paths.folder(self.kind, "chat") / "env", f"VLLM_API_KEY={KEY}\n")
+        probe = {"base_url": "http://127.0.0.1:9/v1", "model": "chat", "api_key_variable": "VLLM_API_KEY"}
+        write_instance(self.paths, self.kind, **{"watchdog": 90, "probe": probe, **changes})
 
     def failed_before(self, times: int) -> None:
         write_atomically(self.paths.history(self.kind, "chat"), json.dumps({"failures": times}))

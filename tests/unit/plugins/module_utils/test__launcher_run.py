@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 from support import played_docker
 from support.played_server import Play, Server
+from support.virtual_node import IMAGE, KEY, write_instance
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _launcher as launcher
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _launcher_life as launcher_life
@@ -41,8 +42,6 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._sd_notify import Notifier
 
 pytestmark = pytest.mark.slow
-KEY = "key-0123456789-engine"
-IMAGE = "vllm/vllm-openai:v0.32.0"
 
 
 class Node:
@@ -66,25 +65,13 @@ class Node:
         write_atomically(self.docker.folder / "play.json", json.dumps(what))
 
     def instance(self, base_url: str | None, **changes: Any) -> None:
-        service = {
-            "owner": OWNER,
-            "kind": self.kind,
-            "name": "chat",
-            "image": IMAGE,
-            "config_hash": "abc",
-            "locks": ["GPU-a"],
-            "networks": ["inference_engines", "extra"],
-            "secret_names": ["VLLM_API_KEY"],
+        common = {
             "start_timeout": 600,  # a busy machine takes its time; tests of a limit set their own
-            "stop_timeout": 1,
             "watchdog": 600,
             "drop_page_cache": False,
             "probe": {"base_url": base_url, "model": "chat", "api_key_variable": "VLLM_API_KEY"} if base_url else None,
-            **changes,
         }
-        folder = self.paths.folder(self.kind, "chat")
-        write_atomically(folder / "service.json", json.dumps(service))
-        write_atomically(folder / "env", f"VLLM_API_KEY={KEY}\n")
+        write_instance(self.paths, self.kind, **{**common, **changes})
 
     def start(self, clock: Clock | None = None) -> launcher.Launcher:
         self.out = io.BytesIO()
