@@ -31,8 +31,11 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = ROOT / "tests/unit/roles/litellm"
 #: The judges of a request. Others have rules of time and amounts, which are no tables, and hooks has none.
-OTHERS = ("admission", "hooks", "ledger", "mutations", "quotas", "server", "tables", "usage")
-PARTS = ("access", "api", "body", "errors", "exit", "forms", "keys", "media", "messages", "models", "parameters", "requests", "routes")
+OTHERS = ("admission", "hooks", "ledger", "mutations", "places", "quotas", "server", "tables", "usage")
+PARTS = (
+    *("access", "api", "body", "errors", "exit", "forms", "keys", "media", "messages"),
+    *("models", "parameters", "requests", "routes", "sessions"),
+)
 #: Statements that refuse, or have somebody else look who refuses.
 REFUSING = ("_fail", "_text", "_object", "_objects", "_content", "_part", "_messages", "_tools", "_tool_calls", "_responses", "_refuse")
 CHECKING = ("check_", "_check", "_walk", "trim_images")

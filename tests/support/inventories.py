@@ -154,6 +154,7 @@ def everything() -> dict[str, Any]:
                     "cache": {"ttl": 3},
                     "media": {"allow_data": False, "allowed_domains": ["example.com"]},
                     "health_check_interval": 30,
+                    "sticky_sessions": False,
                     "passthrough": [
                         {"path": "/a/b", "model": "chat", "target_path": "/q", "methods": ["POST"], "timeout": 4, "key_variable": "A"},
                         {"path": "/c/d", "target": "http://x/y"},

@@ -13,6 +13,7 @@ from typing import Any, Final
 from .checks import aliases_of
 from .limits import DEFAULT_REQUEST_LIMIT, DEFAULT_WORK_LIMIT
 from .models import models_of
+from .settings import ROUTING_STRATEGY
 
 #: What a client key may call. The master key may call everything.
 CLIENT_ROUTES: Final[tuple[str, ...]] = (
@@ -51,5 +52,12 @@ def build_policy(gateway: Mapping[str, Any]) -> dict[str, Any]:
             "allowed_domains": sorted(str(domain).lower() for domain in media.get("allowed_domains") or ()),
         },
         "client_routes": [*CLIENT_ROUTES, *sorted(set(paths) - set(CLIENT_ROUTES))],
+        "sticky_sessions": _sticky(gateway),
         "raw": {str(entry["path"]): limits.get(str(entry.get("model"))) for entry in entries},
     }
+
+
+def _sticky(gateway: Mapping[str, Any]) -> bool:
+    """Whether conversations stay with a backend. Another strategy of LiteLLM's has its own idea of which one to choose."""
+    router = (gateway.get("settings") or {}).get("router_settings") or {}
+    return gateway.get("sticky_sessions") is not False and router.get("routing_strategy") in (None, ROUTING_STRATEGY)

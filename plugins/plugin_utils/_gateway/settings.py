@@ -15,6 +15,7 @@ from typing import Any
 from .error import GatewayError
 from .models import DEFAULT_TIMEOUT, Model
 
+ROUTING_STRATEGY = "simple-shuffle"
 CUSTOM_AUTH = "gateway_auth.user_api_key_auth"
 DEFAULT_CACHE_TTL = 600
 DEFAULT_HEALTH_CHECK_INTERVAL = 60
@@ -57,7 +58,7 @@ def router_settings(
     gateway: Mapping[str, Any], models: Sequence[Model], aliases: Mapping[str, str], redis: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     router: dict[str, Any] = {
-        "routing_strategy": "simple-shuffle",
+        "routing_strategy": ROUTING_STRATEGY,
         # One retry bridges a restart of the only server; with replicas the second may meet a dying one as well.
         "num_retries": 2 if _replicated(models) else 1,
         "timeout": max([DEFAULT_TIMEOUT, *(model.timeout for model in models)]),

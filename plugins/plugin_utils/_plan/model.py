@@ -196,6 +196,7 @@ class Gateway:
     health_check_interval: int | None = None
     request_limit: int = DEFAULT_REQUEST_LIMIT  # bytes
     work_limit: int = DEFAULT_WORK_LIMIT  # bytes
+    sticky_sessions: bool = True
     passthrough: tuple[Mapping[str, Any], ...] = ()
 
     @property

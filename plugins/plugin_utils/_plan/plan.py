@@ -252,6 +252,7 @@ def _gateway(
         "health_check_interval": gateway.health_check_interval,
         "request_limit": gateway.request_limit,
         "work_limit": gateway.work_limit,
+        "sticky_sessions": gateway.sticky_sessions,
         "client_names": list(gateway.client_names),
         "client_limits": client_limits(gateway, aliases, entries, known, report),
         "aliases": dict(aliases),

@@ -274,6 +274,7 @@ class GatewayKeys(Keys):
     health_check_interval = integer(1, 86400, what=DURATION)
     request_limit = _bytes(MIB, 1024 * MIB)
     work_limit = _bytes(2 * MIB, 16 * 1024 * MIB)
+    sticky_sessions = boolean(True)
     passthrough = with_reader(list_of(PassthroughKeys.schema()), _passthroughs)
 
 
@@ -298,6 +299,7 @@ def parse_gateway(raw: Any, report: Report) -> Gateway:
         health_check_interval=keys.health_check_interval.read(fields),
         request_limit=request_limit,
         work_limit=work_limit,
+        sticky_sessions=keys.sticky_sessions.read(fields),
         passthrough=keys.passthrough.read(fields),
     )
 

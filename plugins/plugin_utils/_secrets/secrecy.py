@@ -36,8 +36,8 @@ container_port default_fallbacks device digest dimension drop_page_cache enabled
 gpu_memory_utilization gpus health_check_interval health_path host_memory image image_has_entrypoint image_packages inventory_hostname
 kv_cache_memory location max_images max_input_tokens max_model_len max_tokens media memory method methods modalities mode model model_name
 models mounts name networks order passthrough path platform port provider pull read_only ready_timeout required revision served_name
-shm_size size source speaks start_timeout stop_timeout stream_timeout subnet target_path temperature tensor_parallel_size timeout ttl type
-weight
+shm_size size source speaks start_timeout sticky_sessions stop_timeout stream_timeout subnet target_path temperature tensor_parallel_size
+timeout ttl type weight
 inference_address inference_allow_floating_tags inference_data_dir inference_dns inference_engine inference_gpu_access
 inference_gpu_reserve inference_platform inference_platform_expected
 base_url public_url target inference_registry_mirrors

@@ -30,10 +30,12 @@ from gateway_forms import Form
 from gateway_keys import Keys
 from gateway_ledger import Limits
 from gateway_models import Models
+from gateway_places import Sticky
 from gateway_policy import Policy
 from gateway_quotas import Quotas, Visit
 from gateway_requests import Judged, Rules, inference, media_type, raw_route, upload_of
 from gateway_routes import Route, route_of
+from gateway_sessions import Turns
 from gateway_shared import Shared
 from gateway_transcription import render
 from gateway_usage import Metered, Usage, text_tokens
@@ -188,6 +190,7 @@ class Judge:
 
     def __init__(self, app: App) -> None:
         self.app = app
+        self.turns = Turns()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -235,7 +238,7 @@ class Judge:
         raw, form = await self._body(scope, receive)
         judged = judged_by(inference, route, raw, form, scope, caller)
         wanted = judged.wanted
-        with metered(scope, send, judged, counts=route.kind != "count_tokens") as out:
+        with self.turns.turn(judged.sessions), metered(scope, send, judged, counts=route.kind != "count_tokens") as out:
             answer = Answer(out, State(judged.max_images), LOADED.scrubber, None if wanted is None else lambda body: render(body, wanted))
             scope = {**scope, "path": route.path, "raw_path": route.path.encode(), "query_string": b""}
             await self._ask(scope, receive, answer, judged)
@@ -316,6 +319,8 @@ def install() -> None:
     app.add_api_route(HEALTH_CHECK, health_check, methods=["GET"], include_in_schema=False)
     # Inside the exit, which judges what LiteLLM sends; the keys come in last.
     gateway_upstream.install(KEYS)
+    if POLICY.sticky_sessions:
+        gateway_litellm.filter_backends(Sticky())
     # Outermost, whether or not the server has built its layers yet.
     app.middleware_stack = gateway_upstream.RetryAfter(Guard(app.middleware_stack or app.build_middleware_stack()))
     Exit(POLICY, LOADED.places, leaving).install()

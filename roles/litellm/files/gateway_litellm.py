@@ -80,6 +80,20 @@ def destinations() -> Destinations:
     return Destinations(frozenset(origin for origin in origins if origin is not None), complete)
 
 
+def filter_backends(choose: t.Callable[[list[t.Any], t.Mapping[str, t.Any]], t.Awaitable[list[t.Any]]]) -> None:
+    """Have somebody look at the backends of a request that are up, before LiteLLM chooses one of what is left."""
+    import litellm
+    from litellm.integrations.custom_logger import CustomLogger
+
+    class Filter(CustomLogger):
+        async def async_filter_deployments(
+            self, model: str, healthy_deployments: list[t.Any], messages: t.Any, request_kwargs: t.Any = None, **_rest: t.Any
+        ) -> list[t.Any]:
+            return await choose(healthy_deployments, request_kwargs or {})
+
+    litellm.callbacks.append(Filter())
+
+
 def serves(path: str) -> bool:
     """Whether LiteLLM has a route for this path, whatever the method, or would load one."""
     from litellm.proxy.proxy_server import app

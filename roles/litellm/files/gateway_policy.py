@@ -20,6 +20,8 @@ class Policy:
     client_routes: tuple[str, ...] = ()
     #: Raw routes, which LiteLLM hands to an engine or another server as they come -> how many images they may carry.
     raw: t.Mapping[str, int | None] = field(default_factory=dict)
+    #: Whether a conversation stays with one of the backends that are first in order.
+    sticky_sessions: bool = False
 
     @classmethod
     def from_mapping(cls, data: t.Mapping[str, t.Any]) -> Policy:
@@ -30,6 +32,7 @@ class Policy:
             allowed_domains=tuple(str(domain).lower() for domain in media.get("allowed_domains") or ()),
             client_routes=tuple(data.get("client_routes") or ()),
             raw=dict(data.get("raw") or {}),
+            sticky_sessions=bool(data.get("sticky_sessions", False)),
         )
 
     @classmethod

@@ -25,6 +25,7 @@ from gateway_parameters import arrange, check_types, flatten, steers
 from gateway_policy import Policy
 from gateway_routes import Route
 from gateway_server import spare_the_cache
+from gateway_sessions import names_of
 from gateway_transcription import Wanted, wanted_of
 
 #: What LiteLLM gets of a request's headers, beside the key. It reads many more, and acts on them.
@@ -60,6 +61,8 @@ class Judged:
     wanted: Wanted | None = None
     #: Whether the engine is asked for the usage of a stream, and the client wasn't.
     hides_usage: bool = False
+    #: What its conversation may be called, where it is to stay with one backend.
+    sessions: tuple[str, ...] = ()
 
 
 def media_type(headers: t.Iterable[tuple[bytes, bytes]]) -> str:
@@ -181,10 +184,13 @@ def inference(route: Route, raw: bytes, form: Form | None, headers: Headers, que
         arranged, wanted = judge_form(route, form, rules)
         content_type, body = write(arranged)
         return Judged(passed_headers(headers, caller, content_type, len(body)), body, wanted=wanted)
-    judged, limit = judge(route, read_json(raw, headers), rules)
+    sent = read_json(raw, headers)
+    sessions = names_of(route.kind, sent, headers, caller.client or "") if rules.policy.sticky_sessions else ()
+    judged, limit = judge(route, sent, rules)
     hides = caller.quota is not None and caller.quota.tokens_per_minute is not None and ask_for_usage(route.kind, judged)
     body = written(judged)
-    return Judged(passed_headers(headers, caller, b"application/json", len(body)), body, limit, hides_usage=hides)
+    passed = passed_headers(headers, caller, b"application/json", len(body))
+    return Judged(passed, body, limit, hides_usage=hides, sessions=sessions)
 
 
 def ask_for_usage(kind: str, body: dict[str, t.Any]) -> bool:

@@ -20,7 +20,8 @@ def test_policy_file(tmp_path: Path) -> None:
                 "media": {"allow_data": False, "allowed_domains": ["A.example"]},
                 "client_routes": ["/x"],
                 "raw": {"/x": 3},
+                "sticky_sessions": True,
             }
         )
     )
-    assert Policy.load(path) == Policy({"chat": 2}, False, ("a.example",), ("/x",), {"/x": 3})
+    assert Policy.load(path) == Policy({"chat": 2}, False, ("a.example",), ("/x",), {"/x": 3}, True)

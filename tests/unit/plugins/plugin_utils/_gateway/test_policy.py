@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gateway_ledger
+import pytest
 from support.described_gateway import gateway, model
 
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.policy import build_policy
@@ -26,3 +29,18 @@ def test_policy_knows_the_limit_of_every_alias() -> None:
     assert policy["max_images"] == {"EYES": 4, "VLM": 4, "chat": 4}
     assert policy["media"] == {"allow_data": True, "allowed_domains": ["a.example"]}
     assert "/raw" in policy["client_routes"]
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({}, True),
+        ({"sticky_sessions": True}, True),
+        ({"sticky_sessions": False}, False),
+        ({"settings": {"router_settings": {"num_retries": 3}}}, True),
+        ({"settings": {"router_settings": {"routing_strategy": "simple-shuffle"}}}, True),
+        ({"settings": {"router_settings": {"routing_strategy": "least-busy"}}}, False),
+    ],
+)
+def test_conversations_stay_unless_something_else_is_wanted(said: dict[str, Any], expected: bool) -> None:
+    assert build_policy({**gateway(), **said})["sticky_sessions"] is expected

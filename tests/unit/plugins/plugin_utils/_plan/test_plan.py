@@ -977,6 +977,7 @@ def test_gateway_settings_go_through() -> None:
         "default_fallbacks": ["LLM"],
         "health_check_interval": 30,
         "request_limit": "100MiB",
+        "sticky_sessions": False,
         "settings": {"router_settings": {"num_retries": 3}},
     }
     plan = build_plan(
@@ -986,6 +987,7 @@ def test_gateway_settings_go_through() -> None:
     assert (found["port"], found["bind"], found["image"]) == (8500, "127.0.0.1", "l:1")
     assert found["redis"] == {"host": "r", "port": 6380, "db": 2, "ssl": True}
     assert found["default_fallbacks"] == ["chat"]
+    assert found["sticky_sessions"] is False
     assert (found["request_limit"], found["work_limit"]) == (100 * 1024 * 1024, 200 * 1024 * 1024)
     assert build_config(found, "node1")["router_settings"]["num_retries"] == 3
 

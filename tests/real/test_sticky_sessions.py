@@ -1,0 +1,256 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Conversations side by side through the real LiteLLM, named as each program names them: which backend answers which turn.
+
+Needs the test bed's images: `make real`.
+"""
+
+from __future__ import annotations
+
+import http.server
+import json
+import socket
+import subprocess
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import engine
+import pytest
+import requests
+from support.containers import LITELLM, docker_run
+from support.gateway_folder import write_gateway
+
+MASTER, CLIENT, ENGINE = "sk-master-0123456789abcdef", "client-key-0123456789", "engine-key-0123456789"
+CONVERSATIONS, TURNS = 20, 8
+SYSTEM = "You are an agent. " * 200
+TASK = "Look at the folder and say what is wrong."
+
+#: Of a conversation and what was said in it: path, headers and body of its next request.
+Program = Callable[[str, list[str]], tuple[str, dict[str, str], dict[str, Any]]]
+
+
+def said(history: Sequence[str], first: str = "text", second: str = "text") -> list[dict[str, Any]]:
+    """What was said, as a list of messages: the user begins, and the two take turns."""
+    turns = (("user", first), ("assistant", second))
+    messages = [(*turns[number % 2], text) for number, text in enumerate(history)]
+    return [{"role": role, "content": [{"type": kind, "text": text}]} for role, kind, text in messages]
+
+
+def claude_code(session: str, history: list[str]) -> tuple[str, dict[str, str], dict[str, Any]]:
+    messages = said(history)
+    messages[-1]["content"][-1]["cache_control"] = {"type": "ephemeral"}
+    user = json.dumps({"device_id": "d", "account_uuid": "", "session_id": session})
+    body = {"system": [{"type": "text", "text": SYSTEM}], "messages": messages, "metadata": {"user_id": user}, "max_tokens": 100}
+    return "/v1/messages?beta=true", {"X-Claude-Code-Session-Id": session, "anthropic-version": "2023-06-01"}, body
+
+
+def codex(session: str, history: list[str]) -> tuple[str, dict[str, str], dict[str, Any]]:
+    items = [{"type": "message", **message} for message in said(history, "input_text", "output_text")]
+    body = {"instructions": SYSTEM, "input": items, "prompt_cache_key": session, "store": False}
+    return "/v1/responses", {"session-id": session, "thread-id": session}, body
+
+
+def chat(history: list[str]) -> dict[str, Any]:
+    return {"messages": [{"role": "system", "content": SYSTEM}, *said(history)]}
+
+
+def opencode(session: str, history: list[str]) -> tuple[str, dict[str, str], dict[str, Any]]:
+    return "/v1/chat/completions", {"x-session-affinity": session, "X-Session-Id": session}, chat(history)
+
+
+def nameless(session: str, history: list[str]) -> tuple[str, dict[str, str], dict[str, Any]]:
+    """A program that says nothing: its conversations begin with different words."""
+    return "/v1/chat/completions", {}, chat([f"{session}: {history[0]}", *history[1:]])
+
+
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 100
+
+
+@dataclass
+class Backend:
+    """An engine that can be killed."""
+
+    name: str
+    port: int = 0
+    asked: int = 0
+    _engine: engine.Engine = field(default_factory=engine.Engine)
+    _server: Server | None = None
+    _connections: set[socket.socket] = field(default_factory=set)
+
+    def start(self) -> None:
+        backend = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+
+            def log_message(self, *arguments: Any) -> None:
+                pass
+
+            def handle(self) -> None:
+                backend._connections.add(self.connection)
+                super().handle()
+
+            def do_GET(self) -> None:
+                self._reply({"object": "list", "data": [{"id": "m", "object": "model"}]}, {})
+
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
+                backend.asked += 1
+                self._reply(backend._engine.answer(self.path, body), body)
+
+            def _reply(self, data: Any, body: dict[str, Any]) -> None:
+                kind, text = "application/json", json.dumps(data or {})
+                if body.get("stream") is True:
+                    events = backend._engine.events(self.path, body)
+                    kind, text = "text/event-stream", "".join(f"data: {json.dumps(event)}\n\n" for event in events) + "data: [DONE]\n\n"
+                self.send_response(404 if data is None else 200)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(text.encode())))
+                self.end_headers()
+                self.wfile.write(text.encode())
+
+        self._server = Server(("127.0.0.1", self.port), Handler)
+        self.port = self._server.server_address[1]
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def kill(self) -> None:
+        """With every connection, as a process that dies."""
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+            for connection in self._connections:
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+
+    def at(self, identity: str, **changes: Any) -> dict[str, Any]:
+        url = f"http://127.0.0.1:{self.port}/v1"
+        return {"id": identity, "host": "n", "engine": "vllm", "model": "m", "url": url, "key_variable": "ENGINE_KEY_N", **changes}
+
+
+@dataclass
+class Bed:
+    backends: dict[str, Backend]
+    urls: list[str]
+
+    def converse(
+        self, program: Program, model: str = "chat", turns: int = TURNS, during: Callable[[int], None] = lambda turn: None
+    ) -> list[list[str]]:
+        """Conversations side by side: for each the backends of its turns. C(during): at each turn of the first."""
+        session_of = [str(uuid.uuid4()) for _conversation in range(CONVERSATIONS)]
+        places: list[list[str]] = [[] for _conversation in range(CONVERSATIONS)]
+
+        def whole(number: int) -> None:
+            history, client = [TASK], requests.Session()
+            for turn in range(turns):
+                if number == 0:
+                    during(turn)
+                path, headers, body = program(session_of[number], history)
+                url = self.urls[(number + turn) % len(self.urls)] + path
+                body = {"model": model, "stream": turn % 2 == 0, **body}
+                reply = client.post(url, json=body, headers={"Authorization": f"Bearer {CLIENT}", **headers}, timeout=60)
+                assert reply.status_code == 200, reply.text
+                places[number].append(reply.headers["x-litellm-model-id"])
+                history += [f"Turn {turn} is done.", "Go on."]
+
+        with ThreadPoolExecutor(CONVERSATIONS) as pool:
+            list(pool.map(whole, range(CONVERSATIONS)))
+        return places
+
+
+@contextmanager
+def gateway(folder: Path, plan: dict[str, Any]) -> Iterator[str]:
+    folder.mkdir()
+    environment = write_gateway(
+        folder, plan, master_key=MASTER, client_keys={"agents": CLIENT}, secret_environment={"ENGINE_KEY_N": ENGINE}
+    )
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    url, log = f"http://127.0.0.1:{port}", folder / "log"
+    arguments = ["litellm", "--config", str(folder / "config.yaml"), "--host", "127.0.0.1", "--port", str(port)]
+    with log.open("w") as stream:
+        argv = docker_run(LITELLM, folder, *arguments, environment=environment, network="host")
+        process = subprocess.Popen(argv, stdout=stream, stderr=stream)
+    try:
+        yield url
+        assert "chooses by itself" not in log.read_text()
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def wait_for(url: str) -> None:
+    deadline = time.monotonic() + 180
+    while True:
+        try:
+            if requests.get(url + "/health/readiness", timeout=10).status_code == 200:
+                return
+        except requests.ConnectionError:
+            pass
+        assert time.monotonic() < deadline, url
+        time.sleep(0.5)
+
+
+@pytest.fixture(scope="module")
+def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
+    folder = tmp_path_factory.mktemp("sticky")
+    backends = {name: Backend(name) for name in ("one", "two", "last")}
+    for backend in backends.values():
+        backend.start()
+    one, two, last = backends.values()
+    plan = {
+        "models": [
+            {"name": "chat", "backends": [one.at("one", order=1), two.at("two", order=1), last.at("last", order=2)]},
+            {"name": "short", "backends": [one.at("short-one", max_input_tokens=50), two.at("short-two", max_input_tokens=100000)]},
+        ],
+    }
+    with ExitStack() as stack:
+        urls = [stack.enter_context(gateway(folder / name, plan)) for name in ("first",)]
+        for url in urls:
+            wait_for(url)
+        yield Bed(backends, urls)
+        for backend in backends.values():
+            backend.kill()
+
+
+@pytest.mark.parametrize("program", [claude_code, codex, opencode, nameless])
+def test_a_conversation_stays_and_they_are_spread_evenly(bed: Bed, program: Program) -> None:
+    places = bed.converse(program)
+    assert {len(set(turns)) for turns in places} == {1}
+    served = Counter(turns[0] for turns in places)
+    assert sorted(served) == ["one", "two"], "the fallback has nothing to do"
+    assert all(9 <= count <= 11 for count in served.values()), served
+
+
+def test_replicas_that_take_different_lengths_are_left_to_litellm(bed: Bed) -> None:
+    assert {place for turns in bed.converse(opencode, "short", turns=2) for place in turns} == {"short-two"}
+
+
+def test_a_backend_that_is_killed_costs_no_request(bed: Bed) -> None:
+    """Last, because it takes a backend away. The other one of the same order serves, and not the fallback."""
+
+    def kill(turn: int) -> None:
+        if turn == TURNS // 2:
+            bed.backends["one"].kill()
+
+    places = bed.converse(claude_code, during=kill)
+    began = Counter(turns[0] for turns in places)
+    assert all(9 <= began[name] <= 11 for name in ("one", "two")), began
+    for turns in places:
+        moved = 0 if turns[0] == "two" else TURNS - turns.count("one")
+        assert turns == [turns[0]] * (TURNS - moved) + ["two"] * moved
+        assert turns[-1] == "two"
