@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.containers import LITELLM, docker_run
+from support.redis_server import redis_server
 
 FILES = Path(__file__).parents[2] / "roles/litellm/files"
 PASSWORD = "password-of-the-redis"
@@ -72,25 +71,8 @@ asyncio.run(main())
 @pytest.fixture
 def redis(tmp_path: Path) -> Iterator[int]:
     """The port of a Redis of its own."""
-    program = shutil.which("redis-server")
-    if program is None:
-        pytest.skip("needs redis-server")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
-    options = {"port": str(port), "bind": "127.0.0.1", "save": "", "dir": str(tmp_path), "requirepass": PASSWORD}
-    argv = [program, *(word for name, value in options.items() for word in (f"--{name}", value))]
-    server = subprocess.Popen(argv, stdout=subprocess.DEVNULL)
-    try:
-        for _try in range(100):
-            with socket.socket() as asks:
-                if asks.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
+    with redis_server(tmp_path, PASSWORD) as port:
         yield port
-    finally:
-        server.terminate()
-        server.wait(10)
 
 
 def test_two_gateways_count_together(tmp_path: Path, redis: int) -> None:

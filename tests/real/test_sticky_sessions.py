@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Conversations side by side through the real LiteLLM, named as each program names them: which backend answers which turn.
+"""Conversations side by side through two gateways with the real LiteLLM, named as each program names them: who answers which turn.
 
 Needs the test bed's images: `make real`.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import shutil
 import socket
 import subprocess
 import threading
@@ -28,9 +29,11 @@ import engine
 import pytest
 import requests
 from support.containers import LITELLM, docker_run
-from support.gateway_folder import write_gateway
+from support.gateway_folder import PLUGINS, write_gateway
+from support.redis_server import redis_server
 
-MASTER, CLIENT, ENGINE = "sk-master-0123456789abcdef", "client-key-0123456789", "engine-key-0123456789"
+MASTER, CLIENT, PASSWORD = "sk-master-0123456789abcdef", "client-key-0123456789", "password-of-the-redis"
+SECRETS = {"ENGINE_KEY_N": "engine-key-0123456789", "REDIS_PASSWORD": PASSWORD}
 CONVERSATIONS, TURNS = 20, 8
 SYSTEM = "You are an agent. " * 200
 TASK = "Look at the folder and say what is wrong."
@@ -154,14 +157,14 @@ class Bed:
         places: list[list[str]] = [[] for _conversation in range(CONVERSATIONS)]
 
         def whole(number: int) -> None:
-            history, client = [TASK], requests.Session()
+            history = [TASK]
             for turn in range(turns):
                 if number == 0:
                     during(turn)
                 path, headers, body = program(session_of[number], history)
                 url = self.urls[(number + turn) % len(self.urls)] + path
                 body = {"model": model, "stream": turn % 2 == 0, **body}
-                reply = client.post(url, json=body, headers={"Authorization": f"Bearer {CLIENT}", **headers}, timeout=60)
+                reply = requests.post(url, json=body, headers={"Authorization": f"Bearer {CLIENT}", **headers}, timeout=60)
                 assert reply.status_code == 200, reply.text
                 places[number].append(reply.headers["x-litellm-model-id"])
                 history += [f"Turn {turn} is done.", "Go on."]
@@ -174,9 +177,7 @@ class Bed:
 @contextmanager
 def gateway(folder: Path, plan: dict[str, Any]) -> Iterator[str]:
     folder.mkdir()
-    environment = write_gateway(
-        folder, plan, master_key=MASTER, client_keys={"agents": CLIENT}, secret_environment={"ENGINE_KEY_N": ENGINE}
-    )
+    environment = write_gateway(folder, plan, master_key=MASTER, client_keys={"agents": CLIENT}, secret_environment=SECRETS)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -187,7 +188,8 @@ def gateway(folder: Path, plan: dict[str, Any]) -> Iterator[str]:
         process = subprocess.Popen(argv, stdout=stream, stderr=stream)
     try:
         yield url
-        assert "chooses by itself" not in log.read_text()
+        assert process.poll() is None
+        assert not [line for line in log.read_text().splitlines() if "by itself" in line or "by this gateway alone" in line]
     finally:
         process.terminate()
         process.wait(30)
@@ -212,14 +214,15 @@ def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
     for backend in backends.values():
         backend.start()
     one, two, last = backends.values()
-    plan = {
+    plan: dict[str, Any] = {
         "models": [
             {"name": "chat", "backends": [one.at("one", order=1), two.at("two", order=1), last.at("last", order=2)]},
             {"name": "short", "backends": [one.at("short-one", max_input_tokens=50), two.at("short-two", max_input_tokens=100000)]},
         ],
     }
     with ExitStack() as stack:
-        urls = [stack.enter_context(gateway(folder / name, plan)) for name in ("first",)]
+        redis = {"host": "127.0.0.1", "port": stack.enter_context(redis_server(folder, PASSWORD)), "password_variable": "REDIS_PASSWORD"}
+        urls = [stack.enter_context(gateway(folder / name, {**plan, "redis": redis})) for name in ("first", "second")]
         for url in urls:
             wait_for(url)
         yield Bed(backends, urls)
@@ -234,6 +237,47 @@ def test_a_conversation_stays_and_they_are_spread_evenly(bed: Bed, program: Prog
     served = Counter(turns[0] for turns in places)
     assert sorted(served) == ["one", "two"], "the fallback has nothing to do"
     assert all(9 <= count <= 11 for count in served.values()), served
+
+
+PROGRAM = """
+import asyncio, json, random, sys, time
+from gateway_places import LIFE, MOST, STAYS, Backend, Places, in_turn
+from gateway_shared import Shared
+
+async def main():
+    shared = Shared.connect({"host": "127.0.0.1", "port": int(sys.argv[1]), "db": 1}, sys.argv[2], time.monotonic)
+    places, chance, different, moved, last = Places(), random.Random(3), 0, 0, {}
+    backends = [Backend("a", 2.0), Backend("b"), Backend("c", 0.5)]
+    for _step in range(3000):
+        session = str(chance.randrange(100))
+        up = in_turn(session, chance.sample(backends, chance.choice((2, 3, 3, 3))))
+        told = await shared.place(session, {one.id: one.weight for one in up}, LIFE, MOST, STAYS)
+        different += told != places.place(session, up)
+        moved += last.get(session, told) != told
+        last[session] = told
+    for number in range(50):
+        await shared.place(str(number), {"x": 1.0, "y": 1.0}, LIFE, 5, STAYS)
+    kept = [await shared._redis.zcard("{llmops-places}:" + name) for name in "xy"]
+    await asyncio.sleep(1.1)
+    await shared.place("new", {"x": 1.0, "y": 1.0}, 1, 5, STAYS)
+    kept += [await shared._redis.zcard("{llmops-places}:" + name) for name in "xy"]
+    print(json.dumps([different, moved, kept[:2], sum(kept[2:])]))
+
+asyncio.run(main())
+"""
+
+
+def test_the_redis_places_as_a_gateway_does_by_itself(tmp_path: Path) -> None:
+    for path in PLUGINS.glob("gateway_*.py"):
+        shutil.copy(path, tmp_path)
+    with redis_server(tmp_path, PASSWORD) as port:
+        program = ["python3", "-c", PROGRAM, str(port), PASSWORD]
+        argv = docker_run(LITELLM, tmp_path, *program, environment={"PYTHONPATH": str(tmp_path)}, network="host")
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    different, moved, kept, left = json.loads(done.stdout)
+    assert (different, kept, left) == (0, [5, 5], 1)
+    assert moved > 20
 
 
 def test_replicas_that_take_different_lengths_are_left_to_litellm(bed: Bed) -> None:

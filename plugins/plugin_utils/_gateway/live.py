@@ -114,7 +114,8 @@ def live_keys(
         "master": _both(digest(master_key), old.get("master_key")),
         "clients": {name: _both(digest(key), old_clients.get(name)) for name, key in client_keys.items()},
         "servers": servers,
-        **({"limits": plain(limits), **_shared_redis(config)} if limits else {}),
+        **({"limits": plain(limits)} if limits else {}),
+        **_shared_redis(config),
     }
     return LiveKeys(
         json.dumps(document, indent=1, sort_keys=True) + "\n",
@@ -124,7 +125,7 @@ def live_keys(
 
 
 def _shared_redis(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Where several gateways count together: the Redis by which LiteLLM shares cooldowns."""
+    """Where several gateways count clients and place conversations together: the Redis by which LiteLLM shares cooldowns."""
     router = _mapping(config.get("router_settings"))
     if not isinstance(router.get("redis_host"), str):
         return {}

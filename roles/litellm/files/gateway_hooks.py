@@ -133,10 +133,10 @@ class Guard:
     def __init__(self, app: App) -> None:
         self.app = app
         self.admission = Admission(Judge(app), Limits.load(POLICY_FILE))
-        self.quotas = Quotas(shared=self._shared)
+        self.quotas = Quotas(shared=self.shared)
         self._redis: Shared | None = None
 
-    def _shared(self) -> Shared | None:
+    def shared(self) -> Shared | None:
         """The Redis of several gateways, which doesn't change while they run."""
         address = KEYS.redis
         if self._redis is None and address is not None:
@@ -319,8 +319,9 @@ def install() -> None:
     app.add_api_route(HEALTH_CHECK, health_check, methods=["GET"], include_in_schema=False)
     # Inside the exit, which judges what LiteLLM sends; the keys come in last.
     gateway_upstream.install(KEYS)
-    if POLICY.sticky_sessions:
-        gateway_litellm.filter_backends(Sticky())
     # Outermost, whether or not the server has built its layers yet.
-    app.middleware_stack = gateway_upstream.RetryAfter(Guard(app.middleware_stack or app.build_middleware_stack()))
+    guard = Guard(app.middleware_stack or app.build_middleware_stack())
+    app.middleware_stack = gateway_upstream.RetryAfter(guard)
+    if POLICY.sticky_sessions:
+        gateway_litellm.filter_backends(Sticky(guard.shared))
     Exit(POLICY, LOADED.places, leaving).install()

@@ -10,6 +10,7 @@ name would need no memory, and give one of two backends 12 or more of 20 convers
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import math
@@ -19,6 +20,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from gateway_sessions import SESSION
+from gateway_shared import AwayError, Shared
 
 LOG = logging.getLogger("gateway")
 #: Seconds after its last request for which a conversation is remembered, and counted.
@@ -71,13 +73,17 @@ class Places:
             chosen = home
         else:
             chosen = min((one for one in backends if one is not home), key=lambda backend: (len(seen[backend.id]) + 1) / backend.weight)
-        for backend in homes:
-            del seen[backend.id][session]
-        conversations = seen[chosen.id]
-        conversations[session] = now
+        self.note(session, chosen.id, backends)
+        return chosen.id
+
+    def note(self, session: str, chosen: str, backends: t.Iterable[Backend]) -> None:
+        """The conversation is there now, whoever said so."""
+        for backend in backends:
+            self._seen.setdefault(backend.id, OrderedDict()).pop(session, None)
+        conversations = self._seen[chosen]
+        conversations[session] = self._clock()
         if len(conversations) > MOST:
             conversations.popitem(last=False)
-        return chosen.id
 
 
 def identity(deployment: Deployment) -> str:
@@ -115,7 +121,8 @@ def backends_of(deployments: t.Sequence[Deployment]) -> list[Backend]:
 class Sticky:
     """What LiteLLM asks before it chooses: takes out the backends beside the one where the conversation is."""
 
-    def __init__(self) -> None:
+    def __init__(self, shared: t.Callable[[], Shared | None] = lambda: None) -> None:
+        self._shared = shared
         self._places = Places()
 
     async def __call__(self, healthy: list[Deployment], request: t.Mapping[str, t.Any]) -> list[Deployment]:
@@ -126,9 +133,19 @@ class Sticky:
             backends = in_turn(session, backends_of(siblings(healthy, request)))
             if len(backends) < 2:
                 return healthy
-            chosen = self._places.place(session, backends)
+            chosen = await self._place(session, backends)
         except Exception:
             LOG.exception("a conversation has no place; LiteLLM chooses by itself")
             return healthy
         others = {backend.id for backend in backends} - {chosen}
         return [deployment for deployment in healthy if identity(deployment) not in others]
+
+    async def _place(self, session: str, backends: t.Sequence[Backend]) -> str:
+        """As all gateways have it that share a Redis; while that is away each goes on with what it knows."""
+        shared = self._shared()
+        if shared is not None:
+            with contextlib.suppress(AwayError):
+                chosen = await shared.place(session, {backend.id: backend.weight for backend in backends}, LIFE, MOST, STAYS)
+                self._places.note(session, chosen, backends)
+                return chosen
+        return self._places.place(session, backends)

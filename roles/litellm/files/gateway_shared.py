@@ -2,12 +2,14 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What clients with limits have asked of several gateways, counted in the Redis that they share. Needs no LiteLLM.
+"""What several gateways know together, in the Redis that they share: what clients with limits have asked for, and where conversations are.
+
+Needs no LiteLLM.
 
 Each request is one script that the Redis runs by itself, so the numbers are exact whichever gateways ask, and its clock is the one that
 counts. A gateway that dies with requests in work has them for as long as a lease, which it renews while it lives.
 
-Without the Redis each gateway counts by itself: a client had better be let in twice than not at all.
+Without the Redis each gateway goes by itself: a client had better be let in twice than not at all, and a conversation computed anew.
 """
 
 from __future__ import annotations
@@ -89,9 +91,46 @@ end
 redis.call('PEXPIRE', KEYS[3], ARGV[1] / 1000)
 """
 
+#: The conversations of one backend and when they were seen last; of one place in a cluster, all of them.
+_PLACE_KEY = "{llmops-places}:%s"
+#: As Places.place does it: the number of the backend among those given, which come in the conversation's turn.
+PLACE = """
+local time = redis.call('TIME')
+local now = time[1] + time[2] / 1000000
+local session, life, most, stays = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local loads, weights, total, weight, home, first = {}, {}, 0, 0, nil, nil
+for at = 1, #KEYS do
+  redis.call('ZREMRANGEBYSCORE', KEYS[at], '-inf', now - life)
+  loads[at], weights[at] = redis.call('ZCARD', KEYS[at]), tonumber(ARGV[4 + at])
+  total, weight = total + loads[at], weight + weights[at]
+  local seen = tonumber(redis.call('ZSCORE', KEYS[at], session) or nil)
+  if seen and (not home or seen < first) then home, first = at, seen end
+end
+local chosen = home
+if not home or loads[home] > math.ceil(total / weight * weights[home] * stays) then
+  local least
+  chosen = nil
+  for at = 1, #KEYS do
+    local load = (loads[at] + 1) / weights[at]
+    if at ~= home and (not chosen or load < least) then chosen, least = at, load end
+  end
+end
+for at = 1, #KEYS do
+  if at ~= chosen then redis.call('ZREM', KEYS[at], session) end
+end
+redis.call('ZADD', KEYS[chosen], now, session)
+redis.call('ZREMRANGEBYRANK', KEYS[chosen], 0, -most - 1)
+redis.call('EXPIRE', KEYS[chosen], life)
+return chosen
+"""
+
 
 class AwayError(Exception):
     """The Redis does not answer."""
+
+
+def _keys(client: str) -> list[str]:
+    return [name % client for name in _KEYS]
 
 
 class Shared:
@@ -100,7 +139,7 @@ class Shared:
     def __init__(self, redis: t.Any, clock: t.Callable[[], float]) -> None:
         self._redis = redis
         self._clock = clock
-        self._enter, self._leave, self._renew = (redis.register_script(script) for script in (ENTER, LEAVE, RENEW))
+        self._enter, self._leave, self._renew, self._place = (redis.register_script(script) for script in (ENTER, LEAVE, RENEW, PLACE))
         self._line = asyncio.Semaphore(CONNECTIONS)
         self._away_until = 0.0
         self._lost = False
@@ -123,7 +162,7 @@ class Shared:
             clock,
         )
 
-    async def _run(self, script: t.Any, client: str, *arguments: t.Any) -> t.Any:
+    async def _run(self, script: t.Any, keys: t.Sequence[str], *arguments: t.Any) -> t.Any:
         async with self._line:
             if self._clock() < self._away_until:
                 raise AwayError
@@ -131,14 +170,14 @@ class Shared:
                 # One asks whether it is back; the others don't wait for that.
                 self._away_until = self._clock() + AWAY
             try:
-                told = await script(keys=[name % client for name in _KEYS], args=arguments)
+                told = await script(keys=keys, args=arguments)
             except Exception as error:
                 if not self._lost:
-                    LOG.warning("limits of clients are counted by this gateway alone: the Redis does not answer (%s)", type(error).__name__)
+                    LOG.warning("what is shared is counted by this gateway alone: the Redis does not answer (%s)", type(error).__name__)
                 self._lost, self._away_until = True, self._clock() + AWAY
                 raise AwayError from error
             if self._lost:
-                LOG.warning("limits of clients are counted in the Redis again")
+                LOG.warning("what is shared is counted in the Redis again")
                 self._lost, self._away_until = False, 0.0
             return told
 
@@ -148,7 +187,7 @@ class Shared:
         Raise AwayError where the Redis does not say.
         """
         name = secrets.token_hex(8)
-        told = await self._run(self._enter, client, *(-1 if limit is None else limit for limit in limits), name, int(LEASE * 1e6))
+        told = await self._run(self._enter, _keys(client), *(-1 if limit is None else limit for limit in limits), name, int(LEASE * 1e6))
         refused, wait = int(told[0]), float(told[1])
         if refused:
             return "", refused, wait / 1e6
@@ -163,7 +202,12 @@ class Shared:
         if not mine:
             self._mine.pop(client, None)
         with contextlib.suppress(AwayError):
-            await self._run(self._leave, client, name, tokens)
+            await self._run(self._leave, _keys(client), name, tokens)
+
+    async def place(self, session: str, weights: t.Mapping[str, float], life: float, most: int, stays: float) -> str:
+        """The backend of a conversation, for all gateways. Raise AwayError where the Redis does not say."""
+        told = await self._run(self._place, [_PLACE_KEY % name for name in weights], session, int(life), most, stays, *weights.values())
+        return list(weights)[int(told) - 1]
 
     async def _keep(self) -> None:
         while True:
@@ -172,4 +216,4 @@ class Shared:
                 return
             for client, names in list(self._mine.items()):
                 with contextlib.suppress(AwayError):
-                    await self._run(self._renew, client, int(LEASE * 1e6), *names)
+                    await self._run(self._renew, _keys(client), int(LEASE * 1e6), *names)

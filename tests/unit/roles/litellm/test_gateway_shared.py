@@ -14,8 +14,10 @@ from typing import Any
 import gateway_shared
 import pytest
 from gateway_errors import RequestError
+from gateway_places import Backend, Places, Sticky
 from gateway_quotas import Quota, Quotas
-from gateway_shared import AWAY, ENTER, LEASE, LEAVE, RENEW, RENEWAL, AwayError, Shared
+from gateway_sessions import SESSION
+from gateway_shared import AWAY, ENTER, LEASE, LEAVE, PLACE, RENEW, RENEWAL, AwayError, Shared
 from support.virtual_time import run
 
 
@@ -29,23 +31,28 @@ class Redis:
     def __init__(self) -> None:
         self.members: dict[str, float] = {}
         self.tokens: Counter[str] = Counter()
+        self.places = Places(now)
         self.away = False
         self.asked = 0
         self.refuses = 0
 
     def register_script(self, script: str) -> Any:
-        scripts: dict[str, Any] = {ENTER: self._enter, LEAVE: self._leave, RENEW: self._renew}
+        scripts: dict[str, Any] = {ENTER: self._enter, LEAVE: self._leave, RENEW: self._renew, PLACE: self._place}
         work = scripts[script]
 
         async def call(keys: list[str], args: list[Any]) -> Any:
-            assert all("{crawler}" in key for key in keys)
+            assert all("{crawler}" in key or key in ("{llmops-places}:a", "{llmops-places}:b") for key in keys)
             self.asked += 1
             await asyncio.sleep(gateway_shared.PATIENCE if self.away else 0.001)
             if self.away:
                 raise OSError
-            return work(*args)
+            return work(keys, *args) if script == PLACE else work(*args)
 
         return call
+
+    def _place(self, keys: list[str], session: str, _life: int, _most: int, _stays: float, *weights: float) -> int:
+        backends = [Backend(key.rpartition(":")[2], weight) for key, weight in zip(keys, weights, strict=True)]
+        return [backend.id for backend in backends].index(self.places.place(session, backends)) + 1
 
     def _enter(self, _requests: int, _tokens: int, parallel: int, name: str, lease: int) -> list[int]:
         self.members = {member: until for member, until in self.members.items() if until > now()}
@@ -179,5 +186,34 @@ def test_an_answer_that_never_came_is_not_waited_for_at_the_end() -> None:
         await shared.leave("crawler", name, 5)
         with pytest.raises(AwayError):
             await shared.enter("crawler", [None, None, 1])
+
+    run(story())
+
+
+PAIR = [{"model_info": {"id": name}} for name in "ab"]
+
+
+def sticky(redis: Redis) -> Sticky:
+    shared = Shared(redis, now)
+    return Sticky(lambda: shared)
+
+
+async def place(gateway: Sticky, session: str) -> str:
+    SESSION.set(session)
+    (left,) = await gateway(list(PAIR), {})
+    return str(left["model_info"]["id"])
+
+
+def test_two_gateways_place_conversations_together() -> None:
+    async def story() -> None:
+        redis = Redis()
+        first, second = sticky(redis), sticky(redis)
+        found = {number: await place((first, second)[number % 2], str(number)) for number in range(20)}
+        assert Counter(found.values()) == {"a": 10, "b": 10}
+        assert {number: await place((second, first)[number % 2], str(number)) for number in range(20)} == found
+        redis.away = True
+        for one in (first, second):
+            assert {number: await place(one, str(number)) for number in range(20)} == found, "each remembers what it has seen"
+        assert await place(first, "new") in "ab"
 
     run(story())
