@@ -10,6 +10,7 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._screen.status import table
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._screen.usage import usage_table
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._units.kinds import described_kinds
 
 
@@ -57,6 +58,7 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {
             "container_unit_endpoints": container_unit_endpoints,
+            "gateway_usage_table": usage_table,
             "unit_kinds": unit_kinds,
             "unit_status_table": unit_status_table,
             "units_with_secrets": units_with_secrets,

@@ -193,6 +193,10 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
         ("/fallback/login", None, 401),
         ("/", None, 401),
         ("/openapi.json", MASTER, 404),
+        ("/usage", None, 401),
+        ("/usage", CLIENT, 403),
+        ("/usage/metrics", CLIENT, 403),
+        ("/usage/metrics", MASTER, 200),
     ],
 )
 def test_who_may_call_what(gateway: Gateway, path: str, key: str | None, status: int) -> None:
@@ -238,6 +242,25 @@ def test_other_capabilities(gateway: Gateway) -> None:
     assert gateway.call("/v1/rerank", {"model": "rerank", "query": "q", "documents": ["a"]}).json()["results"][0]["relevance_score"] == 0.9
     sound = {"file": ("a.wav", b"RIFF0000WAVE"), "model": (None, "asr")}
     assert gateway.call("/v1/audio/transcriptions", files=sound).json()["text"] == "spoken words"
+
+
+def test_what_clients_have_used_is_told(gateway: Gateway) -> None:
+    def answered() -> dict[tuple[str, str], tuple[int, int]]:
+        rows = gateway.call("/usage", key=MASTER).json()["usage"]
+        return {(row["client"], row["model"]): (row["requests"]["answered"], row["tokens"]["out"]) for row in rows}
+
+    before = answered()
+    gateway.chat("LLM_DEFAULT")
+    gateway.call("/v1/audio/transcriptions", files={"file": ("a.wav", b"RIFF0000WAVE"), "model": (None, "asr")})
+    # By the model's own name; of sound its engine says no tokens.
+    wanted = {("metis", "chat"): (1, 1), ("metis", "asr"): (1, 0)}
+    for _try in range(50):
+        more = {key: (now[0] - before.get(key, (0, 0))[0], now[1] - before.get(key, (0, 0))[1]) for key, now in answered().items()}
+        if {key: numbers for key, numbers in more.items() if any(numbers)} == wanted:
+            return
+        # A request is counted when its answer has gone out.
+        time.sleep(0.1)
+    raise AssertionError(more)
 
 
 def test_text_embeddings_inference_ranks_in_its_own_way(gateway: Gateway) -> None:

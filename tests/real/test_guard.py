@@ -145,6 +145,37 @@ def test_limits_of_a_client_hold_in_front_of_litellm(report: dict[str, Any]) -> 
     assert found["parallel"] == [200, 429, 429]
 
 
+def test_what_clients_have_used_is_counted_in_front_of_litellm(report: dict[str, Any]) -> None:
+    """Of each route, as an answer and as a stream, whether or not the client wants to know it. LiteLLM itself says it, of rerank, too."""
+    found = report["usage"]
+    kinds = ("chat", "chat, asked", "Ollama", "completions", "messages", "responses")
+    assert found["requests"] == {
+        **{
+            f"{kind}{stream}": ["metis", "small" if kind == "Ollama" else "chat", "answered", 1, 1]
+            for kind in kinds
+            for stream in ("", ", stream")
+        },
+        "embeddings": ["metis", "embedding", "answered", 1, 0],
+        "raw": ["metis", RAW, "answered", 1, 1],
+        "rerank": ["metis", "rerank", "answered", 2, 0],
+        "alias": ["metis", "chat", "answered", 1, 1],
+        "master": ["master key", "chat", "answered", 1, 1],
+        "no model": ["metis", "unknown", "refused", 0, 0],
+    }
+    samples = {name.removeprefix("llmops_gateway_"): value for name, value in found["metrics"].items()}
+    assert samples['requests_total{"client": "metis", "model": "chat", "outcome": "answered"}'] == 3
+    assert samples['tokens_total{"client": "metis", "direction": "in", "model": "chat"}'] == 3
+    assert found["client"] == [403, 403]
+
+
+def test_streams_that_break_off_are_told_from_clients_that_leave(report: dict[str, Any]) -> None:
+    found = report["usage"]
+    assert {kind: told[:3] for kind, told in found["broken"].items()} == {
+        kind: ["metis", "chat", "failed"] for kind in ("chat", "messages", "responses")
+    }
+    assert {kind: told[:3] for kind, told in found["left"].items()} == {kind: ["metis", "chat", "left"] for kind in ("chat", "messages")}
+
+
 @pytest.mark.parametrize("part", ["mutations", "exit"])
 def test_nothing_gets_by_the_guard(report: dict[str, Any], part: str) -> None:
     """No media address at the engine, no image too many, no 5xx, nothing that LiteLLM stumbles over, no answer that tells of the inside."""

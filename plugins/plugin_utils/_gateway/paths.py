@@ -44,6 +44,8 @@ _TAKEN: Final = {
     "v2/": "audio chat completions embeddings guardrails key login messages model models organization rerank responses team user",
     "v3/": "login",
 }
+#: What the gateway's guard itself answers (C(gateway_counts.py)).
+_OURS: Final = frozenset({"usage"})
 _PREFIXES: Final = frozenset(f"{before}{name}" for before, names in _TAKEN.items() for name in names.split())
 #: Paths below which there is nothing of LiteLLM's, and its routes that begin with a name of anybody's.
 _EXACT: Final = re.compile(r"embeddings|[^/]+/(?:authorize|mcp|register|token|v1/(?:batches|files)(?:/.*)?)")
@@ -54,6 +56,8 @@ def why_not_free(path: str) -> str | None:
     steps = path[1:].split("/")
     if any(step in ("", ".", "..") for step in steps):
         return "must be a plain path: no '.', '..' or empty step in it, and no slash at its end"
+    if steps[0] in _OURS:
+        return "is a path of the gateway's own, or below one; take another, such as /raw" + path
     if any("/".join(steps[:count]) in _PREFIXES for count in (1, 2)) or _EXACT.fullmatch("/".join(steps)):
         return "is a path of LiteLLM's own, or below one; take another, such as /raw" + path
     return None

@@ -28,6 +28,11 @@ class Caller:
     #: None for whoever has no limits.
     quota: Quota | None = None
 
+    @property
+    def name(self) -> str:
+        """Whom a request counts for. No client's name holds a blank."""
+        return self.client or "master key"
+
 
 def wants_plain_health(path: str, headers: t.Iterable[tuple[bytes, bytes]], keys: Keys) -> bool:
     """Whether ``/health`` is asked by somebody else than the holder of the master key.

@@ -24,6 +24,7 @@ import gateway_upstream
 from gateway_access import PUBLIC_PATHS, Caller, caller_of, check_path, wants_plain_health
 from gateway_admission import Admission, Incoming, current, refuse
 from gateway_asgi import Answer, App, Gone, Receive, Scope, Send, read_body, replay, respond, respond_error
+from gateway_counts import NOTE, UNKNOWN, Counted, note_caller
 from gateway_errors import RequestError, Scrubber
 from gateway_exit import CURRENT, Destinations, Exit, State
 from gateway_forms import Form
@@ -61,6 +62,7 @@ class Loaded:
         self._rules = Rules(POLICY, frozenset(), Models())
         self._places = Destinations()
         self._scrubber = Scrubber()
+        self._aliases: t.Mapping[str, str] = {}
 
     def _refresh(self) -> None:
         from litellm.proxy import proxy_server
@@ -71,6 +73,7 @@ class Loaded:
         self._rules = Rules(POLICY, gateway_litellm.steering_names(), gateway_litellm.models())
         self._places = gateway_litellm.destinations()
         self._scrubber = Scrubber(host for _scheme, host, _port in self._places.known)
+        self._aliases = gateway_litellm.aliases()
 
     @property
     def rules(self) -> Rules:
@@ -85,6 +88,18 @@ class Loaded:
     def places(self) -> Destinations:
         self._refresh()
         return self._places
+
+    def model(self, name: str) -> str:
+        """What a request is counted for: a model by its own name, whatever the client calls it, or a raw route."""
+        name = self._aliases.get(name, name).rstrip("/")
+        return name if name in self.rules.models.names or name in POLICY.raw else UNKNOWN
+
+
+def logged(read: int, written: int) -> None:
+    """LiteLLM knows the tokens of a request."""
+    note = NOTE.get()
+    if note is not None:
+        note.tell(read, written)
 
 
 LOADED = Loaded()
@@ -165,6 +180,7 @@ class Guard:
             await respond(send, 200, b"application/json", b'{"status":"ok"}')
         else:
             caller = caller_of(headers, KEYS)
+            note_caller(caller)
             if scope["type"] == "websocket" and caller.client is not None:
                 raise RequestError(403, "A client's key opens no websocket here.", code="forbidden")
             check_path(path, caller, POLICY, gateway_litellm.serves)
@@ -172,8 +188,7 @@ class Guard:
 
     async def _admit(self, scope: Scope, receive: Receive, send: Send, caller: Caller) -> None:
         if caller.client is None or caller.quota is None or not caller.quota.counts or is_list(scope["path"]):
-            # No client's name holds a blank.
-            await self.admission(scope, receive, send, caller.client or "master key")
+            await self.admission(scope, receive, send, caller.name)
             return
         async with self.quotas.visit(caller.client, caller.quota) as visit:
             await self.admission({**scope, VISIT: visit}, receive, send, caller.client)
@@ -283,16 +298,22 @@ def may_reach(path: str, caller: Caller) -> bool:
 
 @contextlib.contextmanager
 def metered(scope: Scope, send: Send, judged: Judged, *, counts: bool = True) -> t.Iterator[Send]:
-    """Where the answer goes. Of a client whose tokens are limited they are counted on the way."""
+    """Where the answer goes. Its tokens are counted on the way."""
     visit: Visit | None = scope.get(VISIT)
-    if visit is None or visit.quota.tokens_per_minute is None or not counts:
-        yield send
-        return
-    usage = Usage(0 if judged.wanted is not None else text_tokens(judged.body))
+    if visit is not None and (visit.quota.tokens_per_minute is None or not counts):
+        visit = None
+    usage = Usage(0 if visit is None or judged.wanted is not None else text_tokens(judged.body))
+    note = NOTE.get()
+    if note is not None:
+        note.judge(LOADED.model(judged.model))
     try:
         yield Metered(send, usage, judged.hides_usage)
     finally:
-        visit.tokens = usage.tokens
+        if visit is not None:
+            visit.tokens = usage.tokens
+        if note is not None and note.whole:
+            # Of an answer that broke off LiteLLM knows more than what was said by then.
+            note.tell(*usage.told)
 
 
 def leaving() -> None:
@@ -321,7 +342,8 @@ def install() -> None:
     gateway_upstream.install(KEYS)
     # Outermost, whether or not the server has built its layers yet.
     guard = Guard(app.middleware_stack or app.build_middleware_stack())
-    app.middleware_stack = gateway_upstream.RetryAfter(guard)
+    app.middleware_stack = gateway_upstream.RetryAfter(Counted(guard, KEYS, POLICY))
+    gateway_litellm.log_tokens(logged)
     if POLICY.sticky_sessions:
         gateway_litellm.filter_backends(Sticky(guard.shared))
     Exit(POLICY, LOADED.places, leaving).install()

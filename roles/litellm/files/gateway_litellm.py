@@ -54,6 +54,30 @@ def models() -> Models:
     return Models() if router is None else Models.from_deployments(router.get_model_list() or ())
 
 
+def aliases() -> dict[str, str]:
+    """Further names of models -> their own."""
+    from litellm.proxy import proxy_server
+
+    found = getattr(proxy_server.llm_router, "model_group_alias", None) or {}
+    return {str(name): str(target.get("model") if isinstance(target, dict) else target) for name, target in found.items()}
+
+
+def log_tokens(logged: t.Callable[[int, int], None]) -> None:
+    """Have LiteLLM say how many tokens each request and its answer had: it asks engines for those of a stream, whatever the client asks.
+
+    Called in the context of the request, and only when its answer is done or broken off.
+    """
+    import litellm
+    from litellm.integrations.custom_logger import CustomLogger
+
+    class Tokens(CustomLogger):
+        async def async_log_success_event(self, kwargs: t.Any, response_obj: t.Any, start_time: t.Any, end_time: t.Any) -> None:
+            found = kwargs.get("standard_logging_object") or {}
+            logged(int(found.get("prompt_tokens") or 0), int(found.get("completion_tokens") or 0))
+
+    litellm.logging_callback_manager.add_litellm_async_success_callback(Tokens())
+
+
 def _origin(url: str) -> Origin | None:
     try:
         parsed = urlsplit(url)

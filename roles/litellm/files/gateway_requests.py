@@ -57,6 +57,8 @@ class Judged:
     headers: Headers
     body: bytes
     max_images: int | None = None
+    #: The model by the name that the client gave it; of a raw route its path.
+    model: str = ""
     #: How a transcription is to be told.
     wanted: Wanted | None = None
     #: Whether the engine is asked for the usage of a stream, and the client wasn't.
@@ -183,14 +185,14 @@ def inference(route: Route, raw: bytes, form: Form | None, headers: Headers, que
             raise RequestError(400, "this route takes an upload (multipart/form-data)", param="content-type", code="unsupported_media_type")
         arranged, wanted = judge_form(route, form, rules)
         content_type, body = write(arranged)
-        return Judged(passed_headers(headers, caller, content_type, len(body)), body, wanted=wanted)
+        return Judged(passed_headers(headers, caller, content_type, len(body)), body, model=arranged.fields["model"], wanted=wanted)
     sent = read_json(raw, headers)
     sessions = names_of(route.kind, sent, headers, caller.client or "") if rules.policy.sticky_sessions else ()
     judged, limit = judge(route, sent, rules)
     hides = caller.quota is not None and caller.quota.tokens_per_minute is not None and ask_for_usage(route.kind, judged)
     body = written(judged)
     passed = passed_headers(headers, caller, b"application/json", len(body))
-    return Judged(passed, body, limit, hides_usage=hides, sessions=sessions)
+    return Judged(passed, body, limit, judged["model"], hides_usage=hides, sessions=sessions)
 
 
 def ask_for_usage(kind: str, body: dict[str, t.Any]) -> bool:
@@ -208,17 +210,17 @@ def raw_route(path: str, raw: bytes, form: Form | None, headers: Headers, query:
     if form is not None:
         limit = judge_raw(path, query, dict(form.fields), rules)
         content_type, body = write(form)
-        return Judged(passed_headers(headers, caller, content_type, len(body)), body, limit)
+        return Judged(passed_headers(headers, caller, content_type, len(body)), body, limit, path)
     if not raw:
         judge_raw(path, query, {}, rules)
-        return Judged(passed_headers(headers, caller, None, 0), b"")
+        return Judged(passed_headers(headers, caller, None, 0), b"", model=path)
     parsed = read_json(raw, headers)
     if not isinstance(parsed.get("metadata"), (dict, type(None))):
         # The one name besides the model's that LiteLLM itself reads here.
         raise RequestError(400, "metadata must be an object", param="metadata", code="invalid_type")
     limit = judge_raw(path, query, parsed, rules)
     body = written(parsed)
-    return Judged(passed_headers(headers, caller, b"application/json", len(body)), body, limit)
+    return Judged(passed_headers(headers, caller, b"application/json", len(body)), body, limit, path)
 
 
 def upload_of(field: str, name: str | None, content_type: str | None, content: bytes) -> Upload:

@@ -58,6 +58,13 @@ class Usage:
             return 0
         return max(self.read + self.written, self.total) or self.estimate + self._pieces
 
+    @property
+    def told(self) -> tuple[int, int]:
+        """Tokens of the request and of its answer, as far as the answer says; none of one that says no."""
+        if not 200 <= self._status < 400:
+            return 0, 0
+        return self.read or max(0, self.total - self.written), self.written
+
     def take(self, message: t.Mapping[str, t.Any]) -> None:
         if message["type"] == "http.response.start":
             self._status = message["status"]
@@ -111,7 +118,7 @@ def _says(choice: t.Any) -> bool:
 
 @dataclass
 class Metered:
-    """Between the guard and a client of which tokens are counted."""
+    """Between the guard and a client."""
 
     send: Send
     usage: Usage

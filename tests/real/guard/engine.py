@@ -9,6 +9,8 @@ Runs in LiteLLM's container.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,6 +18,8 @@ from typing import Any
 
 ORACLE = "oracle.engines.test"
 """The host of every hostile address. It stands for a port of the engines' network."""
+BREAKS, HANGS = "break off", "say no more"
+"""In a request: its stream ends, or falls silent, after the first event."""
 USAGE = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
 IMAGE_KEYS = ("image_url", "image_pil", "image_embeds", "input_image")
 MEDIA_KEYS = (*IMAGE_KEYS, "video_url", "audio_url", "input_audio", "file_url", "image", "video", "audio", "images", "url", "file_data")
@@ -177,4 +181,10 @@ class Engine:
                 kind = b"text/event-stream"
                 text = "".join(f"data: {json.dumps(event)}\n\n" for event in self.events(path, body)) + "data: [DONE]\n\n"
         await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", kind)]})
+        if kind == b"text/event-stream" and (BREAKS.encode() in raw or HANGS.encode() in raw):
+            await send({"type": "http.response.body", "body": text.split("\n\n")[0].encode() + b"\n\n", "more_body": True})
+            if HANGS.encode() in raw:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(receive(), 60)  # until the gateway goes
+            return
         await send({"type": "http.response.body", "body": text.encode()})

@@ -24,7 +24,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import uvicorn
-from engine import Engine, count_images, fetched
+from engine import BREAKS, HANGS, Engine, count_images, fetched
 from mutate import Mutator, Request
 
 HERE = Path(__file__).parent
@@ -56,16 +56,24 @@ class Gateway:
     engine: Engine
 
     async def send(
-        self, method: str, path: str, body: bytes = b"", headers: list[tuple[str, str]] | None = None, query: bytes = b""
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        headers: list[tuple[str, str]] | None = None,
+        query: bytes = b"",
+        leaves: bool = False,
     ) -> Reply:
-        """One request through the ASGI application, as the server hands it over."""
+        """One request through the ASGI application, as the server hands it over. C(leaves): its client goes when it has got something."""
         sent: list[dict[str, Any]] = []
         given = False
 
         async def receive() -> dict[str, Any]:
             nonlocal given
             if given:
-                await asyncio.sleep(3600)
+                while not leaves or len(sent) < 2:
+                    await asyncio.sleep(0.05)
+                return {"type": "http.disconnect"}
             given = True
             return {"type": "http.request", "body": body, "more_body": False}
 
@@ -272,7 +280,7 @@ async def limits(gateway: Gateway) -> dict[str, Any]:
     keys = Path(os.environ["GATEWAY_LIVE_FOLDER"]) / "keys.json"
     before = keys.read_text()
 
-    tallies = gateway.app.middleware_stack.app.quotas._tallies
+    tallies = gateway.app.middleware_stack.app.app.quotas._tallies
 
     def limit(**limited: Any) -> None:
         new = keys.with_name("new.json")
@@ -306,6 +314,64 @@ async def limits(gateway: Gateway) -> dict[str, Any]:
     return found
 
 
+#: What is not told by a stream.
+OTHERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "embeddings": ("/v1/embeddings", {"model": "embedding", "input": "hi"}),
+    "raw": (RAW, {"model": "m", "messages": [{"role": "user", "content": "hi"}]}),
+    "rerank": ("/v1/rerank", {"model": "rerank", "query": "q", "documents": ["a"]}),
+}
+
+
+async def usage(gateway: Gateway) -> dict[str, Any]:
+    """What is counted of each kind of request: client, model, outcome, tokens. And the text for Prometheus, read by its own library."""
+    from prometheus_client.parser import text_string_to_metric_families
+
+    counts = gateway.app.middleware_stack.app.counts
+    master = [("authorization", f"Bearer {MASTER}")]
+
+    async def told(path: str, body: dict[str, Any], *headers: tuple[str, str], leaves: bool = False) -> list[Any]:
+        counts._rows.clear()
+        reply = await gateway.send("POST", path, json.dumps(body).encode(), [("content-type", "application/json"), *headers], leaves=leaves)
+        # LiteLLM's own account of a request comes a moment after the answer.
+        for _try in range(50):
+            await asyncio.sleep(0.02)
+            (row,) = json.loads((await gateway.send("GET", "/usage", headers=master)).text)["usage"]
+            if row["measured"] or reply.status >= 400:
+                break
+        (outcome,) = [name for name, number in row["requests"].items() if number]
+        return [row["client"], row["model"], outcome, row["tokens"]["in"], row["tokens"]["out"]]
+
+    found: dict[str, Any] = {"requests": {}}
+    for name, (path, body) in {**STREAMS, **OTHERS}.items():
+        found["requests"][name] = await told(path, body)
+        if name in STREAMS:
+            found["requests"][f"{name}, stream"] = await told(path, {**body, "stream": True})
+    path, body = STREAMS["chat"]
+    found["requests"]["alias"] = await told(path, {**body, "model": "org/Model-1"})
+    found["requests"]["master"] = await told(path, body, *master)
+    found["requests"]["no model"] = await told(path, {**body, "model": "nothing"})
+    found["broken"], found["left"] = {}, {}
+    for name in ("chat", "messages", "responses"):
+        path, body = STREAMS[name]
+        text = json.dumps({**body, "stream": True})
+        found["broken"][name] = await told(path, json.loads(text.replace('"hi"', json.dumps(BREAKS))))
+        if name != "responses":  # of which LiteLLM keeps the first event until there is a second one
+            found["left"][name] = await told(path, json.loads(text.replace('"hi"', json.dumps(HANGS))), leaves=True)
+    path, body = STREAMS["chat"]
+    counts._rows.clear()
+    for _number in range(3):
+        await gateway.post(path, body)
+    await asyncio.sleep(0.1)
+    metrics = (await gateway.send("GET", "/usage/metrics", headers=master)).text
+    found["metrics"] = {
+        sample.name + json.dumps(sample.labels, sort_keys=True): sample.value
+        for family in text_string_to_metric_families(metrics)
+        for sample in family.samples
+    }
+    found["client"] = [(await gateway.send("GET", path)).status for path in ("/usage", "/usage/metrics")]
+    return found
+
+
 def without_front() -> None:
     """Take the media rule and the image limit out of the guard in front: what is left is what leaves for the engine.
 
@@ -325,6 +391,7 @@ async def main(report: str, count: int, seed: int) -> None:
         watch_names()
         result: dict[str, Any] = {"corpus": await corpus(gateway), "parameters": await parameters(gateway)}
         result["limits"] = await limits(gateway)
+        result["usage"] = await usage(gateway)
         started = time.monotonic()
         result["mutations"] = await mutations(gateway, count, seed)
         result["seconds"] = time.monotonic() - started

@@ -20,6 +20,7 @@ from typing import Any
 import gateway_hooks
 import gateway_litellm
 import pytest
+from gateway_counts import NOTE, Counted
 from gateway_errors import RequestError
 from gateway_hooks import Guard
 from gateway_keys import Keys
@@ -167,7 +168,7 @@ class Request:
     async def send(self, message: Any) -> None:
         self.sent.append(message)
 
-    async def ask(self, guard: Guard) -> Request:
+    async def ask(self, guard: Guard | Counted) -> Request:
         await guard(self.scope, self.receive, self.send)
         return self
 
@@ -196,7 +197,7 @@ def document(**limits: Any) -> dict[str, Any]:
 @pytest.fixture(autouse=True)
 def _litellm(monkeypatch: pytest.MonkeyPatch) -> None:
     """A LiteLLM that has loaded three names."""
-    router = types.SimpleNamespace(get_model_list=lambda: MODELS)
+    router = types.SimpleNamespace(get_model_list=lambda: MODELS, model_group_alias={"LLM": {"model": "chat"}})
     proxy_server = types.ModuleType("litellm.proxy.proxy_server")
     vars(proxy_server).update(llm_router=router, general_settings={})
     proxy = types.ModuleType("litellm.proxy")
@@ -402,3 +403,69 @@ def test_limits_change_while_it_serves(monkeypatch: pytest.MonkeyPatch, tmp_path
     place()
     monkeypatch.setattr(gateway_hooks, "KEYS", Keys(tmp_path / "keys.json"))
     run(story())
+
+
+def test_what_clients_have_used_is_counted_by_the_models_own_name(limited: Any) -> None:
+    async def story() -> None:
+        guard = limited(App(), crawler={"requests_per_minute": 2, "tokens_per_minute": 1000})
+        counted = Counted(guard, gateway_hooks.KEYS, gateway_hooks.POLICY)
+        stream = {"model": "LLM", "messages": CHAT["messages"], "stream": True}
+        asked = [Request("crawler"), Request("crawler", body=stream), Request("crawler")]
+        asked += [Request("studio", body={**stream, "model": "nothing"}), Request("studio", "/raw/a", {"model": "m"}), Request("nobody")]
+        asked += [Request("studio", body=stream), Request("studio", "/v1/models", method="GET")]
+        for one in asked:
+            await one.ask(counted)
+        rows = counted.counts.document()["usage"]
+        assert {(row["client"], row["model"]): {name: value for name, value in row["requests"].items() if value} for row in rows} == {
+            ("crawler", "chat"): {"answered": 2},
+            ("crawler", "unknown"): {"limited": 1},
+            ("no valid key", "unknown"): {"refused": 1},
+            ("studio", "/raw/a"): {"answered": 1},
+            ("studio", "chat"): {"answered": 1},
+            ("studio", "unknown"): {"refused": 1},
+        }
+        # Of a stream that is not asked for its usage only LiteLLM knows the tokens.
+        assert [row["tokens"]["in"] for row in rows] == [120, 0, 0, 60, 0, 0]
+
+    run(story())
+
+
+@pytest.mark.parametrize(("cut", "tokens"), [(False, {"in": 60, "out": 40}), (True, {"in": 7, "out": 5})])
+def test_of_an_answer_that_breaks_off_litellm_knows_the_tokens(limited: Any, cut: bool, tokens: dict[str, int]) -> None:
+    async def story() -> None:
+        counted = Counted(limited(App()), gateway_hooks.KEYS, gateway_hooks.POLICY)
+        one = Request("crawler", body={**CHAT, "stream": True, "stream_options": {"include_usage": True}})
+        note: Any = None
+
+        async def send(message: Any) -> None:
+            nonlocal note
+            note = NOTE.get()
+            if cut and b"usage" in message.get("body", b""):
+                raise OSError
+
+        one.send = send  # type: ignore[method-assign]
+        with contextlib.suppress(OSError):
+            await one.ask(counted)
+        token = NOTE.set(note)
+        gateway_hooks.logged(7, 5)
+        NOTE.reset(token)
+        (row,) = counted.counts.document()["usage"]
+        assert row["tokens"] == tokens
+        assert row["requests"]["left" if cut else "answered"] == 1
+
+    run(story())
+
+
+def test_what_litellm_does_for_nobody_counts_for_nobody() -> None:
+    gateway_hooks.logged(7, 5)
+    assert NOTE.get() is None
+
+
+@pytest.mark.parametrize(
+    ("name", "counted"),
+    [("chat", "chat"), ("LLM", "chat"), ("/raw/a", "/raw/a"), ("/raw/a/", "/raw/a"), ("made-up", "unknown"), ("", "unknown")],
+)
+def test_there_are_no_more_models_than_the_gateway_lists(name: str, counted: str) -> None:
+    """Also where the configuration has names with a star, and any name is answered."""
+    assert gateway_hooks.LOADED.rules.models.names
+    assert gateway_hooks.LOADED.model(name) == counted

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import pytest
 from gateway_access import PUBLIC_PATHS
+from gateway_counts import JSON_PATH, METRICS_PATH
 from gateway_routes import CANONICAL, route_of
 
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.paths import why_not_free
@@ -51,6 +52,12 @@ def test_of_the_gateway(before: str) -> None:
         mine = before + path.removeprefix("/v1")
         if route_of(mine) is not None:
             assert why_not_free(mine) is not None, mine
+
+
+@pytest.mark.parametrize("path", [JSON_PATH, METRICS_PATH])
+def test_of_the_guard(path: str) -> None:
+    assert "of the gateway's own" in str(why_not_free(path))
+    assert why_not_free("/usages") is None
 
 
 @pytest.mark.parametrize("path", ["/../x", "/x/../key/list", "/x/./y", "/x//y", "//key/list", "/", "/x/..", "/x/", "/lab/../"])
