@@ -17,12 +17,19 @@ from dataclasses import dataclass
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._facts_nvidia import QUERY_FIELDS, Answer
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import TIMED_OUT
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_system import package_manager
 
 WSL_LIBRARY = "usr/lib/wsl/lib"
 _SECURE_BOOT = "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 
 
 UNASKED = Answer()
+
+#: What roles of the collection leave on a host, to take it back later.
+TRACES = {
+    "node_proxy": "etc/systemd/system/gpu-inference-proxy.service",
+    "nvidia_container_toolkit": "etc/gpu-inference/nvidia_container_toolkit.json",
+}
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,8 @@ class Observations:
     toolkit_package: Answer = UNASKED
     toolkit_cli: Answer = UNASKED
     toolkit_managed: bool = False
+    package_manager: str | None = None
+    roles: tuple[str, ...] = ()  # those of TRACES
 
     @property
     def wsl(self) -> bool:
@@ -83,12 +92,13 @@ def observe(run: Run, root: str = "/", architecture: str = "", kernel: str = "")
     ask = run if query.rc != TIMED_OUT else lambda _argv: query
     pci = tuple(_pci_gpus(root))
     trouble = query.rc != 0 and bool(pci)
+    os_release = _read(root, "etc/os-release")
     return Observations(
         architecture=architecture,
         kernel=_read(root, "proc/sys/kernel/osrelease").strip() or kernel,
         proc_version=proc_version,
         meminfo=_read(root, "proc/meminfo"),
-        os_release=_read(root, "etc/os-release"),
+        os_release=os_release,
         nv_tegra_release=_read_or_none(root, "etc/nv_tegra_release"),
         compatible=_read(root, "proc/device-tree/compatible"),
         model=_read(root, "proc/device-tree/model").strip("\0\n "),
@@ -110,6 +120,8 @@ def observe(run: Run, root: str = "/", architecture: str = "", kernel: str = "")
         toolkit_package=_package_version(run, "nvidia-container-toolkit"),
         toolkit_cli=run(["nvidia-ctk", "--version"]),
         toolkit_managed=os.path.exists(os.path.join(root, "etc/apt/preferences.d/gpu-inference-nvidia-container-toolkit")),
+        package_manager=package_manager(os_release, root),
+        roles=tuple(role for role, path in TRACES.items() if os.path.exists(os.path.join(root, path))),
     )
 
 

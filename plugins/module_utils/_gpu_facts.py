@@ -85,6 +85,8 @@ def build_facts(seen: Observations, jetpack_releases: Mapping[str, str] | None =
         "docker": _docker(seen),
         "toolkit": _toolkit(seen, tegra or l4t is not None),
         "os": _os(seen),
+        "package_manager": seen.package_manager,
+        "roles": list(seen.roles),
     }
     return Facts(facts, list(dict.fromkeys(warnings)))
 

@@ -44,9 +44,8 @@ options:
     elements: str
     default: []
   package_manager:
-    description: The package manager of the host, by which the packages are called.
+    description: The package manager of the host, by which the packages are called. Where it is left out, the module finds it.
     type: str
-    default: apt
   beside_rootless:
     description: Whether an engine for the whole system may run beside rootless ones of single users.
     type: bool
@@ -91,6 +90,14 @@ requests:
   type: bool
 system:
   description: The distribution's name.
+  returned: always
+  type: str
+package_manager:
+  description: The option O(package_manager), or what was found, by Ansible's names; V(unknown) where none is known.
+  returned: always
+  type: str
+service_manager:
+  description: V(systemd), or the name of the first process.
   returned: always
   type: str
 install:
@@ -140,6 +147,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_engin
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_packages import choose, client_package, parse_os
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_service import DockerService, NoAnswerError, dockerd_of, text_of
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Ran, run_command
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_system import package_manager, service_manager
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._systemd import Systemd
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._versions import at_least
 
@@ -198,7 +206,7 @@ def main() -> None:
             "minimum_version": {"type": "str", "default": "23.0"},
             "source": {"type": "str", "choices": ["auto", "distribution", "docker"], "default": "auto"},
             "packages": {"type": "list", "elements": "str", "default": []},
-            "package_manager": {"type": "str", "default": "apt"},
+            "package_manager": {"type": "str"},
             "beside_rootless": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
@@ -206,8 +214,10 @@ def main() -> None:
     given = module.params
     seen = look()
     engine = judge(seen, beside_rootless=given["beside_rootless"])
-    system = parse_os(text_of("/etc/os-release"))
-    apt = given["package_manager"] == "apt"
+    os_release = text_of("/etc/os-release")
+    system = parse_os(os_release)
+    manager = given["package_manager"] or package_manager(os_release) or "unknown"
+    apt = manager == "apt"
     packages = choose(system, apt=apt, minimum=given["minimum_version"], source=given["source"], names=given["packages"])
     tegra = re.match(r"# R(\d+)", text_of("/etc/nv_tegra_release"))
     module.exit_json(
@@ -220,6 +230,8 @@ def main() -> None:
         client_package=client_package(owner_of(seen.dockerd_path)),
         requests=installed("python3-requests", apt),
         system=system.name,
+        package_manager=manager,
+        service_manager=service_manager() or "unknown",
         install={
             "source": packages.source,
             "packages": list(packages.names),

@@ -113,6 +113,13 @@ ansible_facts:
         os:
           description: C(id), C(version), C(codename), and C(kernel).
           type: dict
+        package_manager:
+          description: The distribution's package manager by Ansible's names, such as V(apt); V(none) where none is known.
+          type: str
+        roles:
+          description: Those of the roles C(node_proxy) and C(nvidia_container_toolkit) that have left something on the host.
+          type: list
+          elements: str
 """
 
 import os

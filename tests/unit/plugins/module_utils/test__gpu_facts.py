@@ -67,6 +67,8 @@ EXPECTED: dict[str, dict[str, t.Any]] = {
         "gpus": [gpu(0, "GPU-1d2f4a6b-9c0e-4d3a-8b57-6e1f20a4c9d8", "NVIDIA GeForce RTX 5090", 32607, "12.0")],
         "l4t": None,
         "os": {"id": "ubuntu", "version": "24.04", "codename": "noble", "kernel": "6.14.0-33-generic"},
+        "package_manager": None,
+        "roles": [],
         "docker": {"version": None, "api_version": None, "runtimes": [], "cdi": False, "cgroup_driver": None},
         "toolkit": {"version": None, "vendor": False},
     },

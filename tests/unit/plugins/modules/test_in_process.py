@@ -13,11 +13,15 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import yaml
 from support.module_arguments import patch_module_args
 from support.openpgp import ED25519, ED25519_FINGERPRINT
 from support.played_server import Play, Server
+from support.repository import ROOT
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._clients import MARKER
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._facts_observe import TRACES
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_system import package_manager
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import OWNER, Paths
 from ansible_collections.llmops.gpu_inference.plugins.modules import (
     client_files,
@@ -75,6 +79,24 @@ def test_a_host_without_a_gpu(run: Run, tmp_path: Path, program: Callable[[str, 
     assert (facts["platform"], facts["memory_mib"], facts["memory_available_mib"]) == ("cpu", 8192, 4096)
     assert (facts["docker"]["runtimes"], facts["docker"]["cgroup_driver"]) == (["runc"], "systemd")
     assert "The L4T release is unknown" in json.dumps(found)
+    assert (facts["package_manager"], facts["roles"]) == (None, [])
+
+
+def test_what_roles_have_left_on_a_host(run: Run, tmp_path: Path) -> None:
+    """By it site.yml knows, without a task of theirs, that they have something to take back."""
+    for file in (
+        "etc/systemd/system/gpu-inference-proxy.service",
+        "etc/gpu-inference/nvidia_container_toolkit.json",
+        "usr/bin/apt-get",
+    ):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    facts = run(gpu_facts, root=str(tmp_path))["ansible_facts"]["gpu_inference"]
+    assert (facts["package_manager"], facts["roles"]) == ("apt", ["node_proxy", "nvidia_container_toolkit"])
+    assert {f"/{path}" for path in TRACES.values()} == {
+        yaml.safe_load((ROOT / "roles/nvidia_container_toolkit/vars/main.yml").read_text())["__nvidia_container_toolkit_record"],
+        "/etc/systemd/system/" + yaml.safe_load((ROOT / "roles/node_proxy/vars/main.yml").read_text())["__node_proxy_unit"],
+    }
 
 
 @pytest.fixture(name="repository")
@@ -155,7 +177,10 @@ def test_which_docker_a_host_has(run: Run, program: Callable[[str, str], Path]) 
     assert (found["client_package"], found["requests"], found["l4t"], found["iptable_raw"]) == ("docker-cli", True, "", True)
     program("dpkg-query", "exit 1\n")
     program("rpm", "exit 1\n")
-    assert run(docker_engine_info, package_manager="dnf", packages=["moby"])["requests"] is False
+    by_dnf = run(docker_engine_info, package_manager="dnf", packages=["moby"])
+    assert (by_dnf["requests"], by_dnf["package_manager"]) == (False, "dnf")
+    assert found["package_manager"] == (package_manager(Path("/etc/os-release").read_text(encoding="utf-8")) or "unknown")
+    assert found["service_manager"]
 
 
 def test_a_host_without_docker(run: Run, program: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
