@@ -7,9 +7,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ansible import constants
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._init.connection import without_warning
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.groups import check_groups
 
 
@@ -29,4 +31,5 @@ class ActionModule(ActionBase):
         )
         if found.errors:
             raise AnsibleActionFail("The groups of the inventory: " + "; ".join(found.errors) + ".")
-        return {"changed": False, "warnings": found.warnings} if found.warnings else {"changed": False}
+        python = without_warning(str(constants.config.get_config_value("INTERPRETER_PYTHON")))
+        return {"changed": False, "python": python, **({"warnings": found.warnings} if found.warnings else {})}

@@ -15,7 +15,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _files
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._init.connection import connection_of, is_local
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._init.connection import connection_of, is_local, without_warning
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._init.inventory import FirstInventory, InitError, Seen, first_inventory
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.inventory import GROUPS, plain
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._screen.say import say
@@ -44,7 +44,7 @@ class ActionModule(ActionBase):
         if in_the_way:
             raise AnsibleActionFail(" ".join(in_the_way))
         if arguments["only_check"]:
-            return {"changed": False}
+            return {"changed": False, "python": without_warning(str(constants.config.get_config_value("INTERPRETER_PYTHON")))}
         try:
             made = first_inventory(
                 [self._seen(str(name), answer, variables) for name, answer in arguments["facts"].items()],

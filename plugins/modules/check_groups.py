@@ -45,4 +45,9 @@ EXAMPLES = r"""
       run_once: true
 """
 
-RETURN = r"""#"""
+RETURN = r"""
+python:
+  description: Ansible's setting for the Python of hosts, C(interpreter_python), which finds it without a warning where nothing is set.
+  returned: success
+  type: str
+"""

@@ -68,6 +68,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+python:
+  description: As module M(llmops.gpu_inference.check_groups) returns it.
+  returned: with O(only_check)
+  type: str
 dest:
   description: The file.
   returned: unless O(only_check)

@@ -43,6 +43,11 @@ def connection_of(name: str, variables: Mapping[str, Any], command_line: Mapping
     return found
 
 
+def without_warning(interpreter: str) -> str:
+    """Ansible's setting C(INTERPRETER_PYTHON), so that it says nothing of a Python that it has found by itself."""
+    return f"{interpreter}_silent" if interpreter in ("auto", "auto_legacy") else interpreter
+
+
 def is_local(name: str, connection: Mapping[str, Any]) -> bool:
     """Whether the name, or where it leads to, means the machine itself."""
     address = str(connection.get("ansible_host", name))

@@ -105,6 +105,20 @@ def test_status_with_results_as_yaml_and_a_node_that_speaks_no_utf8(surroundings
     assert "node  has no unit of this collection" in shown
 
 
+@pytest.mark.parametrize(("playbook", "arguments"), [("plan", ()), ("status", ("-e", "only_service=no-such"))])
+def test_of_a_python_that_ansible_finds_by_itself_nothing_is_said(
+    surroundings: Surroundings, playbook: str, arguments: tuple[str, ...]
+) -> None:
+    """C(auto) is what Ansible does where nothing is set, and warns of."""
+    del surroundings.host["ansible_python_interpreter"]
+    good(surroundings.play(playbook, *arguments, ANSIBLE_PYTHON_INTERPRETER="auto", PATH="/usr/sbin:/usr/bin:/sbin:/bin"))
+    python = surroundings.folder / "python"
+    python.write_text(f'#!/bin/sh\ntouch "{surroundings.folder}/set"\nexec {sys.executable} "$@"\n', encoding="utf-8")
+    python.chmod(0o755)
+    good(surroundings.play(playbook, *arguments, ANSIBLE_PYTHON_INTERPRETER=str(python)))
+    assert (surroundings.folder / "set").exists(), "what the operator has set is used"
+
+
 def test_a_controller_whose_language_is_not_utf8_is_told_by_ansible_itself(surroundings: Surroundings) -> None:
     done = surroundings.play("plan", LC_ALL="C")
     assert done.returncode != 0

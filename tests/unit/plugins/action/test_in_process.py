@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible import constants
 from ansible.errors import AnsibleActionFail
 from support.action import act
 from support.inventories import cpu, dgpu, service, variables
@@ -28,7 +29,9 @@ from ansible_collections.llmops.gpu_inference.plugins.action import (
     show,
     verify_gateway,
 )
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._init.connection import without_warning
 
+PYTHON = without_warning(constants.config.get_config_value("INTERPRETER_PYTHON"))
 NODE = {**variables(service(memory="8GiB")), "inference_address": "192.0.2.20"}
 
 
@@ -44,7 +47,7 @@ def inventory(**hosts: Any) -> dict[str, Any]:
 
 def test_groups_that_are_misspelt_end_the_run_and_strange_ones_are_told() -> None:
     good = inventory(n1=NODE)
-    assert act(check_groups, variables=good) == {"changed": False}
+    assert act(check_groups, variables=good) == {"changed": False, "python": PYTHON}
     strange = {**good, "groups": {**good["groups"], "jetson": ["n2"], "all": ["n1", "n2"]}, "hostvars": {"n1": NODE, "n2": {}}}
     assert "the group jetson has hosts that are not in inference_nodes" in act(check_groups, variables=strange)["warnings"][0]
     wrong = {**good, "groups": {"all": ["n1"], "gateway": ["n1"]}}
@@ -210,7 +213,7 @@ def bare() -> Iterator[dict[str, Any]]:
 
 def test_a_first_inventory(tmp_path: Path, bare: dict[str, Any]) -> None:
     dest = tmp_path / "new/hosts.yml"
-    assert act(first_inventory, variables=bare, dest=str(dest), only_check=True) == {"changed": False}
+    assert act(first_inventory, variables=bare, dest=str(dest), only_check=True) == {"changed": False, "python": PYTHON}
     assert act(first_inventory, variables=bare, dest=str(dest), facts=FACTS, task_check_mode=True)["changed"]
     assert not dest.exists()
     made = act(first_inventory, variables=bare, dest=str(dest), facts=FACTS, task_diff=True)

@@ -23,7 +23,7 @@ from testbed.toolkit.dress import names
 from unit.inventories.test_examples import inventory_of
 from unit.plugins.module_utils.test__gpu_facts import facts_of
 
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._init.connection import connection_of, is_local
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._init.connection import connection_of, is_local, without_warning
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._init.inventory import (
     FirstInventory,
     InitError,
@@ -315,6 +315,11 @@ def test_how_a_host_is_reached_is_kept_without_passwords(
     variables: dict[str, Any], command_line: dict[str, Any], wanted: dict[str, Any]
 ) -> None:
     assert connection_of("box", variables, command_line) == wanted
+
+
+def test_a_python_that_was_found_is_taken_without_a_word_and_one_that_was_set_as_it_is() -> None:
+    given = ("auto", "auto_legacy", "auto_silent", "/usr/bin/python3.12")
+    assert [without_warning(one) for one in given] == ["auto_silent", "auto_legacy_silent", "auto_silent", "/usr/bin/python3.12"]
 
 
 @pytest.mark.parametrize(
