@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,8 +13,14 @@ from ansible import constants
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.llmops.gpu_inference.plugins import filter as filters
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._init.connection import without_warning
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.groups import check_groups
+
+# Ansible loads the first action of a playbook before it forks a process for each task. Each of those would load all of these files, because
+# Ansible looks in them for any filter, its own too.
+for found in pkgutil.iter_modules(filters.__path__, f"{filters.__name__}."):
+    importlib.import_module(found.name)
 
 
 class ActionModule(ActionBase):

@@ -16,6 +16,7 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import Cause, Diagnosis, diagnosis
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._duration import duration
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._probe import Endpoint, Observation
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._ready_judge import (
     WITHOUT_DOCKER,
@@ -28,7 +29,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._ready_judge 
     same_process,
     unit_is_ready,
 )
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._ready_tell import Outcome, duration, progress_text, waiting_text
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._ready_tell import Outcome, progress_text, waiting_text
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_watch import UnitView
 
 #: After the first failure that is certain: so long others may add theirs to the same message, if they have not all spoken before.

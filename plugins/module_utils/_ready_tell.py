@@ -13,6 +13,7 @@ import typing as t
 from dataclasses import asdict, dataclass, replace
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import Cause, classify_log, redact
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._duration import duration
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._probe import Observation
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_watch import UnitView
 
@@ -54,17 +55,6 @@ class Outcome:
     def as_result(self) -> dict[str, t.Any]:
         data = asdict(self)
         return {key: list(value) if isinstance(value, tuple) else value for key, value in data.items()}
-
-
-def duration(seconds: float | None) -> str:
-    """C(3 d 4 h), C(5 h 12 m), C(1 m 12 s), C(9 s)."""
-    if seconds is None:
-        return "-"
-    whole = int(seconds + 0.5)
-    parts = [(whole // 86400, "d"), (whole // 3600 % 24, "h"), (whole // 60 % 60, "m"), (whole % 60, "s")]
-    while len(parts) > 1 and parts[0][0] == 0:
-        parts.pop(0)
-    return " ".join(f"{value} {letter}" for value, letter in parts[:2])
 
 
 def progress_text(view: UnitView | None, seen: Observation | None) -> str:

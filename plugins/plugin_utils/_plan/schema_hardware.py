@@ -86,6 +86,8 @@ class HardwareKeys(Keys):
     docker = raw(ANYTHING)
     toolkit = raw(ANYTHING)
     os = raw(ANYTHING)
+    package_manager = raw(ANYTHING)
+    roles = raw(ANYTHING)
 
 
 def check_declared(declared: Any, report: Report) -> dict[str, Any] | None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from ...module_utils._ready_tell import duration
+from ...module_utils._duration import duration
 from .columns import aligned
 
 _RUNNING = ("active", "activating", "reloading")

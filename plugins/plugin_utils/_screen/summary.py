@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from textwrap import shorten
 from typing import Any
 
-from ...module_utils._ready_tell import duration
+from ...module_utils._duration import duration
 from .._gateway.urls import gateway_url, server_url
 from .ask import curl_line, models_line
 from .columns import aligned, cut, some

@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 import typing as t
 
-from ...module_utils._ready_tell import duration
+from ...module_utils._duration import duration
 
 Result = dict[str, t.Any]
 

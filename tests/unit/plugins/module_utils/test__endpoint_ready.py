@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._duration import duration
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._endpoint_ready import GATHER, Limits, Polled, Since, poll
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._probe import Endpoint, Observation
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._ready_judge import (
@@ -21,7 +22,6 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._ready_judge 
 )
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._ready_tell import (
     Outcome,
-    duration,
     failure_message,
     progress_text,
     with_log,
