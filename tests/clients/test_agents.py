@@ -20,6 +20,8 @@ from typing import Any
 
 import pytest
 from clients.scripted_gateway import ANSWER, FILE_NAME, FILE_TEXT, Asked, Script, serving
+from gateway_routes import route_of
+from gateway_sessions import names_of
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._client_merge import FORMS
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._client_run import Program, run_program
@@ -101,6 +103,15 @@ class Run:
 Runs = Callable[..., Run]
 
 
+def session_of(asked: Asked) -> str:
+    """What the gateway calls the conversation, by the name that the program gives it."""
+    route = route_of(asked.path)
+    assert route is not None
+    headers = [(name.encode(), value.encode()) for name, value in asked.headers.items()]
+    named, _begins = names_of(route.kind, asked.body, headers, "agents")
+    return named
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Runs:
     def run_agent(name: str, given_key: str = KEY, **entry: Any) -> Run:
@@ -152,6 +163,8 @@ def test_it_finishes_a_task_by_its_file_alone(run: Runs, name: str) -> None:
     assert {asked.body.get("max_tokens") for asked in done.work} == {agent.max_tokens}
     assert {asked.key for asked in done.script.asked if asked.method == "POST"} == {KEY}
     assert all(asked.body.get("stream") for asked in done.work)
+    assert len(done.work) > 1
+    assert len({session_of(asked) for asked in done.work}) == 1, "the gateway sees one conversation"
     text = (done.home / agent.file).read_text(encoding="utf-8")
     form = FORMS[CLIENTS[name].merge]
     (file,) = render_client_files([{"type": name, "path": "/a", **agent.entry}], gateway_url="http://gw", models=MODELS, api_key=KEY)
