@@ -18,7 +18,7 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -29,51 +29,14 @@ import engine
 import pytest
 import requests
 from support.containers import LITELLM, docker_run
+from support.conversations import Program, claude_code, codex, nameless, opencode
 from support.gateway_folder import PLUGINS, write_gateway
 from support.redis_server import redis_server
 
 MASTER, CLIENT, PASSWORD = "sk-master-0123456789abcdef", "client-key-0123456789", "password-of-the-redis"
 SECRETS = {"ENGINE_KEY_N": "engine-key-0123456789", "REDIS_PASSWORD": PASSWORD}
 CONVERSATIONS, TURNS = 20, 8
-SYSTEM = "You are an agent. " * 200
 TASK = "Look at the folder and say what is wrong."
-
-#: Of a conversation and what was said in it: path, headers and body of its next request.
-Program = Callable[[str, list[str]], tuple[str, dict[str, str], dict[str, Any]]]
-
-
-def said(history: Sequence[str], first: str = "text", second: str = "text") -> list[dict[str, Any]]:
-    """What was said, as a list of messages: the user begins, and the two take turns."""
-    turns = (("user", first), ("assistant", second))
-    messages = [(*turns[number % 2], text) for number, text in enumerate(history)]
-    return [{"role": role, "content": [{"type": kind, "text": text}]} for role, kind, text in messages]
-
-
-def claude_code(session: str, history: list[str]) -> tuple[str, dict[str, str], dict[str, Any]]:
-    messages = said(history)
-    messages[-1]["content"][-1]["cache_control"] = {"type": "ephemeral"}
-    user = json.dumps({"device_id": "d", "account_uuid": "", "session_id": session})
-    body = {"system": [{"type": "text", "text": SYSTEM}], "messages": messages, "metadata": {"user_id": user}, "max_tokens": 100}
-    return "/v1/messages?beta=true", {"X-Claude-Code-Session-Id": session, "anthropic-version": "2023-06-01"}, body
-
-
-def codex(session: str, history: list[str]) -> tuple[str, dict[str, str], dict[str, Any]]:
-    items = [{"type": "message", **message} for message in said(history, "input_text", "output_text")]
-    body = {"instructions": SYSTEM, "input": items, "prompt_cache_key": session, "store": False}
-    return "/v1/responses", {"session-id": session, "thread-id": session}, body
-
-
-def chat(history: list[str]) -> dict[str, Any]:
-    return {"messages": [{"role": "system", "content": SYSTEM}, *said(history)]}
-
-
-def opencode(session: str, history: list[str]) -> tuple[str, dict[str, str], dict[str, Any]]:
-    return "/v1/chat/completions", {"x-session-affinity": session, "X-Session-Id": session}, chat(history)
-
-
-def nameless(session: str, history: list[str]) -> tuple[str, dict[str, str], dict[str, Any]]:
-    """A program that says nothing: its conversations begin with different words."""
-    return "/v1/chat/completions", {}, chat([f"{session}: {history[0]}", *history[1:]])
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -217,7 +180,7 @@ def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
     plan: dict[str, Any] = {
         "models": [
             {"name": "chat", "backends": [one.at("one", order=1), two.at("two", order=1), last.at("last", order=2)]},
-            {"name": "short", "backends": [one.at("short-one", max_input_tokens=50), two.at("short-two", max_input_tokens=100000)]},
+            {"name": "short", "backends": [one.at("short-one", max_input_tokens=20), two.at("short-two", max_input_tokens=100000)]},
         ],
     }
     with ExitStack() as stack:

@@ -21,6 +21,7 @@ from support.repository import ROOT
         ("endpoint_ready", ["--help"], "--ready-after"),
         ("reconcile", ["--help"], "NODE"),
         ("run_cost", ["--help"], "INVENTORY"),
+        ("sticky_sessions", ["--help"], "--named-by"),
     ],
 )
 def test_a_benchmark_starts_as_its_page_says(name: str, arguments: list[str], said: str) -> None:
