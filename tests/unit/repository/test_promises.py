@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gateway_routes import CANONICAL, Route
 from support.inventories import dgpu, one, service
 from support.repository import ROOT, tracked_files
 
 from ansible_collections.llmops.gpu_inference.plugins.filter.engines import ollama_units
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.registry import CLIENTS
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines import vllm_unit
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines.units import engine_units
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.config import build_config
@@ -52,6 +54,16 @@ ROWS = [(path.stem, *row) for path, rows in PAGES.items() for row in rows]
 @pytest.mark.parametrize(("page", "promise", "cell"), ROWS, ids=[f"{page}: {promise[:60]}" for page, promise, _cell in ROWS])
 def test_a_promise_names_tests_that_exist(page: str, promise: str, cell: str) -> None:
     assert missing(cell) == []
+
+
+def test_the_page_of_routes_has_each_route_with_its_tests_and_programs() -> None:
+    page = (ROOT / "docs" / "routes.md").read_text(encoding="utf-8")
+    rows = [row.strip("| ").split(" | ") for row in page.splitlines() if row.startswith(("| `POST", "| `GET"))]
+    paths = {row[0].strip("`").split()[1]: row[0].strip("`").split()[0] for row in rows}
+    assert paths == {path: Route(kind).method for kind, path in CANONICAL.items()}
+    assert [wrong for row in rows for wrong in missing(row[3])] == []
+    programs = {name for row in rows for name in row[2].split(", ") if not name.startswith("all ")}
+    assert programs == {client.title for client in CLIENTS.values()}
 
 
 @pytest.mark.parametrize(
