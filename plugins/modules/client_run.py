@@ -101,11 +101,6 @@ table:
   type: list
   elements: str
   returned: success
-failed_programs:
-  description: Titles of the programs that did not do it.
-  type: list
-  elements: str
-  returned: success
 """
 
 from dataclasses import asdict
@@ -139,7 +134,7 @@ def main() -> None:
     )
     timeout = module.params["timeout"]
     rows = [asdict(run_program(Program.from_mapping(given), timeout, run_command)) for given in module.params["programs"]]
-    module.exit_json(changed=False, rows=rows, table=table(rows), failed_programs=[row["name"] for row in rows if not row["ok"]])
+    module.exit_json(changed=False, rows=rows, table=table(rows))
 
 
 if __name__ == "__main__":

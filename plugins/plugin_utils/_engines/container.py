@@ -80,6 +80,9 @@ class Container(Engine):
             where = service.path if name in service.env else model.path
             message = f"is key_variable of {model.path} too, so the engine key of the host is put into it; leave it out of one of the two"
             told.add(f"{where}.env.{name}", None, message)
+        if name == "HF_TOKEN" and of_hub(variant.source or ""):
+            message = "is where the hub's token goes; name the variable by which the server is told the key that it has to ask for"
+            told.add(f"{model.path}.key_variable", name, message)
         return {}
 
     def gpus_needed(self, service: Service, arguments: Mapping[str, Any]) -> tuple[int, Trouble | None]:

@@ -146,6 +146,7 @@ def test_no_other_engine_is_forced_on_it(forced: str) -> None:
         ({**TEI, "capability": "chat"}, {}, "TEI serves embedding and rerank"),
         ({**SGLANG, "speaks": "cohere"}, {}, "must be one of openai, tei"),
         ({**SGLANG, "container_port": 0}, {}, "must be a port from 1 to 65535"),
+        ({**SGLANG, "source": "Qwen/Qwen3-8B", "key_variable": "HF_TOKEN"}, {}, "is where the hub's token goes"),
         ({**SGLANG, "key_variable": "a-b"}, {}, "the name of an environment variable"),
         (
             {**SGLANG, "key_variable": "API_KEY", "env": {"API_KEY": "x"}},
