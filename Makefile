@@ -103,21 +103,14 @@ load: env-dev programs ## The whole load on a real gateway: large bodies, a thou
 	$(BED) up
 	python -m pytest tests/real/test_gateway_under_load.py -m load
 
-build/clients/.ready: tests/clients/package.json
-	@command -v npm >/dev/null || { echo "npm is needed (Node 20 or newer)" >&2; exit 1; }
-	@mkdir -p $(@D)
-	cp tests/clients/package.json $(@D)
-	npm install --prefix $(@D) --ignore-scripts --no-audit --no-fund --no-package-lock
-	cd $(@D)/node_modules/@anthropic-ai/claude-code && node install.cjs
-	cd $(@D)/node_modules/opencode-ai && node postinstall.mjs
-	@touch $@
-
 build/clients/.libraries: tests/clients/requirements.txt | $(VENV)/.python
+	@mkdir -p $(@D)
 	$(BIN)/python -m venv $(@D)/venv
 	$(@D)/venv/bin/pip install $(PIP_OPTIONS) -r tests/clients/requirements.txt
 	@touch $@
 
 build/clients/.open-webui: tests/clients/requirements-open-webui.txt | $(VENV)/.python
+	@mkdir -p $(@D)
 	$(BIN)/python -m venv $(@D)/open-webui
 	@# Only torch is asked of PyTorch's own index, which has it without CUDA.
 	$(@D)/open-webui/bin/pip install --quiet --disable-pip-version-check --no-deps --index-url https://download.pytorch.org/whl/cpu \
@@ -125,7 +118,8 @@ build/clients/.open-webui: tests/clients/requirements-open-webui.txt | $(VENV)/.
 	$(@D)/open-webui/bin/pip install $(PIP_OPTIONS) -r tests/clients/requirements-open-webui.txt
 	@touch $@
 
-test-clients: env-dev build/clients/.ready build/clients/.libraries build/clients/.open-webui ## The pinned client programs from npm and PyPI, each with its file, at a scripted gateway
+test-clients: env-dev build/clients/.libraries build/clients/.open-webui ## The pinned client programs from npm and PyPI, each with its file, at a scripted gateway
+	$(BED) agents
 	python -m pytest tests/clients
 
 mutations: env-dev ## Take one feature after the other out, and see its test fail (docs/proven.md)

@@ -16,7 +16,7 @@ if __name__ == "__main__":
     sys.dont_write_bytecode = True  # as root it would leave files that the checkout's owner cannot remove
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from testbed import demo, engine, everything, images, models, nodes, real_models, registry, settings
+from testbed import agents, demo, engine, everything, images, models, nodes, real_models, registry, settings
 from testbed.shell import BedError, clock, elapsed, end_children, say
 
 
@@ -55,6 +55,10 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("kind", choices=models.STANDARD)
     command.add_argument("name", help="the folder's name")
     command.add_argument("--reply", default="", help="what it answers, in words that differ from each other: 'Hello from node-a.'")
+
+    commands.add_parser("agents", help="fetch the coding agents that tests run, from npm into build/clients")
+
+    commands.add_parser("agent-model", help="make the tiny model that coding agents are tested with, below /srv/models on every node")
 
     commands.add_parser("registry", help="run the private registry and publish the engine and gateway image in it")
 
@@ -115,6 +119,11 @@ def make_model(options: argparse.Namespace) -> None:
     models.ensure([models.request(options.kind, options.name, options.reply)])
 
 
+def make_agent_model(options: argparse.Namespace) -> None:
+    engine.ensure()
+    models.ensure_agent()
+
+
 def run_registry(options: argparse.Namespace) -> None:
     engine.ensure()
     registry.ensure()
@@ -138,6 +147,8 @@ def list_nodes(options: argparse.Namespace) -> None:
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], object]] = {
     "engine": lambda options: engine.ensure(),
+    "agents": lambda options: agents.ensure(),
+    "agent-model": make_agent_model,
     "programs": lambda options: engine.ensure_programs(),
     "up": lambda options: everything.up(options.suite or ["trixie"], options.published or ["vllm", "litellm"]),
     "demo": lambda options: demo.run(),

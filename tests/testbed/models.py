@@ -38,13 +38,35 @@ def ensure(requests: Sequence[str] = STANDARD) -> None:
     settings.MODELS.mkdir(parents=True, exist_ok=True)
     for wish in missing:
         shutil.rmtree(_folder(wish), ignore_errors=True)
-    arguments = ["docker", "run", "--rm", "--network", "none", "--label", f"{settings.LABEL}=1", "--entrypoint", "python3"]
-    arguments += ["--volume", f"{_GENERATOR.parent}:/generator:ro", "--volume", f"{settings.MODELS}:/models"]
-    seconds = run([*arguments, images.reference("vllm"), "/generator/make_models.py", "/models", *missing], step="models")
+    seconds = _generate("models", "models/make_models.py", "/models", *missing)
     for wish in missing:
         _mark(wish).parent.mkdir(parents=True, exist_ok=True)
         _mark(wish).write_text(_state(wish))
     say(f"models: {', '.join(_folder(wish).name for wish in missing)} made in {seconds:.0f} s")
+
+
+def ensure_agent() -> None:
+    """Generate the model that coding agents are tested with, unless it is there."""
+    name = "tiny-agent"
+    mark, sources = _mark(f"chat={name}"), [_GENERATOR, *(settings.RECIPES / "agent").glob("*.py")]
+    state = images.fingerprint({path.name: path.read_bytes() for path in sources})
+    if mark.exists() and mark.read_text() == state:
+        say(f"models: {name} is there")
+        return
+    images.ensure_one("vllm")
+    settings.MODELS.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(settings.MODELS / name, ignore_errors=True)
+    seconds = _generate(f"models {name}", "agent/make_agent.py", f"/models/{name}")
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    mark.write_text(state)
+    say(f"models: {name} made in {seconds:.0f} s")
+
+
+def _generate(step: str, program: str, *arguments: str) -> float:
+    """Run a generator in the engine's image; return the seconds it took."""
+    command = ["docker", "run", "--rm", "--network", "none", "--label", f"{settings.LABEL}=1", "--env", "PYTHONPATH=/recipes/models"]
+    command += ["--volume", f"{settings.RECIPES}:/recipes:ro", "--volume", f"{settings.MODELS}:/models", "--entrypoint", "python3"]
+    return run([*command, images.reference("vllm"), f"/recipes/{program}", *arguments], step=step)
 
 
 def _folder(wish: str) -> Path:
