@@ -45,7 +45,7 @@ SHORT = {
     "sound": Crowd("sound", 3, 25 * MB),
     "200 MB": Crowd("text", 1, 200 * MB, ("413",)),
     "200 MB without a length": Crowd("chunked", 1, 200 * MB, ("413",)),
-    "streams": Crowd("streams", 200, 40, ("200 whole",)),
+    "streams": Crowd("streams", 100, 40, ("200 whole",)),
 }
 WHOLE = {
     "images": Crowd("images", 20, 25 * MB),
