@@ -18,7 +18,6 @@ import argparse
 import os
 import random
 import re
-import socket
 import string
 import sys
 import tempfile
@@ -38,6 +37,7 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "collections")]
 from support.containers import VLLM  # noqa: E402 - the folders above become importable first
 from support.conversations import Program, claude_code, codex, nameless, opencode  # noqa: E402
 from support.gateway_container import container, docker, gateway, network  # noqa: E402
+from support.ollama import free_port  # noqa: E402
 from testbed import settings  # noqa: E402
 
 PROGRAMS: dict[str, Program] = {"claude_code": claude_code, "codex": codex, "opencode": opencode, "nameless": nameless}
@@ -46,12 +46,6 @@ CONVERSATIONS, TURNS, HELD = 20, 20, 11
 #: Tokens, which are bytes here: of the first message, of a whole conversation at most, and of a block of the cache.
 FIRST, WHOLE, BLOCK = 2400, 3328, 128
 METRIC = re.compile(r"^vllm:prefix_cache_(hits|queries)_total\{[^}]*\} ([0-9.e+]+)", re.MULTILINE)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

@@ -12,7 +12,6 @@ from __future__ import annotations
 import http.server
 import json
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -22,8 +21,8 @@ from typing import Any
 
 import pytest
 import requests
-from support.containers import LITELLM, docker_run
 from support.gateway_folder import write_gateway
+from support.local_gateway import local_gateway
 
 MASTER, CLIENT, ENGINE = "sk-master-0123456789abcdef", "client-key-0123456789", "engine-key-0123456789"
 NO_CHAT = "a-reranker"
@@ -153,26 +152,9 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
         ],
     }
     environment = write_gateway(folder, plan, master_key=MASTER, client_keys={"metis": CLIENT}, secret_environment={"ENGINE_KEY_N": ENGINE})
-    port = free_port()
-    arguments = ["litellm", "--config", str(folder / "config.yaml"), "--host", "127.0.0.1", "--port", str(port)]
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(docker_run(LITELLM, folder, *arguments, environment=environment, network="host"), stdout=log, stderr=log)
-    made = Gateway(f"http://127.0.0.1:{port}", engines)
-    try:
-        deadline = time.monotonic() + 180
-        while True:
-            try:
-                if made.call("/health/readiness", key=None).status_code == 200:
-                    break
-            except requests.ConnectionError:
-                pass
-            assert process.poll() is None, (folder / "log").read_text()
-            assert time.monotonic() < deadline, (folder / "log").read_text()
-            time.sleep(0.5)
-        yield made
-    finally:
-        process.terminate()
-        process.wait(30)
+    with local_gateway(folder, environment) as process:
+        process.wait()
+        yield Gateway(process.url, engines)
     assert not any(secret in (folder / "log").read_text() for secret in (MASTER, CLIENT, ENGINE))
 
 

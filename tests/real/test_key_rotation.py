@@ -12,8 +12,6 @@ from __future__ import annotations
 import hashlib
 import http.server
 import json
-import socket
-import subprocess
 import threading
 import time
 from collections import Counter
@@ -25,8 +23,8 @@ from typing import Any
 
 import pytest
 import requests
-from support.containers import LITELLM, docker_run
 from support.gateway_folder import write_gateway
+from support.local_gateway import local_gateway
 
 MASTER, CLIENT = "sk-master-0123456789abcdef", "client-key-0123456789"
 OLD_ENGINE, NEW_ENGINE = "engine-key-old-0123456789", "engine-key-new-0123456789"
@@ -137,34 +135,16 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
         engine.start()
     environment = made.write()
     assert not any(secret in value for value in environment.values() for secret in SECRETS), "LiteLLM has no key at all"
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    made.url = f"http://127.0.0.1:{port}"
-    arguments = ["litellm", "--config", str(made.folder / "config.yaml"), "--host", "127.0.0.1", "--port", str(port)]
-    log = made.folder / "log"
-    with log.open("w") as stream:
-        argv = docker_run(LITELLM, made.folder, *arguments, environment=environment, network="host")
-        process = subprocess.Popen(argv, stdout=stream, stderr=stream)
     try:
-        deadline = time.monotonic() + 180
-        while True:
-            try:
-                if requests.get(made.url + "/health/readiness", timeout=10).status_code == 200:
-                    break
-            except requests.ConnectionError:
-                pass
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.5)
-        yield made
-        assert process.poll() is None, "the process that started serves to the end"
+        with local_gateway(made.folder, environment) as serving:
+            made.url = serving.url
+            serving.wait()
+            yield made
+            assert serving.process.poll() is None, "the process that started serves to the end"
     finally:
-        process.terminate()
-        process.wait(30)
         for engine in made.engines.values():
             engine.stop()
-    assert not any(secret in log.read_text() for secret in SECRETS)
+    assert not any(secret in serving.log.read_text() for secret in SECRETS)
 
 
 @pytest.fixture(autouse=True)

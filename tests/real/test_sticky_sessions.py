@@ -15,7 +15,6 @@ import shutil
 import socket
 import subprocess
 import threading
-import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -31,6 +30,7 @@ import requests
 from support.containers import LITELLM, docker_run
 from support.conversations import Program, claude_code, codex, nameless, opencode
 from support.gateway_folder import PLUGINS, write_gateway
+from support.local_gateway import LocalGateway, local_gateway
 from support.redis_server import redis_server
 
 MASTER, CLIENT, PASSWORD = "sk-master-0123456789abcdef", "client-key-0123456789", "password-of-the-redis"
@@ -138,36 +138,13 @@ class Bed:
 
 
 @contextmanager
-def gateway(folder: Path, plan: dict[str, Any]) -> Iterator[str]:
+def gateway(folder: Path, plan: dict[str, Any]) -> Iterator[LocalGateway]:
     folder.mkdir()
     environment = write_gateway(folder, plan, master_key=MASTER, client_keys={"agents": CLIENT}, secret_environment=SECRETS)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    url, log = f"http://127.0.0.1:{port}", folder / "log"
-    arguments = ["litellm", "--config", str(folder / "config.yaml"), "--host", "127.0.0.1", "--port", str(port)]
-    with log.open("w") as stream:
-        argv = docker_run(LITELLM, folder, *arguments, environment=environment, network="host")
-        process = subprocess.Popen(argv, stdout=stream, stderr=stream)
-    try:
-        yield url
-        assert process.poll() is None
-        assert not [line for line in log.read_text().splitlines() if "by itself" in line or "by this gateway alone" in line]
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def wait_for(url: str) -> None:
-    deadline = time.monotonic() + 180
-    while True:
-        try:
-            if requests.get(url + "/health/readiness", timeout=10).status_code == 200:
-                return
-        except requests.ConnectionError:
-            pass
-        assert time.monotonic() < deadline, url
-        time.sleep(0.5)
+    with local_gateway(folder, environment) as serving:
+        yield serving
+        assert serving.process.poll() is None
+        assert not [line for line in serving.log.read_text().splitlines() if "by itself" in line or "by this gateway alone" in line]
 
 
 @pytest.fixture(scope="module")
@@ -185,10 +162,10 @@ def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
     }
     with ExitStack() as stack:
         redis = {"host": "127.0.0.1", "port": stack.enter_context(redis_server(folder, PASSWORD)), "password_variable": "REDIS_PASSWORD"}
-        urls = [stack.enter_context(gateway(folder / name, {**plan, "redis": redis})) for name in ("first", "second")]
-        for url in urls:
-            wait_for(url)
-        yield Bed(backends, urls)
+        both = [stack.enter_context(gateway(folder / name, {**plan, "redis": redis})) for name in ("first", "second")]
+        for serving in both:
+            serving.wait()
+        yield Bed(backends, [serving.url for serving in both])
         for backend in backends.values():
             backend.kill()
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from support.ollama import free_port
 
 
 @contextmanager
@@ -22,9 +23,7 @@ def redis_server(folder: Path, password: str) -> Iterator[int]:
     program = shutil.which("redis-server")
     if program is None:
         pytest.skip("needs redis-server")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
+    port = free_port()
     options = {"port": str(port), "bind": "127.0.0.1", "save": "", "dir": str(folder), "requirepass": password}
     argv = [program, *(word for name, value in options.items() for word in (f"--{name}", value))]
     server = subprocess.Popen(argv, stdout=subprocess.DEVNULL)
