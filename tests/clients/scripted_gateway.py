@@ -19,13 +19,14 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from testbed.recipes.agent.agent_script import FOLDER_OF_RUN, writing
+
 #: What the agent is to write where.
 FILE_NAME = "hello.txt"
 FILE_TEXT = "written by a tool call"
 ANSWER = "The file is written."
 #: As module client_run asks, and where it has programs work.
 TEXT_OF_TASK = re.compile(r"Its whole text is: ([\w-]+)")
-FOLDER_OF_RUN = re.compile(r"/tmp/gpu-inference-verify-\w+")
 DIMENSION = 8
 
 
@@ -78,13 +79,7 @@ def _call(script: Script, asked: Asked) -> tuple[str, dict[str, Any]] | None:
     # A folder that the program was started in, as it tells its model; a command is started there by itself.
     told = FOLDER_OF_RUN.search(json.dumps(asked.body))
     path = f"{told.group()}/{FILE_NAME}" if told else path
-    calls: dict[str, dict[str, Any]] = {
-        "Write": {"file_path": path, "content": text},
-        "write": {"filePath": path, "content": text},
-        "exec_command": {"cmd": f"printf '%s' '{text}' > {path}"},
-        "shell_command": {"command": f"printf '%s' '{text}' > {path}"},
-        "shell": {"command": ["sh", "-c", f"printf '%s' '{text}' > {path}"]},
-    }
+    calls = writing(path, text)
     return next(((name, calls[name]) for name in calls if name in tools), None)
 
 

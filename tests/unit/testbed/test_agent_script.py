@@ -6,27 +6,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-from types import ModuleType
 
 import pytest
-from support.repository import ROOT
+from testbed.recipes.agent.agent_script import ANSWER, reply
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._client_run import FILE_NAME, task
 
-PATH = ROOT / "tests/testbed/recipes/agent/agent_script.py"
 FOLDER = "/tmp/gpu-inference-verify-a1b2"
-
-
-@pytest.fixture(scope="module")
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("agent_script", PATH)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def prompt(tool: str, *, answered: bool = False) -> str:
@@ -39,8 +26,8 @@ def prompt(tool: str, *, answered: bool = False) -> str:
 
 
 @pytest.mark.parametrize("tool", ["Write", "write", "exec_command", "shell_command", "shell"])
-def test_it_calls_the_tool_that_is_offered(script: ModuleType, tool: str) -> None:
-    said = script.reply(prompt(tool))
+def test_it_calls_the_tool_that_is_offered(tool: str) -> None:
+    said = reply(prompt(tool))
     call = json.loads(said.removeprefix("<tool_call>\n").removesuffix("\n</tool_call>"))
     assert call["name"] == tool
     assert f"{FOLDER}/{FILE_NAME}" in json.dumps(call["arguments"])
@@ -51,5 +38,5 @@ TALK = "<|im_start|>user\nA title for this?<|im_end|>\n"
 
 
 @pytest.mark.parametrize("asked", [prompt("Write", answered=True), prompt("Read"), TALK], ids=["done", "tool", "talk"])
-def test_otherwise_it_ends(script: ModuleType, asked: str) -> None:
-    assert script.reply(asked) == script.ANSWER
+def test_otherwise_it_ends(asked: str) -> None:
+    assert reply(asked) == ANSWER

@@ -21,20 +21,23 @@ TEXT_OF_TASK = re.compile(r"Write a file named ([\w.]+) in the current folder\. 
 FOLDER_OF_RUN = re.compile(r"/tmp/gpu-inference-verify-\w+")
 
 
-def reply(prompt: str) -> str:
-    """What is said to a prompt in the form of this model's chat template."""
-    task, folder = TEXT_OF_TASK.search(prompt), FOLDER_OF_RUN.search(prompt)
-    if task is None or folder is None or TOOL_ANSWERED in prompt:
-        return ANSWER
-    path, text = f"{folder.group()}/{task.group(1)}", task.group(2)
-    calls: dict[str, dict[str, Any]] = {
+def writing(path: str, text: str) -> dict[str, dict[str, Any]]:
+    """By the names of tools that write files: the arguments with which this one is written."""
+    return {
         "Write": {"file_path": path, "content": text},
         "write": {"filePath": path, "content": text},
         "exec_command": {"cmd": f"printf '%s' '{text}' > {path}"},
         "shell_command": {"command": f"printf '%s' '{text}' > {path}"},
         "shell": {"command": ["sh", "-c", f"printf '%s' '{text}' > {path}"]},
     }
-    for name, arguments in calls.items():
+
+
+def reply(prompt: str) -> str:
+    """What is said to a prompt in the form of this model's chat template."""
+    task, folder = TEXT_OF_TASK.search(prompt), FOLDER_OF_RUN.search(prompt)
+    if task is None or folder is None or TOOL_ANSWERED in prompt:
+        return ANSWER
+    for name, arguments in writing(f"{folder.group()}/{task.group(1)}", task.group(2)).items():
         if re.search(rf'"name":\s*"{name}"', prompt):
             return f"<tool_call>\n{json.dumps({'name': name, 'arguments': arguments})}\n</tool_call>"
     return ANSWER
