@@ -35,7 +35,7 @@ from gateway_places import Sticky
 from gateway_policy import Policy
 from gateway_quotas import Quotas, Visit
 from gateway_requests import Judged, Rules, inference, media_type, raw_route, upload_of
-from gateway_routes import Route, route_of
+from gateway_routes import CANONICAL, Route, route_of
 from gateway_sessions import Turns
 from gateway_shared import Shared
 from gateway_transcription import render
@@ -343,6 +343,7 @@ def install() -> None:
     # Outermost, whether or not the server has built its layers yet.
     guard = Guard(app.middleware_stack or app.build_middleware_stack())
     app.middleware_stack = gateway_upstream.RetryAfter(Counted(guard, KEYS, POLICY))
+    gateway_litellm.load(CANONICAL.values())
     gateway_litellm.log_tokens(logged)
     if POLICY.sticky_sessions:
         gateway_litellm.filter_backends(Sticky(guard.shared))

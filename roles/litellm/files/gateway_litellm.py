@@ -7,13 +7,25 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import inspect
+import logging
 import typing as t
 from urllib.parse import urlsplit
 
 from gateway_exit import Destinations, Origin
 from gateway_models import Models
 
+LOG = logging.getLogger("gateway")
+#: What LiteLLM would load with the first request that needs it, up to a second each in which nobody is served.
+LATE = (
+    "litellm.litellm_core_utils.default_encoding",
+    "litellm.llms.anthropic.chat.guardrail_translation.handler",
+    "litellm.proxy.mcp_server.auth.user_api_key_auth_mcp",
+    "litellm.proxy.mcp_server.mcp_server_manager",
+    # OpenAI's client, for text completions.
+    "openai.resources",
+)
 #: LiteLLM's functions behind the inference routes; what they take and no API has is a setting of LiteLLM's.
 FUNCTIONS = ("acompletion", "atext_completion", "aembedding", "arerank", "atranscription", "aresponses")
 
@@ -118,15 +130,31 @@ def filter_backends(choose: t.Callable[[list[t.Any], t.Mapping[str, t.Any]], t.A
     litellm.callbacks.append(Filter())
 
 
-def serves(path: str) -> bool:
-    """Whether LiteLLM has a route for this path, whatever the method, or would load one."""
+def load(paths: t.Iterable[str]) -> None:
+    """Have loaded before the first request what LiteLLM loads only with it."""
+    for name in LATE:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            LOG.warning("This release of LiteLLM is not known: a first request may take a second longer (%s)", error)
+    for path in paths:
+        _leads_somewhere(path, "POST")
+
+
+def _leads_somewhere(path: str, method: str) -> bool:
+    """FastAPI prepares a router's routes when a path is first looked for in them: half a second."""
     from litellm.proxy.proxy_server import app
     from starlette.routing import Match
 
+    scope = {"type": "http", "path": path, "method": method, "root_path": "", "headers": []}
+    return any(route.matches(scope)[0] != Match.NONE for route in app.router.routes)
+
+
+def serves(path: str) -> bool:
+    """Whether LiteLLM has a route for this path, whatever the method, or would load one."""
     with contextlib.suppress(ImportError, AttributeError):
         from litellm.proxy import _lazy_features
 
         if any(feature.matches(path) for feature in _lazy_features.LAZY_FEATURES):
             return True
-    scope = {"type": "http", "path": path, "method": "GET", "root_path": "", "headers": []}
-    return any(route.matches(scope)[0] != Match.NONE for route in app.router.routes)
+    return _leads_somewhere(path, "GET")

@@ -21,6 +21,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 from urllib.parse import unquote
 
 import uvicorn
@@ -138,6 +139,28 @@ def watch_names() -> None:
         return plain(host, *arguments, **options)
 
     socket.getaddrinfo = looked_up
+
+
+async def first(gateway: Gateway) -> dict[str, Any]:
+    """What the first request of each kind has loaded: modules, and routes that FastAPI prepares. Nobody else is served meanwhile."""
+    from fastapi import routing
+
+    prepared = 0
+    prepare = routing.get_dependant
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        nonlocal prepared
+        prepared += 1
+        return prepare(*arguments, **options)
+
+    found = {}
+    with mock.patch.object(routing, "get_dependant", counted):
+        for name, (path, body) in {**STREAMS, **OTHERS}.items():
+            before = set(sys.modules)
+            reply, _bodies = await gateway.post(path, body)
+            found[name] = {"status": reply.status, "modules": sorted(set(sys.modules) - before), "routes": prepared}
+            prepared = 0
+    return found
 
 
 async def corpus(gateway: Gateway) -> list[dict[str, Any]]:
@@ -389,7 +412,7 @@ def without_front() -> None:
 async def main(report: str, count: int, seed: int) -> None:
     async with running() as gateway:
         watch_names()
-        result: dict[str, Any] = {"corpus": await corpus(gateway), "parameters": await parameters(gateway)}
+        result: dict[str, Any] = {"first": await first(gateway), "corpus": await corpus(gateway), "parameters": await parameters(gateway)}
         result["limits"] = await limits(gateway)
         result["usage"] = await usage(gateway)
         started = time.monotonic()
