@@ -5,26 +5,17 @@
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 # It runs on managed nodes, so it uses the standard library only and runs on Python 3.9.
 
-"""The launcher's units on a host: what of their files differs, whether systemd can read them, and whether they run."""
+"""The launcher's units on a host: whether systemd can read them, and whether they run."""
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils import _files
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Run
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._systemd import Systemd, SystemdError
 
 TARGET, BOOT = "gpu-inference.target", "gpu-inference-boot.service"
-
-
-def different(wanted: Mapping[str, str]) -> dict[str, str | None]:
-    """What stands in those files that do not hold what is wanted; None where there is none."""
-    present = {path: _files.read(path) for path in wanted}
-    wrong = {path: found for path, found in present.items() if found != wanted[path].encode()}
-    return {path: None if found is None else found.decode("utf-8", "replace") for path, found in wrong.items()}
 
 
 def verify(name: str, text: str, run: Run) -> None:

@@ -65,7 +65,6 @@ removed:
 """
 
 import os
-import tempfile
 import typing as t
 from pathlib import Path
 
@@ -74,6 +73,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _launcher_units as units
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._files import UnusableFileError
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import run_command
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_files import HostFiles, different
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_program import compare, install, program
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._systemd import Systemd, SystemdError
 
@@ -83,44 +83,7 @@ RUN = "/run/gpu-inference"
 OWNER: str | None = "root"
 
 
-class _Host:
-    """Changes of the host's files, which are only counted in check mode."""
-
-    def __init__(self, module: AnsibleModule) -> None:
-        self.module = module
-        self.changed = False
-        self.diff: list[dict[str, str]] = []
-
-    def _attributes(self, path: str, mode: str) -> None:
-        wanted = self.module.load_file_common_arguments({"path": path, "owner": OWNER, "group": OWNER, "mode": mode})
-        self.changed = self.module.set_fs_attributes_if_different(wanted, self.changed)
-
-    def folder(self, path: str) -> None:
-        if not os.path.isdir(path):
-            self.changed = True
-            if self.module.check_mode:
-                return
-            os.makedirs(path, mode=0o755)
-        self._attributes(path, "0755")
-
-    def files(self, wanted: dict[str, str]) -> list[str]:
-        """Those that were written or would be."""
-        found = units.different(wanted)
-        for path, before in found.items():
-            self.changed = True
-            self.diff.append({"before": before or "", "after": wanted[path], "before_header": path, "after_header": path})
-            if not self.module.check_mode:
-                handle, temporary = tempfile.mkstemp(dir=self.module.tmpdir)
-                with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-                    file.write(wanted[path])
-                self.module.atomic_move(temporary, path)
-        for path in wanted:
-            if os.path.exists(path):
-                self._attributes(path, "0644")
-        return list(found)
-
-
-def _program(host: _Host, folder: Path) -> dict[str, t.Any]:
+def _program(host: HostFiles, folder: Path) -> dict[str, t.Any]:
     texts = program()
     found = compare(folder, texts, MODE)
     if not host.module.check_mode:
@@ -129,7 +92,7 @@ def _program(host: _Host, folder: Path) -> dict[str, t.Any]:
     return {"written": list(found.write), "removed": list(found.remove)}
 
 
-def _units(host: _Host, runtime_folders: str, texts: dict[str, str]) -> None:
+def _units(host: HostFiles, runtime_folders: str, texts: dict[str, str]) -> None:
     check, systemd = host.module.check_mode, Systemd(run_command)
     tmpfiles = f"{ETC}/tmpfiles.d/gpu-inference.conf"  # noqa: S108 - the name of systemd's own folder
     host.files({tmpfiles: runtime_folders})
@@ -140,13 +103,13 @@ def _units(host: _Host, runtime_folders: str, texts: dict[str, str]) -> None:
             if answer.rc:
                 raise SystemdError(f"systemd-tmpfiles: {answer.err.strip()}", answer.rc)
     wanted = {f"{ETC}/systemd/system/{name}": text for name, text in texts.items()}
-    different = units.different(wanted)
-    for path in different:
+    changing = different(wanted)
+    for path in changing:
         if "@." in path and not check:
             units.verify(os.path.basename(path), wanted[path], run_command)
     # A run that is killed between writing and reading again leaves it to the next. Below /run: at boot systemd reads everything anyway.
     unread = Path(RUN) / "units-unread"
-    if different and not check:
+    if changing and not check:
         unread.touch()
     host.files(wanted)
     # Made here: systemd counts itself outdated as soon as anything appears in the folder above, and instances are enabled without a reload.
@@ -171,7 +134,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    host = _Host(module)
+    host = HostFiles(module, OWNER)
     folder = module.params["path"]
     try:
         for path in (folder, f"{ETC}/gpu-inference", f"{ETC}/gpu-inference/instances"):
