@@ -23,6 +23,7 @@ class ActionModule(ActionBase):
             argument_spec={
                 "roles": {"type": "list", "elements": "str", "default": []},
                 "strict": {"type": "bool", "default": True},
+                "units": {"type": "list", "elements": "dict"},
                 "checks": {
                     "type": "list",
                     "elements": "dict",
@@ -32,11 +33,13 @@ class ActionModule(ActionBase):
             }
         )
         wrong = []
-        for role in arguments["roles"]:
+        units = arguments["units"]
+        for role in dict.fromkeys([*arguments["roles"], *(unit["kind"] for unit in units or ())]):
             misspelt = misspelt_variables(role, task_vars or {}, strict=arguments["strict"])
             if misspelt:
                 wrong.append(f"The role {role} has no such variable: {', '.join(misspelt)}. See roles/{role}/README.md for the list.")
         wrong += [check["fail_msg"].strip() for check in arguments["checks"] if not check["that"]]
         if wrong:
             raise AnsibleActionFail("\n".join(wrong))
-        return {"changed": False}
+        # Hidden here and not by the task's no_log, so that a failure stays readable: units hold keys.
+        return {"changed": False} if units is None else {"changed": False, "units": units, "_ansible_no_log": True}

@@ -26,6 +26,12 @@ options:
       - V(false) refuses only names that resemble a known one, for prefixes such as C(docker_) that other people's roles use too.
     type: bool
     default: true
+  units:
+    description:
+      - Container units, as M(llmops.gpu_inference.container_units) takes them. The role of each kind is looked at too.
+      - They are returned as they are. Where a variable makes them of a plan, that is done once so, and not by each task that reads it.
+    type: list
+    elements: dict
   checks:
     description: What has to hold besides.
     type: list
@@ -64,4 +70,10 @@ EXAMPLES = r"""
         fail_msg: node_proxy_tls_certificate and node_proxy_tls_certificate_key go together.
 """
 
-RETURN = r"""#"""
+RETURN = r"""
+units:
+  description: What was given. They hold keys, so the result is hidden.
+  type: list
+  elements: dict
+  returned: when O(units) is given
+"""

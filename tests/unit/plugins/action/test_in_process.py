@@ -66,6 +66,15 @@ def test_all_that_is_wrong_with_a_role_is_told_at_once() -> None:
     assert act(check_role, roles=["litellm"], variables={"litellm_port": 1}) == {"changed": False}
 
 
+def test_units_come_back_hidden_and_the_roles_of_their_kinds_are_looked_at() -> None:
+    units = [{"kind": "vllm", "name": "chat", "secret_environment": {"VLLM_API_KEY": "k"}}, {"kind": "vllm", "name": "more"}]
+    assert act(check_role, roles=["engines"], units=units) == {"changed": False, "units": units, "_ansible_no_log": True}
+    with pytest.raises(AnsibleActionFail) as told:
+        act(check_role, variables={"vllm_instance": 1}, roles=["engines"], units=units)
+    assert str(told.value).count("The role vllm has no such variable: vllm_instance") == 1
+    assert act(check_role, roles=["engines"], units=[])["units"] == []
+
+
 def test_lines_are_shown_and_kept(capsys: pytest.CaptureFixture[str]) -> None:
     assert act(show, lines=["one", "two"]) == {"changed": False, "lines": ["one", "two"]}
     assert "one\ntwo" in capsys.readouterr().out
