@@ -31,6 +31,15 @@ def test_the_tasks_of_every_run_are_few(tmp_path: Path) -> None:
     assert 0.8 * MOST < len(tasks) <= MOST, "\n".join(tasks)
 
 
+def test_a_proxy_that_is_there_adds_few_tasks(tmp_path: Path) -> None:
+    """The role that most hosts do not need is included, so it is not among those above. What installs nginx is included by it in turn."""
+    play = tmp_path / "play.yml"
+    play.write_text("- {hosts: all, gather_facts: false, roles: [llmops.gpu_inference.node_proxy]}\n", encoding="utf-8")
+    done = playbook(tmp_path, str(play), "-i", "a,", "--list-tasks")
+    assert done.returncode == 0, done.stderr
+    assert 0 < done.stdout.count("TAGS: []") - 1 <= 4, done.stdout
+
+
 def test_what_the_benchmark_counts() -> None:
     shown = "PLAY [x] ***\n\nTASK [llmops.gpu_inference.docker : Look] ***\nok: [a]\n\nTASK [Keys] ***\nskipping: [a]\n"
     headers, lines, skipping, roles = count(shown)
