@@ -13,7 +13,7 @@ from typing import Any
 
 from .._secrets.secrecy import looks_secret
 from .findings import Fields, Report, hint
-from .keys import SECRET, Keys, Schema, any_of, integer, mapping_of, secret, texts
+from .keys import SECRET, Keys, Schema, any_of, boolean, integer, mapping_of, secret, texts
 from .model import Gateway, Model
 
 CLIENT_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
@@ -57,9 +57,12 @@ class ClientKeys(Keys):
     tokens_per_minute = integer(1, 1_000_000_000)
     parallel = integer(1, 800)
     models = texts(expected="the name of a model")
+    metrics = boolean(False)
 
 
 SCHEMA: Schema = mapping_of(any_of(SECRET, ClientKeys.schema()), CLIENT_NAME)
+#: Of a client that is a Prometheus: it may ask for no model.
+FOR_METRICS: Mapping[str, Any] = {"models": [], "metrics": True}
 #: Client -> its limits, those that are given.
 Clients = Mapping[str, Mapping[str, Any]]
 
@@ -101,12 +104,19 @@ def _limits(value: Mapping[Any, Any], where: str, fields: Fields) -> Mapping[str
     }
     if inner.data.get("models") == []:
         inner.add("models", None, "names no model, so that the client could ask for none; leave it out, or name some")
-    return {name: limit for name, limit in limits.items() if limit is not None}
+    limits = {name: limit for name, limit in limits.items() if limit is not None}
+    if not ClientKeys.metrics.read(inner):
+        return limits
+    for name in limits:
+        inner.add(
+            name, None, "is a limit of inference, and a key with metrics: true reads the gateway's numbers only; leave one of them out"
+        )
+    return FOR_METRICS
 
 
 def warn_of_several(gateway: Gateway, gateways: int, report: Report) -> None:
     """Gateways without a Redis count for themselves, which nobody expects of a limit."""
-    counted = [client for client, limits in gateway.clients.items() if set(limits) - {"models"}]
+    counted = [client for client, limits in gateway.clients.items() if set(limits) - set(FOR_METRICS)]
     if gateways > 1 and counted and not gateway.redis:
         report.warn(
             f"inference_gateway.client_keys: {', '.join(counted)} may ask each of the {gateways} gateways for as much as the limits say, "

@@ -16,6 +16,8 @@ from gateway_quotas import Quota
 
 #: Answer without a key: they say that the gateway is up, nothing more.
 PUBLIC_PATHS = frozenset({"/health/liveliness", "/health/liveness", "/health/readiness", "/health_check"})
+#: What a Prometheus reads (gateway_counts.py), and all that its key is good for.
+METRICS_PATH = "/usage/metrics"
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,10 @@ def caller_of(headers: t.Iterable[tuple[bytes, bytes]], keys: Keys) -> Caller:
 
 def check_path(path: str, caller: Caller, policy: Policy, serves: t.Callable[[str], bool]) -> None:
     """Raise RequestError for what a client's key is not good for, and for what nobody serves. ``serves``: whether LiteLLM has it."""
+    if caller.quota is not None and caller.quota.metrics:
+        if path == METRICS_PATH:
+            return
+        raise RequestError(403, f"The key of client {caller.client!r} reads {METRICS_PATH} and nothing else.", code="forbidden")
     if caller.client is None or client_may_call(path, policy.client_routes):
         return
     if serves(path):

@@ -4,7 +4,8 @@
 
 """What each client has asked of each model since the gateway started: requests by what became of them, and tokens. Needs no LiteLLM.
 
-Told to whoever has the master key, as JSON and for Prometheus. As many numbers as there are clients times models, however many requests.
+Told to whoever has the master key, as JSON and for Prometheus, which has a key of its own. As many numbers as there are clients times
+models, however many requests.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import typing as t
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
-from gateway_access import Caller, caller_of, check_path
+from gateway_access import METRICS_PATH, Caller, caller_of, check_path
 from gateway_asgi import App, Message, Receive, Scope, Send, respond, respond_error
 from gateway_errors import RequestError
 from gateway_keys import Keys
@@ -25,13 +26,14 @@ from gateway_policy import Policy
 from gateway_routes import route_of
 
 JSON_PATH = "/usage"
-METRICS_PATH = "/usage/metrics"
 #: What became of a request, each told once: limited by a limit of the client, refused for any other reason that is the request's.
 OUTCOMES = ("answered", "limited", "refused", "failed", "left")
 #: No client's name holds a blank.
 NOBODY = "no valid key"
 #: Of requests that were refused before their model was known, and of names that the gateway's list has not.
 UNKNOWN = "unknown"
+#: Upper bounds of the classes of waits, in seconds.
+BOUNDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 #: Statuses of a request that went on to an engine and say nothing against it: LiteLLM waited too long, or has no server left to ask.
 _OVERLOADED = (408, 429)
 #: LiteLLM's own, for a client that has left.
@@ -52,10 +54,38 @@ class Row:
     measured: int = 0
 
 
+@dataclass
+class Waits:
+    """How long the streams of one model let their clients wait, in Prometheus' form: each class has those of the smaller ones, too."""
+
+    classes: list[int] = field(default_factory=lambda: [0] * len(BOUNDS))
+    count: int = 0
+    total: float = 0.0
+
+    def add(self, seconds: float) -> None:
+        self.count += 1
+        self.total += seconds
+        self.classes = [number + (seconds <= bound) for number, bound in zip(self.classes, BOUNDS)]
+
+    def lines(self, name: str, model: str) -> list[str]:
+        classes = zip((*map(str, BOUNDS), "+Inf"), (*self.classes, self.count))
+        labels = {"model": model}
+        return [
+            *(f"{name}_bucket{_labels({**labels, 'le': bound})} {number}" for bound, number in classes),
+            f"{name}_sum{_labels(labels)} {self.total:g}",
+            f"{name}_count{_labels(labels)} {self.count}",
+        ]
+
+
 class Counts:
-    def __init__(self, now: t.Callable[[], float] = time.time) -> None:
+    def __init__(self, now: t.Callable[[], float] = time.time, tick: t.Callable[[], float] = time.monotonic) -> None:
         self.since = now()
+        self.tick = tick
         self._rows: dict[tuple[str, str], Row] = {}
+        self._waits: dict[str, Waits] = {}
+
+    def waited(self, model: str, seconds: float) -> None:
+        self._waits.setdefault(model, Waits()).add(seconds)
 
     def row(self, client: str, model: str) -> Row:
         return self._rows.setdefault((client, model), Row())
@@ -109,6 +139,10 @@ class Counts:
         for name, kind, text, samples in families:
             lines += [f"# HELP llmops_gateway_{name} {text}", f"# TYPE llmops_gateway_{name} {kind}"]
             lines += [f"llmops_gateway_{name}{_labels(labels)} {number}" for labels, number in samples]
+        name = "llmops_gateway_time_to_first_token_seconds"
+        lines += [f"# HELP {name} From a request until the first piece of its answer, of streams.", f"# TYPE {name} histogram"]
+        for model, waits in sorted(self._waits.items()):
+            lines += waits.lines(name, model)
         return "\n".join(lines) + "\n"
 
 
@@ -137,6 +171,11 @@ class Note:
     _broken: bool = False
     _left: bool = False
     _measured: bool = False
+    _began: float = 0.0
+    _told_first: bool = False
+
+    def __post_init__(self) -> None:
+        self._began = self.counts.tick()
 
     def judge(self, model: str) -> None:
         self.model, self.judged = model, True
@@ -180,6 +219,7 @@ class Note:
                 self._events = bool(kinds) and kinds[-1].startswith(b"text/event-stream")
             elif self._events and message["type"] == "http.response.body":
                 self._broken = self._broken or _ERROR.search(message.get("body", b"")) is not None
+                self._first(message.get("body", b""))
             try:
                 await send(message)
             except OSError:
@@ -188,6 +228,12 @@ class Note:
             self.whole = self.whole or (message["type"] == "http.response.body" and not message.get("more_body"))
 
         return sent
+
+    def _first(self, piece: bytes) -> None:
+        if piece and not self._told_first:
+            self._told_first = True
+            if self._status < 400 and not self._broken:
+                self.counts.waited(self.model, self.counts.tick() - self._began)
 
     def leave(self) -> None:
         self._left = True

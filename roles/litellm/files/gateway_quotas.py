@@ -37,6 +37,8 @@ class Quota:
     models: frozenset[str] | None = None
     #: With models: the raw routes that lead to them.
     routes: frozenset[str] = frozenset()
+    #: Whether its key is for the gateway's numbers and for nothing else.
+    metrics: bool = False
 
     @classmethod
     def from_mapping(cls, data: t.Mapping[str, t.Any]) -> Quota:
@@ -46,6 +48,7 @@ class Quota:
             parallel=_number(data.get("parallel")),
             models=None if data.get("models") is None else frozenset(map(str, data["models"])),
             routes=frozenset(map(str, data.get("routes") or ())),
+            metrics=data.get("metrics") is True,
         )
 
     @property

@@ -11,6 +11,7 @@ from gateway_access import Caller, caller_of, check_path, wants_plain_health
 from gateway_errors import RequestError
 from gateway_keys import Keys
 from gateway_policy import Policy
+from gateway_quotas import Quota
 
 MASTER = "master-key-0123456789"
 CLIENT = "client-key-0123456789"
@@ -80,6 +81,15 @@ def test_what_a_client_may_call(path: str, status: int | None) -> None:
         check_path(path, Caller(CLIENT, "metis"), POLICY, serves)
     assert refused.value.status == status
     assert CLIENT not in refused.value.message
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/models", "/usage", "/usage/metrics/", "/model/info", "/nothing"])
+def test_a_key_for_metrics_reads_nothing_else(path: str) -> None:
+    prometheus = Caller(CLIENT, "prometheus", Quota.from_mapping({"models": [], "metrics": True}))
+    check_path("/usage/metrics", prometheus, POLICY, lambda _path: True)
+    with pytest.raises(RequestError) as refused:
+        check_path(path, prometheus, POLICY, lambda _path: True)
+    assert (refused.value.status, refused.value.message) == (403, "The key of client 'prometheus' reads /usage/metrics and nothing else.")
 
 
 @pytest.mark.parametrize(

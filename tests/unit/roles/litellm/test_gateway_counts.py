@@ -216,6 +216,39 @@ def test_the_text_for_prometheus() -> None:
         "# HELP llmops_gateway_measured_requests_total Requests whose tokens are known.",
         "# TYPE llmops_gateway_measured_requests_total counter",
         f"llmops_gateway_measured_requests_total{{{labels}}} 2",
+        "# HELP llmops_gateway_time_to_first_token_seconds From a request until the first piece of its answer, of streams.",
+        "# TYPE llmops_gateway_time_to_first_token_seconds histogram",
+    ]
+
+
+def test_how_long_streams_let_their_clients_wait() -> None:
+    clock = iter(range(100, 200, 7))
+    counts = Counts(lambda: 0, lambda: next(clock))
+
+    async def ask(status: int, *pieces: bytes, kind: bytes = b"text/event-stream") -> None:
+        async def send(_message: Any) -> None: ...
+
+        note = Note(counts, "metis")
+        note.judge("chat")
+        to = note.sending(send)
+        await to({"type": "http.response.start", "status": status, "headers": [(b"content-type", kind)]})
+        for piece in pieces:
+            await to({"type": "http.response.body", "body": piece, "more_body": True})
+
+    async def story() -> None:
+        await ask(200, b"", event("1"), event("2"))
+        await ask(200, b"{}", kind=b"application/json")
+        await ask(503, event("1"))
+        await ask(200, event('{"error": {}}'), event("1"))
+        await ask(200, event("1"))
+
+    run(story())
+    named = "llmops_gateway_time_to_first_token_seconds"
+    assert [line for line in counts.metrics().splitlines() if line.startswith(named)] == [
+        *(f'{named}_bucket{{model="chat",le="{bound}"}} 0' for bound in ("0.1", "0.25", "0.5", "1", "2.5", "5")),
+        *(f'{named}_bucket{{model="chat",le="{bound}"}} 2' for bound in ("10", "30", "60", "120", "+Inf")),
+        f'{named}_sum{{model="chat"}} 14',
+        f'{named}_count{{model="chat"}} 2',
     ]
 
 
@@ -233,6 +266,25 @@ def test_nobody_but_the_master_key_is_told(path: str, method: str, key: str | No
     start, body = run(Gateway().ask(path, method, key))
     assert start["status"] == status
     assert json.loads(body["body"])["error"]["code"] == code
+
+
+def test_a_key_for_metrics_reads_them() -> None:
+    keys = Keys.from_document(
+        {
+            "clients": {"prometheus": [hashlib.sha256(CLIENT.encode()).hexdigest()]},
+            "limits": {"prometheus": {"metrics": True, "models": [], "routes": []}},
+        }
+    )
+
+    async def story() -> None:
+        gateway = Gateway()
+        gateway.counted.keys = keys
+        start, body = await gateway.ask(METRICS_PATH, "GET", CLIENT)
+        assert (start["status"], body["body"].decode()) == (200, gateway.counted.counts.metrics())
+        start, _body = await gateway.ask(JSON_PATH, "GET", CLIENT)
+        assert start["status"] == 403
+
+    run(story())
 
 
 def test_the_master_key_is_told() -> None:

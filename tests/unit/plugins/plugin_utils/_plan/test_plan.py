@@ -12,6 +12,7 @@ from support.inventories import MODELS, cpu, dgpu, gpu, host, inventory, jetson,
 
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines import ollama_unit
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines.vllm_unit import engine_config
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.client_limits import client_limits
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.config import build_config
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.plan import PlanError, build_plan
 
@@ -741,6 +742,8 @@ MISTAKES: list[Any] = [
             ({"models": "chat"}, '.models = "chat"', "must be a list"),
             ({"models": []}, ".models", "names no model"),
             ({"models": ["caht"]}, '.models[0] = "caht"', "is not a served model. Did you mean 'chat'?"),
+            ({"metrics": "maybe"}, ".metrics = (a text, not shown)", "must be true or false"),
+            ({"metrics": True, "parallel": 4}, ".parallel", "reads the gateway's numbers only; leave one of them out"),
             ({"key": 5}, ".key", "must be a text"),
             ({"paralel": 4}, ".paralel", "Did you mean 'parallel'?"),
             (
@@ -997,6 +1000,16 @@ def test_a_plan_tells_which_clients_may_ask_for_a_model() -> None:
     limits = {"crawler": {"models": ["embedding"]}, "studio": None}
     plan = build_plan(one(service(memory="8GiB"), service("embedding", 8071, memory="4GiB"), inference_gateway={"client_keys": limits}))
     assert {model["name"]: model.get("clients") for model in plan["gateway"]["models"]} == {"chat": ["studio"], "embedding": None}
+
+
+def test_a_prometheus_may_ask_for_no_model() -> None:
+    limits = {"studio": None, "prometheus": {"key": "sk-top-secret", "metrics": True}}
+    inventory = one(service(), inference_gateway={"client_keys": limits})
+    inventory["hosts"]["node2"] = host("gateways", inference_gateway={"client_keys": limits})
+    plan = build_plan(inventory)
+    assert [model["clients"] for model in plan["gateway"]["models"]] == [["studio"]]
+    assert client_limits(plan["gateway"]) == {"prometheus": {"models": [], "routes": [], "metrics": True}}
+    assert [warning for warning in plan["warnings"] if "client_keys" in warning] == []
 
 
 def test_limits_of_clients() -> None:
