@@ -13,6 +13,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._clients impo
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.base import ClientRenderError
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.containers import container_units, tokens_to_make
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.dimensions import models_to_measure, with_dimensions
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.prometheus_targets import metrics_targets
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.render import (
     files_to_write,
     gateway_endpoints,
@@ -21,7 +22,7 @@ from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.rend
 )
 
 
-def client_files(
+def client_files(  # noqa: PLR0913, PLR0917 -- for role clients: one for each of its variables
     files: Sequence[Mapping[str, Any]],
     gateway_url: str,
     models: Sequence[Mapping[str, Any]],
@@ -29,6 +30,7 @@ def client_files(
     api_keys: Mapping[str, str] | None = None,
     network_url: str | None = None,
     controller_dir: str | None = None,
+    targets: Sequence[Mapping[str, Any]] = (),
     tokens: Mapping[str, str] | None = None,
     predict: bool = False,
     variable: str = "clients_files",
@@ -42,6 +44,7 @@ def client_files(
             api_keys=api_keys,
             network_url=network_url or None,
             controller_dir=controller_dir or None,
+            targets=targets,
             tokens=tokens,
             predict=bool(predict),
             variable=variable,
@@ -71,6 +74,7 @@ class FilterModule:
     def filters(self) -> dict[str, Any]:
         return {
             "client_files": client_files,
+            "metrics_targets": metrics_targets,
             "client_container_units": client_container_units,
             "client_files_to_write": files_to_write,
             "client_gateway_endpoints": gateway_endpoints,

@@ -9,6 +9,7 @@ This module util is PRIVATE to the collection. It can have breaking changes at a
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
@@ -64,11 +65,25 @@ def _without_connections(present: str, ours: Collection[str], path: str) -> str 
     return dump_connections(rest) if rest["connections"] or set(rest) != {"connections"} else None
 
 
+def _merge_whole(present: str | None, content: str, known: Collection[str], _path: str) -> tuple[str, tuple[str, ...], bool]:
+    return content, (_digest(content),), present is not None and present != content and _digest(present) not in known
+
+
+def _without_whole(present: str, ours: Collection[str], _path: str) -> str | None:
+    return None if _digest(present) in ours else present
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 #: By the value of C(merge); C(none) is not among them, as such a file is wholly ours.
 FORMS: Mapping[str, Form] = {
     "connections": Form(_merge_connections, _without_connections),
     "json": Form(merge_json, without_json),
     "toml": Form(merge_toml, without_toml),
+    #: Wholly ours without a word that says so: known by the digest of what was written.
+    "whole": Form(_merge_whole, _without_whole),
 }
 #: The text of a file in which nothing is left, but that was there before us.
 _EMPTY = {"connections": dump_connections({"connections": []}), "json": "{}\n", "toml": ""}
@@ -89,5 +104,7 @@ def plan_removal(record: Record, text: str | None) -> Removal:
     if rest == text:
         return Removal("forget")
     if rest is None:
-        return Removal("delete") if record.created else Removal("rewrite", text=_EMPTY[record.merge])
+        # One that is wholly ours took the place of what was there before, which was kept beside it.
+        empty = None if record.created else _EMPTY.get(record.merge)
+        return Removal("delete") if empty is None else Removal("rewrite", text=empty)
     return Removal("rewrite", text=rest)

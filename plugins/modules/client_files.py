@@ -40,8 +40,9 @@ options:
           - With V(connections) it is a JSON object whose list C(connections) holds entries of others too, and only those with our ids are.
           - With V(json) it is a JSON object of settings, of which only the given ones are ours.
           - With V(toml) it is a TOML file, of which only the given settings are ours, one a line and before all tables.
+          - With V(whole) the whole file is ours, and its text has no room for a word that says so.
         type: str
-        choices: [none, connections, json, toml]
+        choices: [none, connections, json, toml, whole]
         default: none
       owner:
         description: Name of the owner. Without it, an existing file keeps its owner.

@@ -143,7 +143,11 @@ def everything() -> dict[str, Any]:
                     "bind": "0.0.0.0",
                     "public_url": "https://llm.example",
                     "redis": {"host": "redis", "port": 6380, "db": 2, "username": "u", "password": True, "ssl": True},
-                    "client_keys": {"app": {"requests_per_minute": 60, "parallel": 4, "models": ["LLM"]}, "programs": None},
+                    "client_keys": {
+                        "app": {"requests_per_minute": 60, "parallel": 4, "models": ["LLM"]},
+                        "programs": None,
+                        "prom": {"metrics": True},
+                    },
                     "settings": {
                         "litellm_settings": {"num_retries": 1},
                         "router_settings": {"model_group_alias": {"Z": "chat", "Y": {"model": "chat", "hidden": True}}},
@@ -240,6 +244,7 @@ def everything() -> dict[str, Any]:
                         "transcription_model": "asr",
                         "secret_key": True,
                     },
+                    {"type": "prometheus", "path": "/l.yml", "key": "prom", "owner": "prometheus", "thresholds": {"failed_percent": 3}},
                 ],
             ),
         )

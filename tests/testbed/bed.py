@@ -27,7 +27,8 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("engine", help="make sure that a Docker Engine answers")
 
     commands.add_parser(
-        "programs", help="make sure that nginx, Redis (their services are not started) and an SSH client are installed, for the tests"
+        "programs",
+        help="make sure that nginx, Redis, Prometheus (their services are not started) and an SSH client are installed, for the tests",
     )
 
     command = commands.add_parser("up", help="engine, node image, registry with both images, models: all that nodes need")

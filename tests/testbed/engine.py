@@ -85,8 +85,8 @@ _POLICY = Path("/usr/sbin/policy-rc.d")
 
 
 def ensure_programs() -> None:
-    """An SSH client, a Redis, and nginx for the tests of what it is told: without their services, and without nginx's page on port 80."""
-    needed = {"nginx": "nginx", "redis-server": "redis-server", "ssh": "openssh-client"}
+    """An SSH client, a Redis, nginx and Prometheus for the tests of what they are told: without services, and nginx's page on port 80."""
+    needed = {"nginx": "nginx", "redis-server": "redis-server", "ssh": "openssh-client", "promtool": "prometheus"}
     missing = [needed[program] for program in needed if shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin") is None]
     if not missing:
         return
@@ -99,7 +99,7 @@ def ensure_programs() -> None:
     finally:
         if ours:
             _POLICY.unlink()
-    for package in ("nginx", "redis-server"):
+    for package in ("nginx", "redis-server", "prometheus"):
         if package in missing and with_systemd():
             capture(["systemctl", "disable", f"{package}.service"], check=False)
 

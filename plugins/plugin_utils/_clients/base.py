@@ -96,6 +96,9 @@ class Context:
     own_token: str | None = None  # the one that was made for its container
     predict: bool = False  # the text is for a comparison in check mode, so what is not known yet may be missing
     used: list[str] = field(default_factory=list)  # the models that the file names
+    path: str = ""  # where the file is written
+    on_host: bool = True  # and not on the controller, to be fetched from there
+    targets: Sequence[Mapping[str, Any]] = ()  # what a Prometheus is to ask
 
     @property
     def v1_url(self) -> str:
@@ -191,6 +194,15 @@ class Task:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Beside:
+    """A file that a program reads beside its own."""
+
+    text: str = field(repr=False)
+    mode: str = "0644"
+    merge: str = "none"
+
+
 class Client(ABC):
     """All that is particular to a client program."""
 
@@ -207,6 +219,8 @@ class Client(ABC):
     merge: ClassVar[str] = "none"
     #: Whether it usually runs on the gateway's container network.
     in_container: ClassVar[bool] = False
+    #: Whether it reads the gateway's numbers and asks no model, by a key that is good for nothing else.
+    reads_metrics: ClassVar[bool] = False
     #: How it is run, where the collection does that.
     container: ClassVar[Container | None] = None
     #: How it proves itself, where it can work without a person.
@@ -215,3 +229,7 @@ class Client(ABC):
     @abstractmethod
     def render(self, context: Context) -> str | None:
         """The text of its file; None where it cannot be made, which is told by C(context.refuse)."""
+
+    def beside(self, context: Context) -> Mapping[str, Beside]:
+        """Further files of the program's, by their paths."""
+        return {}

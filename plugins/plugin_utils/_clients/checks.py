@@ -13,7 +13,7 @@ from typing import Any
 from .._engines.registry import ENGINES
 from .base import ClientRenderError, Mistake
 from .containers import container_units
-from .entries import read_entry
+from .entries import read_entries, read_entry
 from .registry import CLIENTS
 from .render import render_client_files
 
@@ -58,9 +58,28 @@ def plan_findings(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
             if host in gateway["hosts"]:
                 taken[gateway["port"]] = "the gateway"
             container_units(entries, rendered, None, VARIABLE, taken)
+            _check_kinds_of_keys(entries, gateway)
         except ClientRenderError as error:
             found += _of_host(host, error.mistakes)
     return found
+
+
+def _check_kinds_of_keys(entries: Sequence[Any], gateway: Mapping[str, Any]) -> None:
+    """A key is for models or for the numbers; raise ClientRenderError where a program has one of the other kind."""
+    for_metrics = {name for name, limits in (gateway.get("client_limits") or {}).items() if limits.get("metrics")}
+    mistakes: list[Mistake] = []
+    for entry in read_entries(entries, VARIABLE, []):
+        name = entry.values.get("key") or gateway["client_names"][0]
+        if entry.client.reads_metrics and name not in for_metrics:
+            remedy = f"give {entry.client.title} one of its own, inference_gateway.client_keys: {{{entry.client.name}: {{metrics: true}}}}"
+            mistakes.append(Mistake(f"{entry.label}.key", f"the key of {name!r} asks models and reads no numbers; {remedy}"))
+        elif name in for_metrics and not entry.client.reads_metrics:
+            message = (
+                f"the key of {name!r} reads the gateway's numbers and asks no model (metrics: true); take another client of the gateway"
+            )
+            mistakes.append(Mistake(f"{entry.label}.key", message))
+    if mistakes:
+        raise ClientRenderError(mistakes)
 
 
 def tool_troubles(plan: Mapping[str, Any]) -> dict[str, str]:

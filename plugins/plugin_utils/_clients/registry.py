@@ -21,6 +21,7 @@ from .metis import Metis
 from .open_webui import OpenWebui
 from .openai import Openai
 from .opencode import Opencode
+from .prometheus import Prometheus
 
 #: By name, in the order in which pages list them.
 CLIENTS: Mapping[str, Client] = {
@@ -37,5 +38,6 @@ CLIENTS: Mapping[str, Client] = {
         Langchain(),
         LlamaIndex(),
         OpenWebui(),
+        Prometheus(),
     )
 }

@@ -37,10 +37,11 @@ class _Surroundings:
     keys: Mapping[str, str]
     tokens: Mapping[str, str]
     controller_dir: str | None
+    targets: Sequence[Mapping[str, Any]]
     predict: bool
 
 
-def render_client_files(
+def render_client_files(  # noqa: PLR0913 -- as the filter has them
     files: Sequence[Mapping[str, Any]],
     *,
     gateway_url: str,
@@ -49,6 +50,7 @@ def render_client_files(
     api_keys: Mapping[str, str] | None = None,
     network_url: str | None = None,
     controller_dir: str | None = None,
+    targets: Sequence[Mapping[str, Any]] = (),
     tokens: Mapping[str, str] | None = None,
     predict: bool = False,
     variable: str = "clients_files",
@@ -62,6 +64,7 @@ def render_client_files(
         keys=plain(api_keys or {}),
         tokens=plain(tokens or {}),
         controller_dir=controller_dir,
+        targets=plain(targets),
         predict=predict,
     )
     mistakes: list[Mistake] = []
@@ -73,13 +76,13 @@ def render_client_files(
         if entry is None or place is None:
             continue
         location, path = place
-        written = f"{location}:{path}"
-        if written in paths:
-            mistakes.append(Mistake(f"{entry.label}.path", f"{path} is already written by {paths[written]}"))
-        paths[written] = entry.label
-        file = _rendered(entry, location, path, around, mistakes)
-        if file is not None:
-            rendered.append(file)
+        files = _rendered(entry, location, path, around, mistakes)
+        for taken in dict.fromkeys((path, *(file["path"] for file in files))):
+            written = f"{location}:{taken}"
+            if written in paths:
+                mistakes.append(Mistake(f"{entry.label}.path", f"{taken} is already written by {paths[written]}"))
+            paths[written] = entry.label
+        rendered += files
     if mistakes:
         raise ClientRenderError(mistakes)
     return rendered
@@ -101,12 +104,12 @@ def _place(entry: Entry, raw: Any, around: _Surroundings, mistakes: list[Mistake
     return None
 
 
-def _rendered(entry: Entry, location: str, path: str, around: _Surroundings, mistakes: list[Mistake]) -> dict[str, Any] | None:
-    """One file as the module client_files takes it, with where its program finds the gateway."""
+def _rendered(entry: Entry, location: str, path: str, around: _Surroundings, mistakes: list[Mistake]) -> list[dict[str, Any]]:
+    """The file as the module client_files takes it, with where its program finds the gateway, and those beside it."""
     root = _root(entry, around, mistakes)
     key = None if root is None else _key_of(entry, around, mistakes)
     if root is None or key is None:
-        return None
+        return []
     key_name, api_key = key
     context = Context(
         client=entry.client,
@@ -119,30 +122,40 @@ def _rendered(entry: Entry, location: str, path: str, around: _Surroundings, mis
         mistakes=mistakes,
         own_token=_token(entry, around),
         predict=around.predict,
+        path=path,
+        on_host=location == "host",
+        targets=around.targets,
     )
     text = entry.client.render(context)
     if text is None:
-        return None
+        return []
     task = entry.client.task if entry.values.get("verify") == "run" else None
     if task is not None and location == "host" and "owner" not in entry.values:
         context.refuse("owner", f"say whose {entry.client.title} is to run; without it that would be root's")
-        return None
+        return []
     # Where the same gateway is for a program on the host itself, for a look whether key and models are right.
     from_host = (root_url(around.gateway_url) or root) if root == root_url(around.network_url or "") else root
-    return {
+    gateway = {
+        "name": f"{entry.client.name} {path}",
+        "base_url": f"{from_host}/v1",
+        "api_key": api_key,
+        "models": list(dict.fromkeys(context.used)),
+    }
+    given = {name: entry.values[name] for name in ("owner", "group", "mode", "directory_mode") if name in entry.values}
+    main = {
         "location": location,
-        "gateway": {
-            "name": f"{entry.client.name} {path}",
-            "base_url": f"{from_host}/v1",
-            "api_key": api_key,
-            "models": list(dict.fromkeys(context.used)),
-        },
+        **({} if entry.client.reads_metrics else {"gateway": gateway}),
         **({} if task is None else {"run": _run(entry, task, context.used, api_key)}),
         "path": path,
         "merge": entry.client.merge,
         "content": text,
-        **{name: entry.values[name] for name in ("owner", "group", "mode", "directory_mode") if name in entry.values},
+        **given,
     }
+    more = entry.client.beside(context)
+    return [
+        main,
+        *({**main, "path": name, "content": file.text, **given, "mode": file.mode, "merge": file.merge} for name, file in more.items()),
+    ]
 
 
 def _run(entry: Entry, task: Task, models: Sequence[str], key: str) -> dict[str, Any]:
@@ -233,8 +246,7 @@ def programs_to_run(rendered: Sequence[Mapping[str, Any]], location: str) -> lis
 def gateway_endpoints(rendered: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """For the module endpoint_ready: does the gateway know each file's key, and list the models that it names?"""
     endpoints = []
-    for entry in plain(rendered):
-        gateway = entry["gateway"]
+    for gateway in (entry["gateway"] for entry in plain(rendered) if "gateway" in entry):
         endpoints += [
             {
                 "name": gateway["name"] if model is None else f"{gateway['name']} ({model})",

@@ -24,7 +24,7 @@ from .model import External, ExternalModel, Gateway, Host, Model
 DEFAULT_PASSTHROUGH = "/embeddings/v1/embeddings"
 #: What a source may be to be a name at the gateway, which repeats it in headers.
 _OWN_NAME = r"[A-Za-z0-9/][A-Za-z0-9._:/@+-]{0,254}"
-_LOOPBACK = re.compile(r"localhost|127\.\d+\.\d+\.\d+|::1|\[::1\]")
+LOOPBACK = re.compile(r"localhost|127\.\d+\.\d+\.\d+|::1|\[::1\]")
 
 
 @dataclass(frozen=True)
@@ -411,7 +411,7 @@ def check_addresses(hosts: Mapping[str, Host], serving: Sequence[str], report: R
         trouble = host_trouble(host.address)
         if trouble and gateways:
             report.add("inference_address", host.address, f"{trouble}; without it, ansible_host and the name of the host count", [name])
-        if any(gateway != name for gateway in gateways) and _LOOPBACK.fullmatch(host.address):
+        if any(gateway != name for gateway in gateways) and LOOPBACK.fullmatch(host.address):
             others = ", ".join(gateway for gateway in gateways if gateway != name)
             report.add(
                 "inference_address",
@@ -439,7 +439,7 @@ def check_addresses(hosts: Mapping[str, Host], serving: Sequence[str], report: R
 def check_clients(hosts: Mapping[str, Host], gateway: Gateway, report: Report) -> None:
     """Programs on other hosts must be able to reach the gateway."""
     others = [host.name for host in hosts.values() if host.is_client and not host.is_gateway]
-    if others and gateway.public_url is None and _LOOPBACK.fullmatch(gateway.bind):
+    if others and gateway.public_url is None and LOOPBACK.fullmatch(gateway.bind):
         report.add(
             "inference_gateway.bind",
             gateway.bind,

@@ -79,4 +79,5 @@ def test_every_filter_has_a_name_of_its_own() -> None:
         "client_models_with_dimensions",
         "client_programs_to_run",
         "client_tokens_to_make",
+        "metrics_targets",
     }

@@ -175,6 +175,27 @@ def test_without_prune_files_stay_and_are_remembered(run: Run, tmp_path: Path) -
     assert run()["removed"] == [str(tmp_path / "app.env")]
 
 
+def test_a_file_without_a_marker_is_known_by_what_was_written(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    path.write_text("of somebody\n", encoding="utf-8")
+    first = run({"path": "key", "content": "one\n", "merge": "whole"})
+    (backup,) = map(Path, first["backups"])
+    assert (path.read_text(encoding="utf-8"), backup.read_text(encoding="utf-8"), mode(path)) == ("one\n", "of somebody\n", 0o600)
+    assert "one" not in (tmp_path / "state/clients.json").read_text(encoding="utf-8")
+    assert not run({"path": "key", "content": "one\n", "merge": "whole"})["changed"]
+    assert run({"path": "key", "content": "two\n", "merge": "whole"}, check_mode=True)["written"] == [str(path)]
+    assert run({"path": "key", "content": "two\n", "merge": "whole"})["backups"] == []
+    assert run()["removed"] == [str(path)]
+    assert not path.exists()
+
+
+def test_a_file_without_a_marker_that_somebody_has_changed_stays(run: Run, tmp_path: Path) -> None:
+    run({"path": "key", "content": "one\n", "merge": "whole"})
+    (tmp_path / "key").write_text("of somebody\n", encoding="utf-8")
+    assert run()["removed"] == []
+    assert (tmp_path / "key").read_text(encoding="utf-8") == "of somebody\n"
+
+
 def test_a_link_is_replaced_and_its_target_left_alone(run: Run, tmp_path: Path) -> None:
     target = tmp_path / "target"
     target.write_text(TEXT, encoding="utf-8")

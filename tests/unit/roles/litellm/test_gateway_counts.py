@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from gateway_counts import JSON_PATH, METRICS_PATH, NOBODY, NOTE, OUTCOMES, UNKNOWN, Counted, Counts, Note, note_caller
+from gateway_access import METRICS_PATH
+from gateway_counts import JSON_PATH, NOBODY, NOTE, OUTCOMES, UNKNOWN, Counted, Counts, Note, note_caller
 from gateway_keys import Keys
 from gateway_policy import Policy
 from support.virtual_time import run

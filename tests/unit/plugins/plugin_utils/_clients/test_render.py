@@ -205,6 +205,8 @@ READ: dict[str, set[str]] = {
         *("RAG_EMBEDDING_ENGINE", "RAG_EMBEDDING_MODEL", "RAG_OPENAI_API_BASE_URL", "RAG_OPENAI_API_KEY"),
         *("AUDIO_STT_ENGINE", "AUDIO_STT_MODEL", "AUDIO_STT_OPENAI_API_BASE_URL", "AUDIO_STT_OPENAI_API_KEY"),
     },
+    # In Prometheus 2.42 config/config.go, the names of a job.
+    "prometheus": {"job_name", "authorization", "file_sd_configs", "relabel_configs"},
     # The names in the programs themselves, as test_agents.py has them (tests/clients runs them).
     "claude_code": {
         *(f"env.ANTHROPIC_{name}" for name in ("BASE_URL", "AUTH_TOKEN", "API_KEY", "MODEL")),
@@ -233,12 +235,15 @@ def paths(node: Any, path: str = "") -> set[str]:
 @pytest.mark.parametrize("kind", sorted(READ))
 def test_every_key_that_is_written_is_read_by_the_program(kind: str) -> None:
     full: dict[str, dict[str, Any]] = {"crawl4ai": {"temperature": 0.1, "api_token": "tok-0123"}, "open_webui": {"secret_key": "tok-0123"}}
+    full["prometheus"] = {"owner": "prometheus"}
     models = [AGENT] if CLIENTS[kind].merge in ("json", "toml") else None
     text = render({"type": kind, "path": "/a", **full.get(kind, {})}, models=models)[0]["content"]
     if CLIENTS[kind].merge == "toml":
         found = paths(tomllib.loads(text))
     elif CLIENTS[kind].merge == "json" or kind == "metis":
         found = paths(yaml.safe_load(text))  # JSON is YAML
+    elif kind == "prometheus":
+        found = {key for job in yaml.safe_load(text)["scrape_configs"] for key in job}
     elif kind == "chat_studio":
         found = {key for connection in json.loads(text)["connections"] for key in connection}
     else:

@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 import pytest
-from gateway_access import PUBLIC_PATHS
-from gateway_counts import JSON_PATH, METRICS_PATH
+from gateway_access import METRICS_PATH, PUBLIC_PATHS
+from gateway_counts import JSON_PATH
 from gateway_routes import CANONICAL, route_of
 
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.paths import why_not_free

@@ -34,7 +34,7 @@ def variables() -> dict[str, Any]:
     found["inference_gateway"]["client_keys"]["app"]["key"] = "key-of-a-client-01"
     found["inference_external_endpoints"][0]["api_key"] = "external-key-012345"
     found["inference_clients_config"][0].update(api_token="token-of-crawl4ai-1", variables={"A": "b"})
-    found["inference_clients_config"][-1].update(secret_key="signs-sessions-of-open-webui")
+    found["inference_clients_config"][10].update(secret_key="signs-sessions-of-open-webui")
     found["inference_models"]["chat"]["env"] = {"A": "b", "MY_API_KEY": "key-for-the-engine-1"}
     return found
 

@@ -1,0 +1,47 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this plugin util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""What a Prometheus is to ask, in the form of its C(file_sd_configs)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from .._gateway.urls import gateway_url
+from .._plan.gateway import LOOPBACK
+
+JOBS = ("gateway",)
+_PATHS = {"gateway": "/usage/metrics"}
+
+
+def target_of(job: str, url: str, **labels: str) -> dict[str, Any]:
+    """One target. Names that begin with two underscores say where it is; the others are labels of its series."""
+    parts = urlsplit(url)
+    default = 443 if parts.scheme == "https" else 80
+    host = f"[{parts.hostname}]" if ":" in str(parts.hostname) else parts.hostname
+    return {
+        "targets": [f"{host}:{parts.port or default}"],
+        "labels": {
+            "__llmops_job": job,
+            "__scheme__": parts.scheme,
+            "__metrics_path__": parts.path.rstrip("/") + _PATHS[job],
+            **labels,
+        },
+    }
+
+
+def metrics_targets(plan: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Of a plan: each gateway by itself, since each counts for itself."""
+    gateway = plan.get("gateway")
+    if gateway is None:
+        return []
+    hosts, scheme = gateway["hosts"], urlsplit(gateway["local_url"]).scheme
+    if len(hosts) == 1 or LOOPBACK.fullmatch(gateway["bind"]):
+        # As other clients reach it.
+        return [target_of("gateway", gateway["url"], host=hosts[0])]
+    urls = {host: urlsplit(gateway_url(gateway["bind"], gateway["port"], plan["hosts"][host]["address"])) for host in hosts}
+    return [target_of("gateway", url._replace(scheme=scheme).geturl(), host=host) for host, url in urls.items()]
