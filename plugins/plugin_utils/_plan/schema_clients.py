@@ -129,7 +129,8 @@ def client_limits(
 ) -> Clients:
     """The limits of those clients that have some, with models by their names at the gateway; unknown models are findings."""
     declared = {*known, *(alias for item in known.values() for alias in item.aliases)}
-    own = [str(item.get("model_name")) for item in gateway.settings.get("model_list") or () if isinstance(item, Mapping)]
+    listed = gateway.settings.get("model_list")
+    own = [str(item.get("model_name")) for item in listed if isinstance(item, Mapping)] if isinstance(listed, (list, tuple)) else []
     found, good = {}, report.is_good
     for client, limits in gateway.clients.items():
         for position, model in enumerate(limits.get("models") or ()):

@@ -717,6 +717,11 @@ MISTAKES: list[Any] = [
         "hidden: true",
     ),
     (
+        one(service(), inference_gateway={"client_keys": {"a": {"parallel": 4}}, "settings": {"model_list": True}}),
+        "inference_gateway.settings.model_list",
+        "must be a list",
+    ),
+    (
         one(service(), inference_gateway={"settings": {"model_list": [{}]}}),
         "inference_gateway.settings.model_list[0].model_name",
         "required",
