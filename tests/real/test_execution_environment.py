@@ -11,6 +11,9 @@ no step has a network. All other steps are those of the definition that users ta
 
 from __future__ import annotations
 
+import hashlib
+import io
+import json
 import os
 import shutil
 import subprocess
@@ -20,16 +23,25 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import ansible
 import pytest
 import yaml
 from support.repository import ROOT
-from testbed import images
+from testbed import images, settings
 
 DEFINITION = ROOT / "execution-environment.yml"
 TAG = f"gpu-inference-execution-environment:test-{os.getpid()}"
+#: Of every stage, so that all of it goes again.
+LABEL = f"{settings.LABEL}.execution-environment={os.getpid()}"
 #: Of Debian's Python nothing can be asked of ensurepip; a wheel of pip installs itself.
 LEFT_OUT = "RUN /output/scripts/pip_install $PYCMD"
-PREPARED = ["ENV PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels", "COPY _build/wheels /wheels", "RUN $PYCMD /wheels/pip-*.whl/pip install pip"]
+PREPARED = [
+    f"LABEL {LABEL}",
+    "ENV PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels",
+    "COPY _build/wheels /wheels",
+    "RUN $PYCMD $(echo /wheels/pip-*.whl)/pip install pip",
+]
+COMMUNITY = Path(ansible.__file__).parents[1] / "ansible_collections/community"
 #: What ansible-builder itself installs into each image.
 BUILDERS = ("bindep", "pyyaml", "packaging", "dumb-init==1.2.5", "pip")
 
@@ -48,26 +60,39 @@ def created(folder: Path, definition: dict[str, Any]) -> list[str]:
     return [line for line in lines if line and not line.startswith("#")]
 
 
+def packed(installed: Path, archive: Path) -> None:
+    """What an installed collection was unpacked from; Ansible's package leaves out files that its list names."""
+    listed, manifest = (json.loads((installed / name).read_text(encoding="utf-8")) for name in ("FILES.json", "MANIFEST.json"))
+    listed["files"] = [entry for entry in listed["files"] if (installed / entry["name"]).exists()]
+    files = json.dumps(listed).encode()
+    manifest["file_manifest_file"]["chksum_sha256"] = hashlib.sha256(files).hexdigest()
+    with tarfile.open(archive, "w:gz") as tar:
+        for name, text in (("FILES.json", files), ("MANIFEST.json", json.dumps(manifest).encode())):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(text)
+            tar.addfile(entry, io.BytesIO(text))
+        for listed_entry in listed["files"]:
+            if listed_entry["name"] != ".":
+                tar.add(installed / listed_entry["name"], listed_entry["name"], recursive=False)
+
+
 def archives(folder: Path) -> list[str]:
     """Ours, built from the checkout, and those that it needs, as they are installed beside this Python."""
     folder.mkdir()
     run(sys.executable, "-m", "ansible.cli.galaxy", "collection", "build", ROOT, "--output-path", folder, cwd=folder)
-    import ansible_collections.community as community
-
-    for path in sorted(Path(next(iter(community.__path__))).glob("*/MANIFEST.json")):
-        if path.parent.name in {"docker", "library_inventory_filtering_v1"}:
-            with tarfile.open(folder / f"community-{path.parent.name}.tar.gz", "w:gz") as tar:
-                tar.add(path.parent, ".", filter=lambda entry: None if "__pycache__" in entry.name else entry)
+    for name in ("docker", "library_inventory_filtering_v1"):
+        packed(COMMUNITY / name, folder / f"community-{name}.tar.gz")
     return sorted(path.name for path in folder.iterdir())
 
 
 def fetch_wheels(folder: Path, definition: dict[str, Any], python: str) -> None:
     """For the base image's Python."""
     wanted = [definition["dependencies"][name]["package_pip"] for name in ("ansible_core", "ansible_runner")]
-    wanted += ["-r", str(ROOT / "meta/ee-requirements.txt"), *BUILDERS]
+    for collection in (ROOT, COMMUNITY / "docker"):
+        wanted += ["-r", str(collection / "meta/ee-requirements.txt")]
     platforms = [f"--platform={name}_x86_64" for name in ("manylinux2014", "manylinux_2_17", "manylinux_2_28")]
     pip = [*images.pip_command().split(), "download", "--quiet", "--only-binary=:all:", f"--python-version={python}", "--implementation=cp"]
-    run(*pip, *platforms, "--dest", folder, *wanted, cwd=ROOT)
+    run(*pip, *platforms, "--dest", folder, *wanted, *BUILDERS, cwd=ROOT)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +104,9 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
     names = archives(folder / "archives")
     print_version = ["docker", "run", "--rm", "--network", "none", "--entrypoint", "python3", base, "-c"]
-    fetch_wheels(folder / "wheels", definition, run(*print_version, "import sys; print('%d.%d' % sys.version_info[:2])", cwd=folder).strip())
+    fetch_wheels(
+        folder / "wheels", definition, run(*print_version, "import sys; print('%d.%d' % sys.version_info[:2])", cwd=folder).strip()
+    )
     definition["dependencies"]["galaxy"] = {"collections": [{"name": f"/build/archives/{name}", "type": "file"} for name in names]}
     definition["additional_build_files"] = [{"src": str(folder / name), "dest": name} for name in ("archives", "wheels")]
     definition["additional_build_steps"] = {"prepend_base": PREPARED}
@@ -96,6 +123,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield TAG
     finally:
         subprocess.run(["docker", "image", "rm", "--force", TAG], capture_output=True, check=False)
+        subprocess.run(["docker", "image", "prune", "--force", "--filter", f"label={LABEL}"], capture_output=True, check=False)
 
 
 def inside(image: str, *command: str, folder: Path) -> str:
@@ -117,6 +145,5 @@ def test_what_the_collection_needs_is_in_the_image(image: str, tmp_path: Path) -
     listed = inside(image, "ansible-galaxy", "collection", "list", folder=tmp_path)
     for name in ("community.docker", "community.library_inventory_filtering_v1", "llmops.gpu_inference"):
         assert name in listed
-    assert "ansible-runner" not in inside(image, "python3", "-c", "import requests, yaml, ansible_runner", folder=tmp_path)
-    assert inside(image, "sh", "-c", "command -v ssh ansible-runner", folder=tmp_path).split("\n")[:2] != ["", ""]
-    assert "llmops.gpu_inference.plan" in inside(image, "ansible-doc", "llmops.gpu_inference.plan", folder=tmp_path).lower()
+    inside(image, "python3", "-c", "import ansible_runner, docker, requests, yaml", folder=tmp_path)
+    inside(image, "sh", "-c", "command -v ssh && command -v ansible-runner", folder=tmp_path)
