@@ -5,7 +5,7 @@
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 # Do not use this from other collections or standalone plugins/modules!
 
-"""The files of the launcher's program: itself, and whatever of ours it imports. They lie side by side on a node."""
+"""The files of the launcher's program, of the one that tells numbers, and whatever of ours they import; side by side on a node."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Callable
 
 # Not used here: Ansible sends a module with what it imports, and the program's files have to be among it.
-from ansible_collections.llmops.gpu_inference.plugins.module_utils import _launcher  # noqa: F401 # pylint: disable=unused-import
+from ansible_collections.llmops.gpu_inference.plugins.module_utils import _launcher, _metrics  # noqa: F401 # pylint: disable=unused-import
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._shipped import sources
 
 
 def program() -> dict[str, str]:
     """Text by file name."""
-    return {f"{name}.py": text for name, text in sources("_launcher").items()}
+    return {f"{name}.py": text for name, text in {**sources("_launcher"), **sources("_metrics")}.items()}
 
 
 @dataclass(frozen=True)

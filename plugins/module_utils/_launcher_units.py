@@ -15,7 +15,7 @@ import tempfile
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Run
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._systemd import Systemd, SystemdError
 
-TARGET, BOOT = "gpu-inference.target", "gpu-inference-boot.service"
+TARGET, BOOT, METRICS = "gpu-inference.target", "gpu-inference-boot.service", "gpu-inference-metrics.service"
 
 
 def verify(name: str, text: str, run: Run) -> None:

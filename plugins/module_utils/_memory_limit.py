@@ -45,13 +45,18 @@ def held(pid: int, root: str = "/") -> int | None:
             return 0
         unified = re.search(r"^0::(/.*)$", groups, re.MULTILINE)
         folder = os.path.join(root, "sys/fs/cgroup", unified.group(1).lstrip("/")) if unified else ""
-        with open(os.path.join(folder, "memory.current"), encoding="ascii") as file:
-            current = int(file.read())
-        with open(os.path.join(folder, "memory.stat"), encoding="ascii") as file:
-            stat = dict(line.split(" ", 1) for line in file.read().split("\n") if " " in line)
-        return current - int(stat.get("inactive_file", 0)) - int(stat.get("active_file", 0))
+        return held_by(folder)
     except (OSError, ValueError):
         return None
+
+
+def held_by(folder: str) -> int:
+    """The same of a cgroup v2 by its folder; raises OSError or ValueError."""
+    with open(os.path.join(folder, "memory.current"), encoding="ascii") as file:
+        current = int(file.read())
+    with open(os.path.join(folder, "memory.stat"), encoding="ascii") as file:
+        stat = dict(line.split(" ", 1) for line in file.read().split("\n") if " " in line)
+    return current - int(stat.get("inactive_file", 0)) - int(stat.get("active_file", 0))
 
 
 def by_hook(container_id: str, root: str = "/") -> bool | None:

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
-# It runs on managed nodes, so it uses the standard library only and runs on Python 3.9.
+# It runs on managed nodes, there also beside _launcher.py, so it uses the standard library only and runs on Python 3.9.
 
 """The one way to systemd: what it is asked, what it reads and what it prints."""
 
@@ -14,7 +14,10 @@ import typing as t
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Ran, Run, run_command
+try:
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Ran, Run, run_command
+except ImportError:  # on the node the files lie side by side
+    from _host_commands import Ran, Run, run_command  # type: ignore[import-not-found,no-redef]
 
 #: What systemd's unichar_is_valid (src/basic/utf8.c) refuses: halves of pairs, and code points that are never to be characters.
 _NO_TEXT = re.compile(

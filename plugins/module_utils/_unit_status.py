@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+# It also lies beside _launcher.py on the managed nodes, so it uses the standard library only and runs on Python 3.9.
 """What is known of the units of a node: from systemd, Docker, the launcher's state files and nvidia-smi, each asked once."""
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._moments import Moment, seconds_since
+try:
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils._moments import Moment, seconds_since
+except ImportError:  # on the node the files lie side by side
+    from _moments import Moment, seconds_since  # type: ignore[import-not-found,no-redef]
 
 _SIZE = re.compile(r"^([0-9.]+)\s*([KMGT]?i?B)$")
 _UNITS: Mapping[str, float] = {

@@ -22,13 +22,22 @@ options:
     type: path
     required: true
   units:
-    description: Texts of the template units, of C(gpu-inference.target) and C(gpu-inference-boot.service), by their names.
+    description:
+      - Texts of the template units, of C(gpu-inference.target), C(gpu-inference-boot.service) and C(gpu-inference-metrics.service), by
+        their names. The last one is written with O(metrics) only.
     type: dict
     default: {}
   runtime_folders:
     description: Text of the file for systemd-tmpfiles, which makes the folders below C(/run).
     type: str
     required: true
+  metrics:
+    description:
+      - What the program for Prometheus is told; empty removes its unit and its file. It takes a change over by itself.
+      - C(textfile_directory) is where it writes, C(folders) whose file systems it tells of, and C(gpu_memory_mib) the plan's GPU memory
+        by container.
+    type: dict
+    default: {}
 extends_documentation_fragment:
   - llmops.gpu_inference._attributes
 attributes:
@@ -64,6 +73,7 @@ removed:
   returned: success
 """
 
+import json
 import os
 import typing as t
 from pathlib import Path
@@ -125,12 +135,41 @@ def _units(host: HostFiles, runtime_folders: str, texts: dict[str, str]) -> None
             systemd.do(*words)
 
 
+def _metrics(host: HostFiles, settings: dict[str, t.Any], text: str) -> None:
+    """The program that tells numbers: here or not. No other unit is touched, and systemd reads all of them again only for a changed one."""
+    check, systemd = host.module.check_mode, Systemd(run_command)
+    unit, config = f"{ETC}/systemd/system/{units.METRICS}", f"{ETC}/gpu-inference/metrics.json"
+    link = f"{ETC}/systemd/system/{units.TARGET}.wants/{units.METRICS}"
+    if not settings:
+        if os.path.exists(unit) and not check:
+            systemd.do("stop", units.METRICS)
+        for path in (link, unit, config):
+            host.remove(path)
+        return
+    before = different({unit: text})
+    folder = settings["textfile_directory"]
+    if not os.path.isdir(folder):
+        host.folder(folder)
+    host.files({config: json.dumps(settings, indent=1, sort_keys=True) + "\n", unit: text})
+    if not os.path.islink(link):
+        host.changed = True
+        if not check:
+            os.symlink(unit, link)
+    if before.get(unit) is not None and not check:
+        systemd.do("daemon-reload")
+    if before or systemd.call("--quiet", "is-active", units.METRICS).rc:
+        host.changed = True
+        if not check:
+            systemd.do("restart", units.METRICS)
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "path": {"type": "path", "required": True},
             "units": {"type": "dict", "default": {}},
             "runtime_folders": {"type": "str", "required": True},
+            "metrics": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,
     )
@@ -140,7 +179,10 @@ def main() -> None:
         for path in (folder, f"{ETC}/gpu-inference", f"{ETC}/gpu-inference/instances"):
             host.folder(path)
         done = _program(host, Path(folder))
-        _units(host, module.params["runtime_folders"], module.params["units"])
+        texts = dict(module.params["units"])
+        teller = texts.pop(units.METRICS, "")
+        _units(host, module.params["runtime_folders"], texts)
+        _metrics(host, module.params["metrics"], teller)
     except (OSError, UnusableFileError, SystemdError) as error:
         module.fail_json(msg=f"the launcher could not be installed in {folder}: {error}")
     module.exit_json(changed=host.changed, diff=host.diff, **done)

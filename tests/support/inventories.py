@@ -138,6 +138,7 @@ def everything() -> dict[str, Any]:
                 inference_gpu_reserve={"0": "1GiB"},
                 inference_network={"name": "inference", "subnet": "10.89.16.0/24"},
                 inference_proxy={"http": "http://proxy:3128", "no_proxy": ["localhost"]},
+                inference_metrics={"textfile_directory": "/srv/textfile", "exporter_port": 9100},
                 inference_gateway={
                     "port": 8401,
                     "bind": "0.0.0.0",

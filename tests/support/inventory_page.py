@@ -30,7 +30,7 @@ from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_
 )
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_models import ModelKeys
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_services import MountKeys, ServiceKeys
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_settings import NetworkKeys, ProxyKeys
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_settings import MetricsKeys, NetworkKeys, ProxyKeys
 
 PAGE: Final = (Path(__file__).resolve().parents[2] / "docs" / "inventory.md").read_text(encoding="utf-8")
 #: What stands below each heading, down to the next one of any level.
@@ -55,6 +55,7 @@ MAPPINGS: Final[Mapping[str, type[Keys]]] = {
     "inference_hardware.l4t": L4tKeys,
     "inference_network, inference_engines_network": NetworkKeys,
     "inference_proxy": ProxyKeys,
+    "inference_metrics": MetricsKeys,
 }
 
 

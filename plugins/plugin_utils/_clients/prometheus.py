@@ -72,6 +72,8 @@ def _job(name: str, context: Context) -> dict[str, Any]:
         **({"authorization": {"credentials_file": named("key")}} if name in _WITH_KEY else {}),
         "file_sd_configs": [{"files": [named("targets.yml")]}],
         "relabel_configs": [{"source_labels": ["__llmops_job"], "regex": name, "action": "keep"}],
+        # The rest of what an exporter tells is for a job of the user's own.
+        "metric_relabel_configs": [{"source_labels": ["__name__"], "regex": "llmops_.*", "action": "keep"}],
     }
 
 

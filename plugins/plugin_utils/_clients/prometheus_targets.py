@@ -7,15 +7,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from .._gateway.urls import gateway_url
+from .._gateway.urls import gateway_url, server_url
 from .._plan.gateway import LOOPBACK
 
-JOBS = ("gateway",)
-_PATHS = {"gateway": "/usage/metrics"}
+#: What each job asks for.
+JOBS = {"gateway": "/usage/metrics", "node": "/metrics"}
 
 
 def target_of(job: str, url: str, **labels: str) -> dict[str, Any]:
@@ -28,14 +28,25 @@ def target_of(job: str, url: str, **labels: str) -> dict[str, Any]:
         "labels": {
             "__llmops_job": job,
             "__scheme__": parts.scheme,
-            "__metrics_path__": parts.path.rstrip("/") + _PATHS[job],
+            "__metrics_path__": parts.path.rstrip("/") + JOBS[job],
             **labels,
         },
     }
 
 
 def metrics_targets(plan: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Of a plan: each gateway by itself, since each counts for itself."""
+    """Of a plan: each gateway by itself, since each counts for itself, and the exporters of the hosts that have one."""
+    return [*_gateways(plan), *_nodes(plan)]
+
+
+def _nodes(plan: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for name, host in plan["hosts"].items():
+        port = host.get("metrics", {}).get("exporter_port")
+        if port:
+            yield target_of("node", server_url(host["address"], port), host=name)
+
+
+def _gateways(plan: Mapping[str, Any]) -> list[dict[str, Any]]:
     gateway = plan.get("gateway")
     if gateway is None:
         return []

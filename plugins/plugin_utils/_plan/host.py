@@ -46,6 +46,8 @@ class HostPlan:
         self.table: list[dict[str, Any]] = []
         self.backends: list[gateway_part.Backend] = []
         self.proxied: list[dict[str, Any]] = []
+        #: MiB of GPU memory by container, over all its GPUs.
+        self.gpu_memory: dict[str, float] = {}
 
     # --- deciding ------------------------------------------------------------------------------------------------
 
@@ -263,6 +265,9 @@ class HostPlan:
         devices = {device.key: device for device in self.hardware.devices} if self.hardware else {}
         labels = [devices[key].index if key in devices else key for key in (grant.devices if grant else task.pins)]
         memory = self._own_memory(task, grant)
+        if memory is not None and task.device == "gpu":
+            unit = task.engine.unit_name(task.service, task.port)
+            self.gpu_memory[unit] = self.gpu_memory.get(unit, 0) + round(memory * max(1, len(labels)))
         self.table.append(
             {
                 "host": self.host.name,
@@ -309,7 +314,12 @@ class HostPlan:
             "networks": self._all_networks(),
             **self.instances,
             "proxy": [{**item, "allowed_addresses": [other.address for other in others]} for item in self.proxied] if others else [],
+            **({"metrics": self._metrics()} if settings.metrics else {}),
         }
+
+    def _metrics(self) -> dict[str, Any]:
+        settings = self.host.settings
+        return {**settings.metrics, "folders": [settings.data_dir], "gpu_memory_mib": self.gpu_memory}
 
     def _all_networks(self) -> list[dict[str, Any]]:
         host, settings = self.host, self.host.settings

@@ -42,6 +42,7 @@ VARIABLES = (
     "inference_huggingface_token",
     "inference_images",
     "inference_master_key",
+    "inference_metrics",
     "inference_model_aliases",
     "inference_models",
     "inference_network",
@@ -222,6 +223,7 @@ class Settings:
     proxy: Mapping[str, str] = field(default_factory=dict)
     network: Network = field(default_factory=lambda: Network("inference", "10.89.16.0/24"))
     engines_network: Network = field(default_factory=lambda: Network(ENGINES_NETWORK, "10.89.17.0/24"))
+    metrics: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from .grammar import (
     IMAGE_EXPECTED,
     NETWORK_EXPECTED,
     NETWORK_NAME,
+    PATH,
     address_trouble,
     host_trouble,
     normal_path,
@@ -44,6 +45,7 @@ from .keys import (
     any_of,
     boolean,
     choice,
+    integer,
     list_of,
     mapping_of,
     matching,
@@ -183,6 +185,19 @@ def _proxy(fields: Fields) -> dict[str, str]:
     return {key: value for key, value in values.items() if value}
 
 
+class MetricsKeys(Keys):
+    textfile_directory = text(required=True, pattern=PATH, expected="the folder of node_exporter's textfile collector")
+    exporter_port = integer(1, 65535, what="a port number")
+
+
+def _metrics(fields: Fields) -> dict[str, Any]:
+    if not fields.has("inference_metrics"):
+        return {}
+    inner = MetricsKeys.fields(fields.data["inference_metrics"], "inference_metrics", fields.report)
+    directory, port = MetricsKeys.textfile_directory.read(inner), MetricsKeys.exporter_port.read(inner)
+    return {"textfile_directory": directory, **({"exporter_port": port} if port else {})}
+
+
 class SettingsKeys(Keys):
     """In the order in which they are read; each is a variable of its own."""
 
@@ -200,6 +215,7 @@ class SettingsKeys(Keys):
     inference_proxy = with_reader(ProxyKeys.schema(), _proxy)
     inference_network = _network(_DEFAULTS.network)
     inference_engines_network = _network(_DEFAULTS.engines_network)
+    inference_metrics = with_reader(MetricsKeys.schema(), _metrics)
 
 
 def parse_settings(raw: Any, report: Report) -> Settings:
@@ -231,4 +247,5 @@ def parse_settings(raw: Any, report: Report) -> Settings:
         proxy=keys.inference_proxy.read(fields),
         network=network,
         engines_network=engines_network,
+        metrics=keys.inference_metrics.read(fields),
     )

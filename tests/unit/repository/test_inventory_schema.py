@@ -198,6 +198,9 @@ PLACES: dict[str, Place] = {
     "inference_network, inference_engines_network": Place(
         "inference_network", partial(_parse_setting, "inference_network"), lambda more: more
     ),
+    "inference_metrics": Place(
+        "inference_metrics", partial(_parse_setting, "inference_metrics"), lambda more: {"textfile_directory": "/x", **more}
+    ),
     "inference_proxy": Place("inference_proxy", partial(_parse_setting, "inference_proxy"), lambda more: more),
     # Each is a variable of its own.
     **{f"the variable {name}": Place(name, partial(_parse_setting, name), itemgetter(name)) for name in SettingsKeys.names()},

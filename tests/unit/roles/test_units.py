@@ -28,6 +28,7 @@ UNITS: dict[str, tuple[str, str, dict[str, Any]]] = {
     **{f"{kind}@.service": ("launcher", "container_unit.service.j2", {"__launcher_unit": unit}) for kind, unit in KINDS.items()},
     "gpu-inference.target": ("launcher", "gpu-inference.target.j2", {}),
     "gpu-inference-boot.service": ("launcher", "gpu-inference-boot.service.j2", {}),
+    "gpu-inference-metrics.service": ("launcher", "gpu-inference-metrics.service.j2", {}),
     "gpu-inference-network.service": (
         "network",
         "gpu-inference-network.service.j2",

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ class Systemd:
             return Ran(1, "", "Unknown key 'Zork'") if "Zork" in Path(argv[2]).read_text(encoding="utf-8") else Ran(0)
         elif argv[1] == "--quiet":
             return Ran(0 if argv[3] in self.done else 1)
-        elif argv[1] in {"enable", "start"}:
+        elif argv[1] in {"enable", "start", "restart"}:
             self.done.add(argv[2])
         return Ran(0)
 
@@ -141,6 +142,57 @@ def test_what_was_stopped_or_disabled_comes_back(systemd: Systemd, run: Run) -> 
     systemd.done.clear()
     assert run()["changed"]
     assert systemd.done == {"gpu-inference.target", "gpu-inference-boot.service"}
+
+
+METRICS = "gpu-inference-metrics.service"
+TOLD = {"textfile_directory": "textfile", "folders": ["/srv"], "gpu_memory_mib": {}}
+
+
+def test_numbers_come_without_touching_other_units(tmp_path: Path, systemd: Systemd, run: Run) -> None:
+    texts, told = {**UNITS, METRICS: "[Service]\n"}, {**TOLD, "textfile_directory": str(tmp_path / "textfile")}
+    run(units=texts)
+    before = files(tmp_path / "etc")
+    assert not any(METRICS in name for name in before), "nobody has asked for numbers"
+    predicted = run(units=texts, metrics=told, check_mode=True)
+    assert systemd.asked == [*QUESTIONS, "systemctl --quiet"][: len(systemd.asked)]
+    assert files(tmp_path / "etc") == before
+    done = run(units=texts, metrics=told)
+    assert (predicted["changed"], predicted["diff"]) == (True, done["diff"])
+    assert systemd.asked == [*QUESTIONS, "systemctl restart"], "systemd knows no such unit yet, so it reads none again"
+    added = {name: text for name, text in files(tmp_path / "etc").items() if before.get(name) != text}
+    assert {name: text for name, text in added.items() if "wants" not in name} == {
+        "gpu-inference/metrics.json": json.dumps(told, indent=1, sort_keys=True) + "\n",
+        f"systemd/system/{METRICS}": "[Service]\n",
+    }
+    assert (tmp_path / "etc/systemd/system/gpu-inference.target.wants" / METRICS).is_symlink()
+    assert (tmp_path / "textfile").is_dir()
+    assert not run(units=texts, metrics=told)["changed"]
+    assert systemd.asked == [*QUESTIONS, "systemctl --quiet"]
+
+
+def test_numbers_follow_their_settings_and_their_unit(tmp_path: Path, systemd: Systemd, run: Run) -> None:
+    texts, told = {**UNITS, METRICS: "[Service]\n"}, {**TOLD, "textfile_directory": str(tmp_path / "textfile")}
+    run(units=texts, metrics=told)
+    assert run(units=texts, metrics={**told, "folders": []})["changed"]
+    assert systemd.asked == [*QUESTIONS, "systemctl --quiet"], "it looks at its settings by itself"
+    assert run(units={**texts, METRICS: "[Service]\nUMask=0022\n"}, metrics=told)["changed"]
+    assert systemd.asked == [*QUESTIONS, "systemctl daemon-reload", "systemctl restart"]
+    systemd.done.remove(METRICS)
+    assert run(units={**texts, METRICS: "[Service]\nUMask=0022\n"}, metrics=told)["changed"]
+    assert systemd.asked == [*QUESTIONS, "systemctl --quiet", "systemctl restart"]
+
+
+def test_numbers_go_when_nobody_wants_them_any_more(tmp_path: Path, systemd: Systemd, run: Run) -> None:
+    texts, told = {**UNITS, METRICS: "[Service]\n"}, {**TOLD, "textfile_directory": str(tmp_path / "textfile")}
+    run(units=texts)
+    before = files(tmp_path / "etc")
+    run(units=texts, metrics=told)
+    assert run(units=texts, check_mode=True)["changed"]
+    assert run(units=texts)["changed"]
+    assert systemd.asked == [*QUESTIONS, "systemctl stop"]
+    assert files(tmp_path / "etc") == before
+    assert not os.path.lexists(tmp_path / "etc/systemd/system/gpu-inference.target.wants" / METRICS)
+    assert not run(units=texts)["changed"]
 
 
 def test_modes_are_put_right(tmp_path: Path, run: Run) -> None:

@@ -59,7 +59,9 @@ def test_four_files_and_the_key_in_one_of_them() -> None:
         "authorization": {"credentials_file": "/etc/prometheus/llmops.key"},
         "file_sd_configs": [{"files": ["/etc/prometheus/llmops.targets.yml"]}],
         "relabel_configs": [{"source_labels": ["__llmops_job"], "regex": "gateway", "action": "keep"}],
+        "metric_relabel_configs": [{"source_labels": ["__name__"], "regex": "llmops_.*", "action": "keep"}],
     }
+    assert [("authorization" in job) for job in yaml.safe_load(files[0]["content"])["scrape_configs"]] == [True, False]
     assert yaml.safe_load(files[1]["content"]) == [
         {
             "targets": ["192.0.2.10:8400"],
@@ -133,7 +135,19 @@ def test_each_gateway_is_a_target(gateway: dict[str, Any], expected: list[tuple[
 
 
 def test_without_a_gateway_there_is_nothing_to_ask() -> None:
-    assert metrics_targets({"gateway": None}) == []
+    assert metrics_targets({"gateway": None, "hosts": {}}) == []
+
+
+def test_exporters_of_hosts_are_targets() -> None:
+    metrics = {"textfile_directory": "/x", "exporter_port": 9100}
+    hosts = {"a": {"address": "192.0.2.7", "metrics": metrics}, "b": {"address": "2001:db8::7", "metrics": metrics}}
+    silent = {"c": {"address": "192.0.2.9", "metrics": {"textfile_directory": "/x"}}, "d": {"address": "192.0.2.10"}}
+    found = metrics_targets({"gateway": None, "hosts": {**hosts, **silent}})
+    place = {"__llmops_job": "node", "__scheme__": "http", "__metrics_path__": "/metrics"}
+    assert found == [
+        {"targets": ["192.0.2.7:9100"], "labels": {**place, "host": "a"}},
+        {"targets": ["[2001:db8::7]:9100"], "labels": {**place, "host": "b"}},
+    ]
 
 
 def test_a_key_is_for_models_or_for_numbers() -> None:
@@ -166,7 +180,7 @@ def test_promtool_takes_all_of_it(tmp_path: Path) -> None:
     assert f"{len(ALERTS)} rules found" in promtool("check", "rules", "llmops.rules.yml", folder=tmp_path)
 
 
-def expected(alert: Alert, value: str, **labels: str) -> dict[str, Any]:
+def expected(alert: Alert, value: str = "", **labels: str) -> dict[str, Any]:
     """An alert with its texts as Prometheus fills them in."""
 
     def filled(text: str) -> str:
@@ -199,12 +213,12 @@ def test_an_alert_comes_when_it_should_and_not_before(alert: Alert, tmp_path: Pa
 
 def test_thresholds_are_in_the_rules() -> None:
     text = yaml.safe_dump(rules(dict.fromkeys(THRESHOLDS, 77)), width=1000)
-    assert text.count("> 77") + text.count("< 77") >= len(THRESHOLDS)
+    assert text.count("> 77") + text.count("< 77") + text.count("77m") == len(THRESHOLDS)
 
 
 def test_the_page_has_every_threshold_and_alert() -> None:
     page = (ROOT / "docs/metrics.md").read_text(encoding="utf-8")
     for name, bound in THRESHOLDS.items():
-        assert f"| `{name}` | {bound.default} |" in page
+        assert f"| `{name}` | {bound.default} | {bound.meaning}" in page
     for alert in ALERTS:
         assert f"| `{alert.name}` | {alert.severity} |" in page

@@ -206,7 +206,7 @@ READ: dict[str, set[str]] = {
         *("AUDIO_STT_ENGINE", "AUDIO_STT_MODEL", "AUDIO_STT_OPENAI_API_BASE_URL", "AUDIO_STT_OPENAI_API_KEY"),
     },
     # In Prometheus 2.42 config/config.go, the names of a job.
-    "prometheus": {"job_name", "authorization", "file_sd_configs", "relabel_configs"},
+    "prometheus": {"job_name", "authorization", "file_sd_configs", "relabel_configs", "metric_relabel_configs"},
     # The names in the programs themselves, as test_agents.py has them (tests/clients runs them).
     "claude_code": {
         *(f"env.ANTHROPIC_{name}" for name in ("BASE_URL", "AUTH_TOKEN", "API_KEY", "MODEL")),

@@ -705,6 +705,13 @@ MISTAKES: list[Any] = [
         "the capability chat",
     ),
     (one(service(), inference_gateway="x"), "inference_gateway", "must be a mapping"),
+    (one(service(), inference_metrics={"exporter_port": 9100}), "inference_metrics.textfile_directory", "required"),
+    (one(service(), inference_metrics={"textfile_directory": "/"}), "inference_metrics.textfile_directory", "textfile collector"),
+    (
+        one(service(), inference_metrics={"textfile_directory": "/x", "exporter_port": 0}),
+        "inference_metrics.exporter_port",
+        "a port number",
+    ),
     (
         one(service(), inference_gateway={"settings": {"general_settings": {"custom_auth": None}}}),
         "inference_gateway.settings.general_settings.custom_auth",
@@ -1015,6 +1022,18 @@ def test_a_prometheus_may_ask_for_no_model() -> None:
     assert [model["clients"] for model in plan["gateway"]["models"]] == [["studio"]]
     assert client_limits(plan["gateway"]) == {"prometheus": {"models": [], "routes": [], "metrics": True}}
     assert [warning for warning in plan["warnings"] if "client_keys" in warning] == []
+
+
+def test_numbers_of_a_host() -> None:
+    inventory = one(service(memory="8GiB"), service("embedding", 8071, memory="4GiB"))
+    assert "metrics" not in build_plan(inventory)["hosts"]["node1"]
+    inventory["hosts"]["node1"]["vars"]["inference_metrics"] = {"textfile_directory": "/srv/textfile", "exporter_port": 9100}
+    assert build_plan(inventory)["hosts"]["node1"]["metrics"] == {
+        "textfile_directory": "/srv/textfile",
+        "exporter_port": 9100,
+        "folders": ["/var/lib/gpu-inference"],
+        "gpu_memory_mib": {"vllm-chat": 8192, "vllm-embedding": 4096},
+    }
 
 
 def test_limits_of_clients() -> None:
