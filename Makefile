@@ -118,7 +118,7 @@ build/clients/.open-webui: tests/clients/requirements-open-webui.txt | $(VENV)/.
 	$(@D)/open-webui/bin/pip install $(PIP_OPTIONS) -r tests/clients/requirements-open-webui.txt
 	@touch $@
 
-test-clients: env-dev build/clients/.libraries build/clients/.open-webui ## The pinned client programs from npm and PyPI, each with its file, at a scripted gateway
+test-clients: env-dev $(VENV_DOCS)/.docs-check build/clients/.libraries build/clients/.open-webui ## The pinned client programs from npm and PyPI, each with its file, at a scripted gateway
 	$(BED) agents
 	python -m pytest tests/clients
 

@@ -5,7 +5,7 @@
 """check.py SITE [--pictures FOLDER] [PAGE...]: read every page of the built site in Chromium, on a telephone and on a desk, light and dark.
 
 A page fails that is wider than the window, asks another server for anything, tells of an error on the console, or in which axe-core finds
-what it calls serious or critical. Chromium is the distribution's, and is installed where there is none.
+what it calls serious or critical.
 """
 
 from __future__ import annotations
@@ -13,15 +13,14 @@ from __future__ import annotations
 import argparse
 import functools
 import http.server
-import shutil
-import subprocess
 import sys
 import threading
 from pathlib import Path
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from browser import chromium
+from playwright.sync_api import Browser, Page, sync_playwright
 
 #: Width and height in pixels.
 WINDOWS = {"narrow": (390, 844), "wide": (1280, 900)}
@@ -39,20 +38,6 @@ SEARCHED = ("kv_cache_too_small", "troubleshooting.html")
 class Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         pass
-
-
-def chromium(playwright: Playwright) -> Browser:
-    names = ("chromium", "chromium-browser", "google-chrome")
-    sudo = ["sudo"] if shutil.which("sudo") else []
-    if not any(map(shutil.which, names)) and shutil.which("apt-get"):
-        subprocess.run([*sudo, "apt-get", "update", "-q"], check=False)
-        subprocess.run([*sudo, "apt-get", "install", "-qy", "--no-install-recommends", "chromium"], check=False)
-    found = next(filter(None, map(shutil.which, names)), None)
-    if not found:
-        # Ubuntu has Chromium as a snap only, which a container cannot run.
-        subprocess.run([sys.executable, "-m", "playwright", "install", "--with-deps", "chromium"], check=True)
-    # Its sandbox does not start for root, nor in most containers; it reads pages of ours only.
-    return playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
 
 
 def grave(page: Page, part: dict[str, Any] | None, options: dict[str, Any]) -> list[str]:

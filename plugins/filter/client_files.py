@@ -11,6 +11,7 @@ from ansible.errors import AnsibleFilterError
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._clients import ClientFileError
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.base import ClientRenderError
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.checks import client_models
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.containers import container_units, tokens_to_make
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.dimensions import models_to_measure, with_dimensions
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.prometheus_targets import metrics_targets
@@ -79,6 +80,7 @@ class FilterModule:
             "client_files_to_write": files_to_write,
             "client_gateway_endpoints": gateway_endpoints,
             "client_programs_to_run": programs_to_run,
+            "client_models": client_models,
             "client_models_to_measure": models_to_measure,
             "client_models_with_dimensions": with_dimensions,
             "client_tokens_to_make": tokens_to_make,

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,8 @@ MARKER = "# Written by llmops.gpu_inference; changes here are overwritten."
 #: Characters that mean the same to `docker run --env-file`, to a shell that sources the file, and to python-dotenv.
 #: A value with any other character reads differently in at least one of them, so it is refused and not quoted.
 SAFE_VALUE_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_@%+=:,./-")
+#: Of JSON. Docker and python-dotenv leave them alone, a shell takes the quotes away.
+JSON_CHARACTERS = frozenset('{}[]"')
 
 MANIFEST_VERSION = 1
 
@@ -45,15 +47,19 @@ class Record:
 # --- environment files -------------------------------------------------------------------------------------------
 
 
-def unsafe_characters(value: str) -> str:
+def unsafe_characters(value: str, *, as_json: bool = False) -> str:
     """The characters of `value` that an environment file cannot carry to every reader, each once, in order."""
-    return "".join(dict.fromkeys(character for character in value if character not in SAFE_VALUE_CHARACTERS))
+    safe = SAFE_VALUE_CHARACTERS | JSON_CHARACTERS if as_json and value.startswith(("{", "[")) else SAFE_VALUE_CHARACTERS
+    return "".join(dict.fromkeys(character for character in value if character not in safe))
 
 
-def render_env(variables: Mapping[str, str], comments: Sequence[str] = ()) -> str:
-    """An environment file, and proof that its readers get back exactly `variables`."""
+def render_env(variables: Mapping[str, str], comments: Sequence[str] = (), as_json: Container[str] = ()) -> str:
+    """An environment file, and proof that its readers get back exactly `variables`.
+
+    `as_json` names those whose values may be JSON without spaces; what a shell makes of them is not asked.
+    """
     for name, value in variables.items():
-        bad = unsafe_characters(value)
+        bad = unsafe_characters(value, as_json=name in as_json)
         if bad:
             raise ClientFileError(
                 f"{name}: the value contains {bad!r}, which docker, a shell and python-dotenv read differently; "
@@ -62,8 +68,8 @@ def render_env(variables: Mapping[str, str], comments: Sequence[str] = ()) -> st
     lines = [MARKER, *(f"# {comment}" for comment in comments)]
     lines += [f"{name}={value}" for name, value in variables.items()]
     text = "\n".join(lines) + "\n"
-    for reader, parsed in (("docker --env-file", parse_env_as_docker(text)), ("a shell", parse_env_as_shell(text))):
-        if parsed != dict(variables):
+    for reader, parsed, unasked in (("docker --env-file", parse_env_as_docker(text), ()), ("a shell", parse_env_as_shell(text), as_json)):
+        if any(parsed.pop(name, None) != value and name not in unasked for name, value in variables.items()) or parsed:
             raise ClientFileError(f"read back by {reader}, the rendered file gives other variables; this is a defect of the collection")
     return text
 

@@ -16,7 +16,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,10 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._clients impo
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.render import render_client_files
 
 ROOT = Path(__file__).resolve().parents[2]
+BROWSER = ROOT / ".venv-docs" / "bin" / "python"
 PROGRAM = ROOT / "build" / "clients" / "open-webui" / "bin" / "open-webui"
 KEY = "sk-client-0123456789abcdef"
+ENTRY = {"type": "open_webui", "path": "/a", "task_model": "small", "secret_key": "of-the-sessions-0123456789-0123456789"}
 MODELS: list[dict[str, Any]] = [
     {"name": name, "capability": capability}
     for name, capability in (
@@ -41,6 +43,7 @@ MODELS: list[dict[str, Any]] = [
     )
 ]
 USER = {"email": "user@example.org", "password": "Correct-horse-1"}
+QUESTION = "Is the file there?"
 SPEECH = ROOT / "playbooks" / "files" / "samples" / "speech.wav"
 
 
@@ -98,20 +101,40 @@ def speech() -> tuple[bytes, str]:
     return head + SPEECH.read_bytes() + b"\r\n--x--\r\n", "multipart/form-data; boundary=x"
 
 
+def variables(url: str, models: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    (file,) = render_client_files([ENTRY], gateway_url=url, models=models, api_key=KEY)
+    return parse_env_as_docker(file["content"])
+
+
+def offers_tools(script: Script) -> list[bool]:
+    """Of each time that it passed the question on to the model for chats."""
+    asked = [request for request in script.asked if request.model == "chat" and QUESTION in json.dumps(request.body["messages"][-1])]
+    return [bool(request.tools) for request in asked]
+
+
+def browse(base: str, picture: Path) -> list[str]:
+    """Log in, look at the models, and chat, in Chromium. The models."""
+    told = {"CHAT_EMAIL": USER["email"], "CHAT_PASSWORD": USER["password"], "CHAT_QUESTION": QUESTION, "CHAT_ANSWER": ANSWER}
+    argv = [str(BROWSER), str(Path(__file__).with_name("browse_open_webui.py")), base, str(picture)]
+    environment = {**os.environ, **told, "PYTHONPATH": str(ROOT / "website")}
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    listed: list[str] = json.loads(done.stdout)
+    return listed
+
+
 def test_it_works_with_the_gateway_alone_and_keeps_our_settings(tmp_path: Path) -> None:
     if not PROGRAM.exists():
         pytest.skip(f"{PROGRAM} is not there: `make test-clients` installs it")
     script = Script(KEY, [model["name"] for model in MODELS], str(tmp_path))
     with serving(script) as url:
-        entry = {"type": "open_webui", "path": "/a", "task_model": "small", "secret_key": "of-the-sessions-0123456789-0123456789"}
-        (file,) = render_client_files([entry], gateway_url=url, models=MODELS, api_key=KEY)
         environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(tmp_path),
             "DATA_DIR": str(tmp_path),
             **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9"),
             "NO_PROXY": "127.0.0.1,localhost",
-            **parse_env_as_docker(file["content"]),
+            **variables(url, MODELS),
         }
         with running(environment, tmp_path) as server:
             server.token = server.ask("/api/v1/auths/signup", {"name": "user", **USER})["token"]
@@ -124,13 +147,13 @@ def test_it_works_with_the_gateway_alone_and_keeps_our_settings(tmp_path: Path) 
             query = {"collection_names": ["notes"], "query": "Which port?", "k": 1}
             assert "8400" in json.dumps(server.ask("/api/v1/retrieval/query/collection", query))
             assert server.send("/api/v1/audio/transcriptions", *speech())["text"] == ANSWER
+            assert browse(server.base, tmp_path / "with-tools.png") == script.models
+            assert offers_tools(script) == [True]
             changed = {"OPENAI_API_BASE_URLS": ["http://127.0.0.1:9/v1"], "OPENAI_API_KEYS": ["other"], "OPENAI_API_CONFIGS": {}}
             server.ask("/openai/config/update", {"ENABLE_OPENAI_API": True, **changed})
-        with running(environment, tmp_path) as server:
+        without_tools = [{**model, "tools_trouble": "vLLM has no parser for its calls"} for model in MODELS]
+        with running({**environment, **variables(url, without_tools)}, tmp_path) as server:
             server.token = server.ask("/api/v1/auths/signin", USER)["token"]
             assert server.ask("/openai/config")["OPENAI_API_BASE_URLS"] == [f"{url}/v1"]
-            assert [model["id"] for model in server.ask("/api/models")["data"]] == script.models
-    assert {asked.key for asked in script.asked} == {KEY}
-    asked = {(request.path, request.model) for request in script.asked}
-    assert {("/v1/chat/completions", "chat"), ("/v1/embeddings", "embedding"), ("/v1/rerank", "rerank")} <= asked
-    assert "/v1/audio/transcriptions" in {path for path, _model in asked}
+            assert browse(server.base, tmp_path / "without-tools.png") == script.models
+            assert offers_tools(script) == [True, False]

@@ -37,8 +37,7 @@ def plan_findings(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Variable and message of every mistake in the client files of a plan; keys and dimensions are made up for that."""
     gateway = plan.get("gateway")
     found: list[tuple[str, str]] = []
-    troubles = {} if gateway is None else tool_troubles(plan)
-    models = [] if gateway is None else [{**model, "tools_trouble": troubles.get(model["name"])} for model in gateway["models"]]
+    models = [] if gateway is None else client_models(plan)
     for host, entries in (plan.get("clients") or {}).items():
         if not entries or gateway is None:
             continue
@@ -80,6 +79,12 @@ def _check_kinds_of_keys(entries: Sequence[Any], gateway: Mapping[str, Any]) -> 
             mistakes.append(Mistake(f"{entry.label}.key", message))
     if mistakes:
         raise ClientRenderError(mistakes)
+
+
+def client_models(plan: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The models of the gateway, each with C(tools_trouble)."""
+    troubles = tool_troubles(plan)
+    return [{**model, "tools_trouble": troubles.get(model["name"])} for model in plan["gateway"]["models"]]
 
 
 def tool_troubles(plan: Mapping[str, Any]) -> dict[str, str]:

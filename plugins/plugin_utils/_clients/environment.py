@@ -48,6 +48,8 @@ class EnvironmentClient(Client):
     """A program that gets all it needs to know as environment variables."""
 
     keys: ClassVar[Mapping[str, Key[Any]]] = ENVIRONMENT_KEYS
+    #: Variables whose values are JSON; a program with such ones is one that no shell starts.
+    as_json: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
     def environment(self, context: Context) -> Mapping[str, str] | None:
@@ -62,7 +64,7 @@ class EnvironmentClient(Client):
             if name in own:
                 context.refuse(f"variables.{name}", "is one of key_names too, and a variable has one value; leave it out of one of the two")
         try:
-            return render_env({**variables, **keys, **own})
+            return render_env({**variables, **keys, **own}, as_json=self.as_json)
         except ClientFileError as error:
             context.refuse("variables", str(error))
             return None

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -36,6 +37,7 @@ class OpenWebui(EnvironmentClient):
         **dict.fromkeys(("model", "task_model", *FURTHER), TEXT),
         "secret_key": TOKEN,
     }
+    as_json: ClassVar[frozenset[str]] = frozenset({"DEFAULT_MODEL_PARAMS", "DEFAULT_MODEL_METADATA"})
     in_container: ClassVar[bool] = True
     container: ClassVar[Container | None] = Container(
         description="Open WebUI server",
@@ -61,10 +63,18 @@ class OpenWebui(EnvironmentClient):
             "OPENAI_API_KEY": context.api_key,
             "DEFAULT_MODELS": chat[0],
             "TASK_MODEL_EXTERNAL": task[0],
+            **self._tools(context),
             **self._retrieval(context, chosen["embedding_model"], chosen["rerank_model"]),
             **self._speech(context, chosen["transcription_model"]),
             **({"WEBUI_SECRET_KEY": secret} if secret else {}),
         }
+
+    @staticmethod
+    def _tools(context: Context) -> Mapping[str, str]:
+        """It offers its tools with every chat. A server that takes none refuses the chat, whichever model of its list is chosen."""
+        if all(model.tools_trouble is None for model in context.served("chat")):
+            return {}
+        return {"DEFAULT_MODEL_PARAMS": json.dumps({"function_calling": "legacy"}, separators=(",", ":"))}
 
     @staticmethod
     def _further(context: Context, key: str) -> str | None:

@@ -75,6 +75,7 @@ def test_every_filter_has_a_name_of_its_own() -> None:
         "client_files",
         "client_files_to_write",
         "client_gateway_endpoints",
+        "client_models",
         "client_models_to_measure",
         "client_models_with_dimensions",
         "client_programs_to_run",

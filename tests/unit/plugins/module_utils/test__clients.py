@@ -68,6 +68,14 @@ def test_unsafe_characters_names_each_once(value: str, expected: str) -> None:
     assert unsafe_characters(value) == expected
 
 
+def test_json_without_spaces_is_taken_where_it_is_meant(tmp_path: Any) -> None:
+    text = render_env({"PARAMS": '{"a":["b",0.5]}', "LLM_API_KEY": "k"}, as_json={"PARAMS"})
+    assert parse_env_as_docker(text)["PARAMS"] == '{"a":["b",0.5]}'
+    for value in ('{"a": 1}', '"quoted"', '{"a":"$b"}'):
+        with pytest.raises(ClientFileError, match="PARAMS: the value contains"):
+            render_env({"PARAMS": value}, as_json={"PARAMS"})
+
+
 def test_render_env_refuses_a_name_that_does_not_read_back() -> None:
     with pytest.raises(ClientFileError, match="defect of the collection"):
         render_env({"#NAME": "value"})

@@ -276,6 +276,25 @@ def test_open_webui_loads_no_model_of_its_own() -> None:
     assert not [name for name in variables if "RERANK" in name]
 
 
+@pytest.mark.parametrize(
+    ("troubles", "written"),
+    [((None, None), None), ((None, "vLLM has no parser for its calls"), '{"function_calling":"legacy"}')],
+)
+def test_open_webui_offers_no_tools_where_a_model_of_its_list_takes_none(troubles: tuple[str | None, ...], written: str | None) -> None:
+    models = [{"name": f"chat{number}", "capability": "chat", "tools_trouble": trouble} for number, trouble in enumerate(troubles)]
+    variables = parse_env_as_docker(render({"type": "open_webui", "path": "/a"}, models=models)[0]["content"])
+    assert variables.get("DEFAULT_MODEL_PARAMS") == written
+
+
+def test_open_webui_takes_json_of_the_users_for_what_is_json() -> None:
+    own = '{"temperature":0.2}'
+    text = render({"type": "open_webui", "path": "/a", "variables": {"DEFAULT_MODEL_PARAMS": own}}, models=MODELS)[0]["content"]
+    assert parse_env_as_docker(text)["DEFAULT_MODEL_PARAMS"] == own
+    for variables in ({"DEFAULT_MODEL_PARAMS": '{"a": 1}'}, {"WEBUI_NAME": '{"a":1}'}):
+        with pytest.raises(ClientRenderError, match="the value contains"):
+            render({"type": "open_webui", "path": "/a", "variables": variables}, models=MODELS)
+
+
 # --- choices -------------------------------------------------------------------------------------------------------
 
 
