@@ -49,7 +49,9 @@ class Prometheus(Client):
         return _yaml({"scrape_configs": [_job(name, context) for name in JOBS]})
 
     def beside(self, context: Context) -> Mapping[str, Beside]:
-        targets = [dict(target) for target in context.targets] or [target_of("gateway", context.root_url)]
+        # Engines answer their own host only, and who knows where files of the controller come to lie.
+        known = [dict(target) for target in context.targets if context.on_host or target["labels"].get("__llmops_job") != "engine"]
+        targets = known or [target_of("gateway", context.root_url)]
         return {
             _sibling(context, "targets.yml"): Beside(_yaml(targets)),
             _sibling(context, "rules.yml"): Beside(_yaml(rules(context.entry.get("thresholds") or {}))),
@@ -73,7 +75,7 @@ def _job(name: str, context: Context) -> dict[str, Any]:
         "file_sd_configs": [{"files": [named("targets.yml")]}],
         "relabel_configs": [{"source_labels": ["__llmops_job"], "regex": name, "action": "keep"}],
         # The rest of what an exporter tells is for a job of the user's own.
-        "metric_relabel_configs": [{"source_labels": ["__name__"], "regex": "llmops_.*", "action": "keep"}],
+        **({"metric_relabel_configs": [{"source_labels": ["__name__"], "regex": "llmops_.*", "action": "keep"}]} if name == "node" else {}),
     }
 
 

@@ -70,7 +70,7 @@ ALERTS = (
     ),
     Alert(
         name="InferenceSilent",
-        expression='up{job=~"llmops-.+"} == 0 or time() - llmops_written_timestamp_seconds > 300',
+        expression='up{job=~"llmops-(gateway|node)"} == 0 or time() - llmops_written_timestamp_seconds > 300',
         lasts="5m",
         severity="critical",
         summary="{{ $labels.instance }} tells nothing any more",

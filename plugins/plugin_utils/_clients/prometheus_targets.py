@@ -11,11 +11,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from ...module_utils._engine_signs import signs_of
 from .._gateway.urls import gateway_url, server_url
 from .._plan.gateway import LOOPBACK
 
 #: What each job asks for.
-JOBS = {"gateway": "/usage/metrics", "node": "/metrics"}
+JOBS = {"gateway": "/usage/metrics", "node": "/metrics", "engine": "/metrics"}
 
 
 def target_of(job: str, url: str, **labels: str) -> dict[str, Any]:
@@ -34,9 +35,16 @@ def target_of(job: str, url: str, **labels: str) -> dict[str, Any]:
     }
 
 
-def metrics_targets(plan: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Of a plan: each gateway by itself, since each counts for itself, and the exporters of the hosts that have one."""
-    return [*_gateways(plan), *_nodes(plan)]
+def metrics_targets(plan: Mapping[str, Any], host: str | None = None) -> list[dict[str, Any]]:
+    """Of a plan: each gateway by itself, since each counts for itself, the exporters that hosts have, and the engines of one host."""
+    return [*_gateways(plan), *_nodes(plan), *(_engines(plan, host) if host else ())]
+
+
+def _engines(plan: Mapping[str, Any], host: str) -> Iterator[dict[str, Any]]:
+    """Their ports are on 127.0.0.1, where they ask for no key. Others than gateways do not reach them."""
+    for row in plan.get("table") or ():
+        if row["host"] == host and signs_of(row["engine"]).counters == JOBS["engine"]:
+            yield target_of("engine", server_url("127.0.0.1", row["port"]), host=host, service=row["service"])
 
 
 def _nodes(plan: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

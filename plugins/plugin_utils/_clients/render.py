@@ -77,7 +77,7 @@ def render_client_files(  # noqa: PLR0913 -- as the filter has them
             continue
         location, path = place
         files = _rendered(entry, location, path, around, mistakes)
-        for taken in dict.fromkeys((path, *(file["path"] for file in files))):
+        for taken in [file["path"] for file in files] or [path]:
             written = f"{location}:{taken}"
             if written in paths:
                 mistakes.append(Mistake(f"{entry.label}.path", f"{taken} is already written by {paths[written]}"))

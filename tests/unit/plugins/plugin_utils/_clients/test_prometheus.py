@@ -21,7 +21,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._clients impo
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.base import ClientRenderError
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.checks import plan_findings
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.prometheus_rules import ALERTS, THRESHOLDS, Alert, rules
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.prometheus_targets import metrics_targets
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.prometheus_targets import metrics_targets, target_of
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.render import gateway_endpoints, render_client_files
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.plan import build_plan
 
@@ -59,9 +59,11 @@ def test_four_files_and_the_key_in_one_of_them() -> None:
         "authorization": {"credentials_file": "/etc/prometheus/llmops.key"},
         "file_sd_configs": [{"files": ["/etc/prometheus/llmops.targets.yml"]}],
         "relabel_configs": [{"source_labels": ["__llmops_job"], "regex": "gateway", "action": "keep"}],
-        "metric_relabel_configs": [{"source_labels": ["__name__"], "regex": "llmops_.*", "action": "keep"}],
     }
-    assert [("authorization" in job) for job in yaml.safe_load(files[0]["content"])["scrape_configs"]] == [True, False]
+    jobs = {job["job_name"]: job for job in yaml.safe_load(files[0]["content"])["scrape_configs"]}
+    assert [name for name, job in jobs.items() if "authorization" in job] == ["llmops-gateway"]
+    assert [name for name, job in jobs.items() if "metric_relabel_configs" in job] == ["llmops-node"]
+    assert list(jobs) == ["llmops-gateway", "llmops-node", "llmops-engine"]
     assert yaml.safe_load(files[1]["content"]) == [
         {
             "targets": ["192.0.2.10:8400"],
@@ -93,6 +95,7 @@ def test_its_key_is_not_asked_for_models() -> None:
             [ENTRY, {"type": "openai", "path": "/etc/prometheus/llmops.key"}],
             ["clients_files[1].path: /etc/prometheus/llmops.key is already written by clients_files[0]"],
         ),
+        ([{**ENTRY, "path": "/a.key"}], ["clients_files[0].path: /a.key is already written by clients_files[0]"]),
         (
             [{**ENTRY, "thresholds": {"failed_percent": 0}}],
             ["clients_files[0].thresholds.failed_percent: must be a whole number from 1 to"],
@@ -136,6 +139,25 @@ def test_each_gateway_is_a_target(gateway: dict[str, Any], expected: list[tuple[
 
 def test_without_a_gateway_there_is_nothing_to_ask() -> None:
     assert metrics_targets({"gateway": None, "hosts": {}}) == []
+
+
+def test_engines_are_targets_for_their_own_host() -> None:
+    rows = [
+        {"host": "a", "service": "chat", "engine": "vllm", "port": 8070},
+        {"host": "a", "service": "small", "engine": "ollama", "port": 11434},
+        {"host": "a", "service": "tei", "engine": "container", "port": 8072},
+        {"host": "b", "service": "ocr", "engine": "llama_cpp", "port": 8070},
+    ]
+    planned: dict[str, Any] = {"gateway": None, "hosts": {}, "table": rows}
+    engine = {"__llmops_job": "engine", "__scheme__": "http", "__metrics_path__": "/metrics"}
+    assert metrics_targets(planned, "a") == [{"targets": ["127.0.0.1:8070"], "labels": {**engine, "host": "a", "service": "chat"}}]
+    assert [target["labels"]["service"] for target in metrics_targets(planned, "b")] == ["ocr"]
+    assert metrics_targets(planned) == metrics_targets(planned, "c") == []
+    gateway = target_of("gateway", "http://192.0.2.10:8400")
+    told = {"targets": [gateway, *metrics_targets(planned, "a")]}
+    assert yaml.safe_load(render(ENTRY, **told)[1]["content"]) == told["targets"]
+    elsewhere = render({"type": "prometheus", "path": "/srv/prometheus.yml", "location": "controller"}, **told)
+    assert yaml.safe_load(elsewhere[1]["content"]) == [gateway]
 
 
 def test_exporters_of_hosts_are_targets() -> None:
