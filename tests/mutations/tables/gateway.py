@@ -387,4 +387,13 @@ FEATURES = [
         "tests/real/test_gateway.py::test_every_name_is_listed",
         "Extra items in the right set",
     ),
+    Feature(
+        "the key of a Prometheus reads the gateway's numbers and nothing else",
+        "it lists models, too",
+        f"{GUARD}/gateway_access.py",
+        "    if caller.quota is not None and caller.quota.metrics:\n        if path == METRICS_PATH:\n",
+        "    if caller.quota is not None and caller.quota.metrics:\n        if path in (METRICS_PATH, '/v1/models'):\n",
+        f"{GUARD_UNIT}/test_gateway_access.py::test_a_key_for_metrics_reads_nothing_else[/v1/models]",
+        "DID NOT RAISE",
+    ),
 ]

@@ -460,4 +460,22 @@ FEATURES = [
         "tests/unit/plugins/modules/test_client_files.py::test_by_a_link_nobody_gets_what_is_in_the_file_of_another",
         "DID NOT RAISE ClientFileError",
     ),
+    Feature(
+        "a unit counts as ready for a Prometheus only while systemd has it active",
+        "what its launcher left on disk is believed",
+        f"{UTILS}/_metrics.py",
+        '    ready = phase == progress.READY and shown.get("ActiveState") == "active"\n',
+        "    ready = phase == progress.READY\n",
+        f"{UNIT}/test__metrics.py::test_a_state_of_ready_counts_only_while_the_unit_is_active",
+        "assert '1' == '0'",
+    ),
+    Feature(
+        "numbers are turned on without systemd reading all units again, which can take the GPUs from running containers",
+        "it reads them whenever there is something to write",
+        "plugins/modules/launcher_program.py",
+        "    if before.get(unit) is not None and not check:\n",
+        "    if before and not check:\n",
+        f"{MODULES}/test_launcher_program.py::test_numbers_come_without_touching_other_units",
+        "systemd knows no such unit yet",
+    ),
 ]
