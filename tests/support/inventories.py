@@ -245,7 +245,14 @@ def everything() -> dict[str, Any]:
                         "transcription_model": "asr",
                         "secret_key": True,
                     },
-                    {"type": "prometheus", "path": "/l.yml", "key": "prom", "owner": "prometheus", "thresholds": {"failed_percent": 3}},
+                    {
+                        "type": "prometheus",
+                        "path": "/l.yml",
+                        "key": "prom",
+                        "owner": "prometheus",
+                        "thresholds": {"failed_percent": 3},
+                        "ca_file": "/m",
+                    },
                 ],
             ),
         )

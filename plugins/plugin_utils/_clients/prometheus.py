@@ -15,7 +15,8 @@ import yaml
 
 from ...module_utils._clients import MARKER
 from .._plan.findings import Fields
-from .._plan.keys import Key, integer, mapping_with
+from .._plan.grammar import PATH
+from .._plan.keys import Key, integer, mapping_with, maybe_text
 from .base import Beside, Client, Context
 from .keys import read
 from .prometheus_rules import THRESHOLDS, rules
@@ -39,7 +40,10 @@ class Prometheus(Client):
 
     name: ClassVar[str] = "prometheus"
     title: ClassVar[str] = "Prometheus"
-    keys: ClassVar[Mapping[str, Key[Any]]] = {"thresholds": Key(_thresholds, mapping_with(THRESHOLD_KEYS))}
+    keys: ClassVar[Mapping[str, Key[Any]]] = {
+        "thresholds": Key(_thresholds, mapping_with(THRESHOLD_KEYS)),
+        "ca_file": maybe_text(pattern=PATH, expected="the absolute path of a file of certificates"),
+    }
     reads_metrics: ClassVar[bool] = True
 
     def render(self, context: Context) -> str | None:
@@ -69,9 +73,11 @@ def _job(name: str, context: Context) -> dict[str, Any]:
         path = _sibling(context, ending)
         return path if context.on_host else PurePosixPath(path).name
 
+    authority = context.entry.get("ca_file")
     return {
         "job_name": f"llmops-{name}",
         **({"authorization": {"credentials_file": named("key")}} if name in _WITH_KEY else {}),
+        **({"tls_config": {"ca_file": authority}} if name in _WITH_KEY and authority else {}),
         "file_sd_configs": [{"files": [named("targets.yml")]}],
         "relabel_configs": [{"source_labels": ["__llmops_job"], "regex": name, "action": "keep"}],
         # The rest of what an exporter tells is for a job of the user's own.

@@ -72,6 +72,12 @@ def test_four_files_and_the_key_in_one_of_them() -> None:
     ]
 
 
+def test_an_authority_of_ones_own_is_for_the_gateway() -> None:
+    jobs = yaml.safe_load(render({**ENTRY, "ca_file": "/etc/prometheus/ca.pem"})[0]["content"])["scrape_configs"]
+    told = {"ca_file": "/etc/prometheus/ca.pem"}
+    assert {job["job_name"]: job.get("tls_config") for job in jobs} == {"llmops-gateway": told, "llmops-node": None, "llmops-engine": None}
+
+
 def test_a_mode_is_for_the_file_of_jobs() -> None:
     assert [file["mode"] for file in render({**ENTRY, "mode": "0640"})] == ["0640", "0644", "0644", "0600"]
 
