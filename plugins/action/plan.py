@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from ansible import constants
 from ansible.errors import AnsibleActionFail
@@ -22,6 +23,7 @@ from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.plan im
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.role_findings import role_findings
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.table import render
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._screen.say import say
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._secrets.tls_files import findings
 
 #: Earlier releases handed plan and keys on as facts, and a persistent fact cache kept them.
 _ONCE_FACTS = ("inference_plan", "inference_secrets")
@@ -69,6 +71,7 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(str(PlanError([*unreadable, *error.findings, *unusable]))) from None
         # Here and not in the plan itself: what client programs read is the business of the controller's plugins.
         unusable = [Finding(variable, None, message) for variable, message in plan_findings(plan)]
+        unusable += self._tls_findings(plan)
         if unreadable or unusable:
             raise AnsibleActionFail(str(PlanError([*unreadable, *unusable])))
         if cache and arguments["remember_hardware"] and not self._task.check_mode:
@@ -91,6 +94,13 @@ class ActionModule(ActionBase):
         if plan["warnings"] and arguments["warn"] and not arguments["show"]:
             result["warnings"] = list(plan["warnings"])
         return result
+
+    def _tls_findings(self, plan: Mapping[str, Any]) -> list[Finding]:
+        """What stands against certificates that the user has on the controller."""
+        files = (plan.get("tls") or {}).get("files")
+        if files:
+            return [Finding(*found) for found in findings(files, urlsplit(plan["gateway"]["url"]).hostname or "", self._loader)]
+        return []
 
     def _secrets_dir(self, variables: Mapping[str, Any]) -> str | None:
         """Where the collection keeps its files on the controller; None where there is no place for them."""

@@ -11,10 +11,12 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._secrets.authority import ALONE, Authority
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._secrets.given import GivenSecrets
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._secrets.keys import shared_keys
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._secrets.served import Reached, missing_hosts
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._secrets.store import Secret, SecretError, SecretStore
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._secrets.tls_files import FilesOfTls
 
 
 class ActionModule(ActionBase):
@@ -30,6 +32,7 @@ class ActionModule(ActionBase):
                 "gateway_host": {"type": "str"},
                 "rotate": hosts,
                 "pending": {"type": "bool", "default": False},
+                "tls": {"type": "dict"},
                 "served": {"type": "dict", "options": {"engines": hosts, "gateways": hosts, "clients": hosts}},
             }
         )
@@ -38,11 +41,12 @@ class ActionModule(ActionBase):
         store = SecretStore(Path(args["directory"]), write=not self._task.check_mode, rotate=rotate, pending=args["pending"])
         given = GivenSecrets(variables.get("hostvars", {}))
         keys = _Keys(store, given, args["engine_hosts"], args["gateway_host"])
+        keys.tls, made = self._tls(args, given.problems)
         problems = given.problems + _unknown(rotate, keys.names)
         if problems:
             raise AnsibleActionFail("Unusable keys:\n" + "\n".join(f"- {problem}" for problem in dict.fromkeys(problems)))
         warnings: list[str] = []
-        changed = bool(store.created)
+        changed = bool(store.created or made)
         if args["served"] is not None:
             reached = Reached(*(frozenset(args["served"][group]) for group in ("engines", "gateways", "clients")))
             for secret in keys.unserved:
@@ -63,6 +67,28 @@ class ActionModule(ActionBase):
         # Hidden here and not by the task's no_log: a failure above has to stay readable. And no fact, which a cache would keep.
         return {"changed": changed, "secrets": keys.result(), "warnings": warnings, "_ansible_no_log": True}
 
+    def _tls(self, args: Mapping[str, Any], problems: list[str]) -> tuple[dict[str, Any], list[str]]:
+        """What hosts need of certificates, and for whom one was made; files of the user were looked at by the plan."""
+        part = args["tls"]
+        if not part:
+            return {}, []
+        authority = Authority(Path(args["directory"]), write=not self._task.check_mode, renew=args["pending"])
+        try:
+            ca, certificates = authority.certificates(part["hosts"])
+            files = FilesOfTls.read(part["files"], self._loader)
+        except SecretError as error:
+            problems.append(str(error))
+            return {}, []
+        gateways = {host: {"own": certificates[host], "public": files.pair} for host in part["gateways"]}
+        return {
+            "ca": ca,
+            # What clients have to be told of; empty where everybody knows the authority.
+            "clients_ca": files.ca_file if files.pair else ca if gateways else "",
+            "ca_file": part["files"].get("ca_file", "") if files.pair else str(Path(args["directory"]) / ALONE) if gateways else "",
+            "gateways": gateways,
+            "proxies": {host: certificates[host] for host in part["proxies"]},
+        }, authority.made
+
 
 def _unknown(rotate: list[str], names: list[str]) -> list[str]:
     known = {"all", *names, *(name.split("/")[0] for name in names)}
@@ -82,6 +108,7 @@ class _Keys:
         self._gateway = gateway
         self._secrets: dict[str, Secret] = {}
         self.names: list[str] = []
+        self.tls: Mapping[str, Any] = {}
         for host in engine_hosts:
             self._get(f"inference_engine_key of {host}", "engine_keys", host, given=given.of_host(host, "inference_engine_key"))
         if gateway:
@@ -129,6 +156,7 @@ class _Keys:
             "engine_keys": {host: secret.key for host, secret in engines.items()},
             "client_keys": {name: secret.key for name, secret in clients.items()},
             **self._rest,
+            **({"tls": self.tls} if self.tls else {}),
             "previous": {
                 "master_key": self._master.previous.digest if self._master and self._master.previous else None,
                 "client_keys": {name: secret.previous.digest for name, secret in clients.items() if secret.previous},

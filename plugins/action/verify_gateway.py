@@ -15,7 +15,7 @@ from ansible.plugins.action import ActionBase
 SAMPLES = Path(__file__).resolve().parents[2] / "playbooks" / "files" / "samples"
 MODEL_KEYS = ("name", "capability", "modalities", "aliases", "dimension", "required")
 PASSTHROUGH_KEYS = ("path", "model", "upstream_model")
-MODULE_OPTIONS = ("base_url", "api_key", "models", "passthrough", "parallel", "timeout", "container")
+MODULE_OPTIONS = ("base_url", "api_key", "ca", "models", "passthrough", "parallel", "timeout", "container")
 
 
 class ActionModule(ActionBase):

@@ -34,6 +34,7 @@ def client_files(  # noqa: PLR0913, PLR0917 -- for role clients: one for each of
     targets: Sequence[Mapping[str, Any]] = (),
     tokens: Mapping[str, str] | None = None,
     predict: bool = False,
+    ca: str = "",
     variable: str = "clients_files",
 ) -> list[dict[str, Any]]:
     return _explained(
@@ -48,6 +49,7 @@ def client_files(  # noqa: PLR0913, PLR0917 -- for role clients: one for each of
             targets=targets,
             tokens=tokens,
             predict=bool(predict),
+            ca=ca or "",
             variable=variable,
         )
     )

@@ -30,9 +30,9 @@ def _explained(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def litellm_endpoints(
-    gateway: Mapping[str, Any], host: str, secrets: Mapping[str, str] | None = None, away: Collection[str] = ()
+    gateway: Mapping[str, Any], host: str, secrets: Mapping[str, str] | None = None, away: Collection[str] = (), ca: str = ""
 ) -> dict[str, list[dict[str, Any]]]:
-    endpoints = build_endpoints(gateway, host, away)
+    endpoints = build_endpoints(gateway, host, away, ca)
     return {view: with_keys(items, secrets or {}) for view, items in endpoints.items()}
 
 

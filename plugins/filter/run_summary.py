@@ -52,7 +52,9 @@ options:
     elements: str
     default: []
   key_files:
-    description: The files of generated keys, by name, as M(llmops.gpu_inference.secrets) returns them.
+    description:
+      - The files of generated keys, by name, as M(llmops.gpu_inference.secrets) returns them; C(gateway_ca) is that of the authority of the
+        gateway's certificate, where one has to know it.
     type: dict
     default: {}
   check_mode:

@@ -49,6 +49,7 @@ class Asking:
             dimension=wanted.dimension,
             further_models=wanted.further_models,
             speaks=wanted.speaks,
+            ca_path=wanted.ca_path,
         )
 
     def probe(self, endpoint: Endpoint, limit: float, level: str | None = None) -> Observation:

@@ -38,6 +38,7 @@ class ProbeSpec:
     dimension: int | None = None
     further_models: tuple[str, ...] = ()
     speaks: str = "openai"
+    ca_path: str | None = None
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,7 @@ def parse_spec(text: str, kind: str, name: str) -> Spec:
             dimension=raw.get("dimension"),
             further_models=_strings(raw, "further_models"),
             speaks=str(raw.get("speaks") or "openai"),
+            ca_path=raw.get("ca_path"),
         )
     try:
         return Spec(

@@ -70,6 +70,7 @@ class Endpoint:
     dimension: int | None = None
     validate_certs: bool = True
     ca_path: str | None = None
+    ca: str | None = None  # authorities to trust beside the others, as PEM
     further_models: tuple[str, ...] = ()  # that must be listed beside the model
     speaks: str = "openai"
 
@@ -219,7 +220,7 @@ class _Probing:
         if content_type:
             headers["Content-Type"] = content_type
         timeout = self.timeout if body is not None else min(self.timeout, LIGHT_TIMEOUT)
-        request = Request(method, url, headers, body, timeout, self.endpoint.validate_certs, self.endpoint.ca_path)
+        request = Request(method, url, headers, body, timeout, self.endpoint.validate_certs, self.endpoint.ca_path, self.endpoint.ca)
         began = time.monotonic()
         try:
             reply = self.transport(request)

@@ -32,6 +32,7 @@ class Request:
     timeout: float
     validate_certs: bool = True
     ca_path: str | None = None
+    ca: str | None = None
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,8 @@ class Transport(t.Protocol):
 
 def ssl_context(request: Request) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=request.ca_path)
+    if request.ca:
+        context.load_verify_locations(cadata=request.ca)
     if not request.validate_certs:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

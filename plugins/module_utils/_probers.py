@@ -28,6 +28,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._probe_http i
     Transport,
     TransportError,
     transport_error,
+    urllib_transport,
 )
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._shipped import BOOTSTRAP, sources
 
@@ -43,6 +44,9 @@ _CONNECT_TIMEOUT = 10.0
 
 def requests_transport(request: Request) -> Reply:
     """One request without proxy, netrc or redirect, so that the answer is the endpoint's own."""
+    if request.ca:
+        # requests takes authorities from files alone.
+        return urllib_transport(request)
     ends = time.monotonic() + request.timeout
     if not request.validate_certs:
         warnings.filterwarnings("ignore", message="Unverified HTTPS request")  # the user decided so

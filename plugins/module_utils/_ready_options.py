@@ -38,6 +38,7 @@ def argument_spec() -> dict[str, t.Any]:
                 "required": {"type": "bool", "default": True},
                 "validate_certs": {"type": "bool", "default": True},
                 "ca_path": {"type": "path"},
+                "ca": {"type": "str"},
             },
         },
         "timeout": {"type": "int", "default": 900},

@@ -20,6 +20,7 @@ PROBE = {
     "modalities": {"type": "list", "elements": "str", "default": []},
     "api_key_variable": {"type": "str", "no_log": False},
     "dimension": {"type": "int"},
+    "ca_path": {"type": "str"},
 }
 
 CHECK = {

@@ -158,10 +158,16 @@ class Verifier:
     """Sends the requests. One per gateway; safe to use from several threads."""
 
     def __init__(
-        self, root_url: str, api_key: str | None, samples: Samples, timeout: float = 60.0, transport: Transport = urllib_transport
+        self,
+        root_url: str,
+        api_key: str | None,
+        samples: Samples,
+        timeout: float = 60.0,
+        transport: Transport = urllib_transport,
+        ca: str | None = None,
     ) -> None:
         self.root_url = root_url
-        self.endpoint = Endpoint(name="gateway", base_url=f"{root_url}/v1", api_key=api_key)
+        self.endpoint = Endpoint(name="gateway", base_url=f"{root_url}/v1", api_key=api_key, ca=ca)
         self.samples = samples
         self.timeout = timeout
         self.transport = transport
@@ -393,12 +399,13 @@ def verify(
     parallel: int = 4,
     timeout: float = 60.0,
     transport: Transport = urllib_transport,
+    ca: str | None = None,
 ) -> list[Row]:
     """Rows in the order of the models, whatever order the answers came in."""
     root = base_url.rstrip("/")
     if root.endswith("/v1"):
         root = root[: -len("/v1")].rstrip("/")
-    verifier = Verifier(root, api_key, samples, timeout, transport)
+    verifier = Verifier(root, api_key, samples, timeout, transport, ca)
     checks = plan_checks(targets, passthroughs)
     with ThreadPoolExecutor(max_workers=max(1, parallel)) as pool:
         return list(pool.map(verifier.run, checks))
@@ -420,5 +427,6 @@ def run(request: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
         passthroughs=[Passthrough.from_mapping(entry) for entry in request.get("passthrough") or ()],
         parallel=int(request.get("parallel") or 4),
         timeout=float(request.get("timeout") or 60.0),
+        ca=request.get("ca") or None,
     )
     return [asdict(row) for row in rows]

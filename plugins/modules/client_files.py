@@ -44,6 +44,10 @@ options:
         type: str
         choices: [none, connections, json, toml, whole]
         default: none
+      beside_those_of_the_host:
+        description: Whether the certificates of the authorities that the host trusts follow the text.
+        type: bool
+        default: false
       owner:
         description: Name of the owner. Without it, an existing file keeps its owner.
         type: str
@@ -131,6 +135,16 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._clients impo
 )
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._files import keep_attributes
 
+#: Where distributions keep the certificates of the authorities that they trust, in one file.
+AUTHORITIES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem")
+
+
+def authorities() -> str:
+    for path in AUTHORITIES:
+        with contextlib.suppress(FileNotFoundError), open(path, encoding="utf-8", newline="") as stream:
+            return stream.read()
+    return ""
+
 
 class Writer:
     """Brings the files of one host in line with the list."""
@@ -179,7 +193,8 @@ class Writer:
         if entry["merge"] != "none" and found is not None:
             self.check_owner(entry, found[1])
         if entry["merge"] == "none":
-            return entry["content"], Record(path, "none", created=created)
+            text = entry["content"] + (authorities() if entry["beside_those_of_the_host"] else "")
+            return text, Record(path, "none", created=created)
         ours = known.ids if known and known.merge == entry["merge"] else ()
         text, ids, gave_way = FORMS[entry["merge"]].merge(present, entry["content"], ours, path)
         if gave_way:
@@ -321,6 +336,7 @@ def main() -> None:
                     "path": {"type": "path", "required": True},
                     "content": {"type": "str", "required": True, "no_log": True},
                     "merge": {"type": "str", "choices": ["none", *FORMS], "default": "none"},
+                    "beside_those_of_the_host": {"type": "bool", "default": False},
                     "owner": {"type": "str"},
                     "group": {"type": "str"},
                     "mode": {"type": "str", "default": "0600"},

@@ -158,6 +158,9 @@ options:
           dimension:
             description: Expected length of an embedding.
             type: int
+          ca_path:
+            description: A file on this host with the certificates of the authorities to trust where O(instances[].probe.base_url) is https.
+            type: str
       start_timeout:
         description:
           - Seconds from the start of the container until the instance must be ready. Waiting for a GPU and pulling do not count.

@@ -135,6 +135,10 @@ options:
         description:
           - A file with the certificates of the authorities to trust for an https endpoint, on the host where the probe runs.
         type: path
+      ca:
+        description:
+          - Certificates of authorities to trust for an https endpoint, as PEM, beside those of O(endpoints[].ca_path) or of the system.
+        type: str
   timeout:
     description:
       - How many seconds to wait at most, for all endpoints together.

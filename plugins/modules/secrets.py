@@ -58,6 +58,11 @@ options:
         what the hosts serve with.
     type: bool
     default: false
+  tls:
+    description:
+      - What the plan says of TLS, C(inference_plan.tls). Hosts get certificates by an authority that is made once and kept in O(directory)
+        too; with O(pending) another one is made when less than a third of its life is left, or when its names are others.
+    type: dict
   served:
     description:
       - Hosts that have been proved to serve with the keys that this returns. A key that all hosts which have to do with it serve with

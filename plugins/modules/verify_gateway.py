@@ -24,6 +24,9 @@ options:
   api_key:
     description: A key that may use the models.
     type: str
+  ca:
+    description: Certificates of authorities to trust where O(base_url) is an https address, as PEM, beside those of the system.
+    type: str
   models:
     description: What the gateway is to serve. Further keys, which the plan has, are left out on the controller.
     type: list
@@ -245,6 +248,7 @@ def main() -> None:
         argument_spec={
             "base_url": {"type": "str", "required": True},
             "api_key": {"type": "str", "no_log": True},
+            "ca": {"type": "str"},
             "models": {
                 "type": "list",
                 "elements": "dict",
@@ -288,7 +292,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     parameters: dict[str, Any] = module.params
-    request = {key: parameters[key] for key in ("base_url", "api_key", "models", "passthrough", "parallel", "timeout", "shipped")}
+    request = {key: parameters[key] for key in ("base_url", "api_key", "ca", "models", "passthrough", "parallel", "timeout", "shipped")}
     request.update(image=parameters["image_content"], audio=parameters["audio_content"])
     container = parameters["container"]
     rows = run_in_container(module, container, request) if container else _verify.run(request)

@@ -31,6 +31,7 @@ from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_models import ModelKeys
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_services import MountKeys, ServiceKeys
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_settings import MetricsKeys, NetworkKeys, ProxyKeys
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.tls import TlsKeys
 
 PAGE: Final = (Path(__file__).resolve().parents[2] / "docs" / "inventory.md").read_text(encoding="utf-8")
 #: What stands below each heading, down to the next one of any level.
@@ -44,6 +45,7 @@ MAPPINGS: Final[Mapping[str, type[Keys]]] = {
     "inference_gateway.cache": CacheKeys,
     "inference_gateway.media": MediaKeys,
     "inference_gateway.redis": RedisKeys,
+    "inference_gateway.tls": TlsKeys,
     "inference_gateway.client_keys": ClientKeys,
     "inference_gateway.passthrough[]": PassthroughKeys,
     "inference_external_endpoints": ExternalKeys,

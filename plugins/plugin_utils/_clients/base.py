@@ -81,6 +81,22 @@ class ClientModel:
         return name == self.name or name in self.aliases
 
 
+#: On a host; the same in the containers of programs.
+CA_FOLDER = "/etc/gpu-inference"
+
+
+@dataclass(frozen=True)
+class CaFiles:
+    """Files with the authority of the gateway's certificate."""
+
+    folder: str
+
+    @property
+    def paths(self) -> Mapping[str, str]:
+        """C(alone): it and no other, for programs that add it to those they know; C(bundle): with those that the host trusts."""
+        return {"alone": f"{self.folder}/gateway-ca.pem", "bundle": f"{self.folder}/gateway-ca-bundle.pem"}
+
+
 @dataclass(frozen=True)
 class Context:
     """What a program may use: its own entry, where the gateway is for it, the key, and the models."""
@@ -99,6 +115,12 @@ class Context:
     path: str = ""  # where the file is written
     on_host: bool = True  # and not on the controller, to be fetched from there
     targets: Sequence[Mapping[str, Any]] = ()  # what a Prometheus is to ask
+    ca: CaFiles | None = None  # where the gateway's certificate is by an authority that only its clients know
+
+    @property
+    def ca_variables(self) -> Mapping[str, str]:
+        """By which the program knows that authority; of programs that read their environment when they start, and not from a file."""
+        return {} if self.ca is None else {name: self.ca.paths[kind] for name, kind in self.client.ca_variables.items()}
 
     @property
     def v1_url(self) -> str:
@@ -223,6 +245,8 @@ class Client(ABC):
     reads_metrics: ClassVar[bool] = False
     #: How it is run, where the collection does that.
     container: ClassVar[Container | None] = None
+    #: Variables that name a file with authorities -> one of CaFiles: C(alone) where those of the program stay, else C(bundle).
+    ca_variables: ClassVar[Mapping[str, str]] = {}
     #: How it proves itself, where it can work without a person.
     task: ClassVar[Task | None] = None
 

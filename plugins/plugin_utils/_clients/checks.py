@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .._engines.registry import ENGINES
+from .._gateway.urls import network_url
 from .base import ClientRenderError, Mistake
 from .containers import container_units
 from .entries import read_entries, read_entry
@@ -47,7 +48,7 @@ def plan_findings(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
                 gateway_url=gateway["url"],
                 models=models,
                 api_keys=dict.fromkeys(gateway["client_names"], MADE_UP),
-                network_url="http://litellm-gateway:4000" if host in gateway["hosts"] else None,
+                network_url=network_url(gateway, host),
                 controller_dir="/",
                 tokens=dict.fromkeys(CLIENTS, MADE_UP),
                 predict=True,

@@ -32,6 +32,8 @@ class ClaudeCode(Client):
     needs: ClassVar[Mapping[str, str]] = {"model": "chat", "small_model": "chat"}
     keys: ClassVar[Mapping[str, Key[Any]]] = {**AGENT_KEYS, "small_model": TEXT}
     merge: ClassVar[str] = "json"
+    #: From its file it does not always take it (claude-code#22512), so its user's environment needs it too.
+    ca_variables: ClassVar[Mapping[str, str]] = {"NODE_EXTRA_CA_CERTS": "alone"}
     #: Edits of files in the folder are accepted, and nothing else is.
     task: ClassVar[Task] = Task(
         ("claude", "-p", "{task}", "--permission-mode", "acceptEdits", "--no-session-persistence"),
@@ -62,5 +64,6 @@ class ClaudeCode(Client):
             "CLAUDE_CODE_MAX_OUTPUT_TOKENS": str(min(main.max_tokens, small.max_tokens)),
             "CLAUDE_CODE_ATTRIBUTION_HEADER": "0",
             "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+            **context.ca_variables,
         }
         return json.dumps({"env": variables}, indent=2) + "\n"

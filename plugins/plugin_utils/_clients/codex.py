@@ -31,6 +31,8 @@ class Codex(Client):
     needs: ClassVar[Mapping[str, str]] = {"model": "chat"}
     keys: ClassVar[Mapping[str, Key[Any]]] = {"model": TEXT}
     merge: ClassVar[str] = "toml"
+    #: Before SSL_CERT_FILE; none of its settings names such a file.
+    ca_variables: ClassVar[Mapping[str, str]] = {"CODEX_CA_CERTIFICATE": "bundle"}
     task: ClassVar[Task] = Task(
         ("codex", "exec", "--skip-git-repo-check", "--ephemeral", "--sandbox", "workspace-write", "{task}"),
         ".codex/config.toml",

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...module_utils._clients import parse_env_as_docker
-from .base import Client, ClientRenderError, Container, Mistake
+from .base import CA_FOLDER, Client, ClientRenderError, Container, Mistake
 from .entries import Entry, read_entries
 
 START_TIMEOUT = 600
@@ -51,7 +51,7 @@ def container_units(
             mistakes.append(Mistake(f"{where}.port", f"{port} is the port of {holder} on this host too; give the container another port"))
         ports.setdefault(port, entry.client)
         image = (images or {}).get(entry.client.name, container.image)
-        units.append(_unit(entry.client.name, container, _settings(entry), port, image, environment))
+        units.append(_unit(entry.client.name, container, _settings(entry), port, image, environment, _mounts(entry, environment)))
     if mistakes:
         raise ClientRenderError(mistakes)
     return units
@@ -62,8 +62,20 @@ def _settings(entry: Entry) -> dict[str, Any]:
     return container if isinstance(container, dict) else {}
 
 
+def _mounts(entry: Entry, environment: Mapping[str, str]) -> list[str]:
+    """Of the authority of the gateway's certificate: the same path in the container, which its environment names."""
+    paths = {environment[name] for name in entry.client.ca_variables if environment.get(name, "").startswith(f"{CA_FOLDER}/gateway-ca")}
+    return [word for path in sorted(paths) for word in ("--mount", f"type=bind,source={path},target={path},readonly")]
+
+
 def _unit(
-    name: str, container: Container, settings: Mapping[str, Any], port: int, image: str, environment: Mapping[str, str]
+    name: str,
+    container: Container,
+    settings: Mapping[str, Any],
+    port: int,
+    image: str,
+    environment: Mapping[str, str],
+    mounts: Sequence[str],
 ) -> dict[str, Any]:
     shm_size = settings.get("shm_size", container.shm_size)
     return {
@@ -78,6 +90,7 @@ def _unit(
             *("--network-alias", name),
             *(("--shm-size", shm_size) if shm_size else ()),
             *(("--volume", f"gpu-inference-{name.replace('_', '-')}:{container.data}") if container.data else ()),
+            *mounts,
             *("--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
             *settings.get("arguments", ()),
         ],

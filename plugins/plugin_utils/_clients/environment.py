@@ -50,6 +50,8 @@ class EnvironmentClient(Client):
     keys: ClassVar[Mapping[str, Key[Any]]] = ENVIRONMENT_KEYS
     #: Variables whose values are JSON; a program with such ones is one that no shell starts.
     as_json: ClassVar[frozenset[str]] = frozenset()
+    #: Python's ssl, httpx and aiohttp read the first, requests the second.
+    ca_variables: ClassVar[Mapping[str, str]] = {"SSL_CERT_FILE": "bundle", "REQUESTS_CA_BUNDLE": "bundle"}
 
     @abstractmethod
     def environment(self, context: Context) -> Mapping[str, str] | None:
@@ -64,7 +66,7 @@ class EnvironmentClient(Client):
             if name in own:
                 context.refuse(f"variables.{name}", "is one of key_names too, and a variable has one value; leave it out of one of the two")
         try:
-            return render_env({**variables, **keys, **own}, as_json=self.as_json)
+            return render_env({**variables, **context.ca_variables, **keys, **own}, as_json=self.as_json)
         except ClientFileError as error:
             context.refuse("variables", str(error))
             return None

@@ -34,6 +34,8 @@ class Opencode(Client):
     needs: ClassVar[Mapping[str, str]] = {"model": "chat", "small_model": "chat"}
     keys: ClassVar[Mapping[str, Key[Any]]] = {**AGENT_KEYS, "small_model": TEXT}
     merge: ClassVar[str] = "json"
+    #: Of Bun, with which it runs; none of its settings names such a file.
+    ca_variables: ClassVar[Mapping[str, str]] = {"NODE_EXTRA_CA_CERTS": "alone"}
     task: ClassVar[Task] = Task(
         ("opencode", "run", "{task}"),
         ".config/opencode/opencode.json",

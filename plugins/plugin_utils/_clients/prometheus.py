@@ -74,6 +74,9 @@ def _job(name: str, context: Context) -> dict[str, Any]:
         return path if context.on_host else PurePosixPath(path).name
 
     authority = context.entry.get("ca_file")
+    if not authority and context.ca:
+        bundle = context.ca.paths["bundle"]
+        authority = bundle if context.on_host else PurePosixPath(bundle).name
     return {
         "job_name": f"llmops-{name}",
         **({"authorization": {"credentials_file": named("key")}} if name in _WITH_KEY else {}),

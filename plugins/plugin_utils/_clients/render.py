@@ -14,10 +14,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ...module_utils._clients import MARKER
 from .._gateway.plain import plain
 from .._plan.findings import is_http_address
 from .._secrets.secrecy import has_credentials
-from .base import ClientModel, ClientRenderError, Context, Mistake, Task
+from .base import CA_FOLDER, CaFiles, ClientModel, ClientRenderError, Context, Mistake, Task
 from .entries import Entry, read_entry
 from .keys import said
 
@@ -39,6 +40,11 @@ class _Surroundings:
     controller_dir: str | None
     targets: Sequence[Mapping[str, Any]]
     predict: bool
+    ca: str
+
+    def ca_files(self, location: str) -> CaFiles | None:
+        folder = CA_FOLDER if location == "host" else self.controller_dir
+        return CaFiles(folder.rstrip("/")) if self.ca and folder else None
 
 
 def render_client_files(  # noqa: PLR0913 -- as the filter has them
@@ -53,6 +59,7 @@ def render_client_files(  # noqa: PLR0913 -- as the filter has them
     targets: Sequence[Mapping[str, Any]] = (),
     tokens: Mapping[str, str] | None = None,
     predict: bool = False,
+    ca: str = "",
     variable: str = "clients_files",
 ) -> list[dict[str, Any]]:
     """The files to write, with their text; raise ClientRenderError with every reason why one cannot be."""
@@ -66,6 +73,7 @@ def render_client_files(  # noqa: PLR0913 -- as the filter has them
         controller_dir=controller_dir,
         targets=plain(targets),
         predict=predict,
+        ca=ca,
     )
     mistakes: list[Mistake] = []
     rendered: list[dict[str, Any]] = []
@@ -125,6 +133,7 @@ def _rendered(entry: Entry, location: str, path: str, around: _Surroundings, mis
         path=path,
         on_host=location == "host",
         targets=around.targets,
+        ca=around.ca_files(location),
     )
     text = entry.client.render(context)
     if text is None:
@@ -145,7 +154,7 @@ def _rendered(entry: Entry, location: str, path: str, around: _Surroundings, mis
     main = {
         "location": location,
         **({} if entry.client.reads_metrics else {"gateway": gateway}),
-        **({} if task is None else {"run": _run(entry, task, context.used, api_key)}),
+        **({} if task is None else {"run": _run(entry, task, context)}),
         "path": path,
         "merge": entry.client.merge,
         "content": text,
@@ -158,18 +167,18 @@ def _rendered(entry: Entry, location: str, path: str, around: _Surroundings, mis
     ]
 
 
-def _run(entry: Entry, task: Task, models: Sequence[str], key: str) -> dict[str, Any]:
+def _run(entry: Entry, task: Task, context: Context) -> dict[str, Any]:
     """How the program proves itself, as the module client_run takes it; where its file is that module is told besides."""
     program = entry.values.get("program", task.command[0])
     return {
         "name": entry.client.name,
         "title": entry.client.title,
-        "model": models[0],
+        "model": context.used[0],
         "command": [program, *task.command[1:]],
         "file": task.file,
         "elsewhere": dict(task.elsewhere),
-        "environment": dict(task.environment),
-        "secrets": [key],
+        "environment": {**task.environment, **context.ca_variables},
+        "secrets": [context.api_key],
     }
 
 
@@ -225,13 +234,20 @@ def root_url(url: str) -> str | None:
     return root if is_http_address(root) and not has_credentials(root) else None
 
 
-def files_to_write(rendered: Sequence[Mapping[str, Any]], location: str) -> list[dict[str, Any]]:
-    """The rendered files of one location, as the module client_files takes them."""
-    return [
+def files_to_write(rendered: Sequence[Mapping[str, Any]], location: str, ca: str = "", controller_dir: str = "") -> list[dict[str, Any]]:
+    """The rendered files of one location, as the module client_files takes them, and with them the authority of the gateway."""
+    found = [
         {key: value for key, value in entry.items() if key not in ("location", "gateway", "run")}
         for entry in plain(rendered)
         if entry["location"] == location
     ]
+    if ca and found:
+        paths = CaFiles((CA_FOLDER if location == "host" else controller_dir).rstrip("/")).paths
+        text = f"{MARKER}\n{plain(ca)}"
+        found += [
+            {"path": path, "content": text, "mode": "0644", "beside_those_of_the_host": kind == "bundle"} for kind, path in paths.items()
+        ]
+    return found
 
 
 def programs_to_run(rendered: Sequence[Mapping[str, Any]], location: str) -> list[dict[str, Any]]:
@@ -243,7 +259,7 @@ def programs_to_run(rendered: Sequence[Mapping[str, Any]], location: str) -> lis
     ]
 
 
-def gateway_endpoints(rendered: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def gateway_endpoints(rendered: Sequence[Mapping[str, Any]], ca: str = "") -> list[dict[str, Any]]:
     """For the module endpoint_ready: does the gateway know each file's key, and list the models that it names?"""
     endpoints = []
     for gateway in (entry["gateway"] for entry in plain(rendered) if "gateway" in entry):
@@ -255,6 +271,7 @@ def gateway_endpoints(rendered: Sequence[Mapping[str, Any]]) -> list[dict[str, A
                 "health_path": "",
                 "level": "model",
                 **({} if model is None else {"model": model}),
+                **({"ca": ca} if ca else {}),
             }
             for model in gateway["models"] or [None]
         ]

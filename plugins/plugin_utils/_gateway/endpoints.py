@@ -16,13 +16,13 @@ from .urls import gateway_url
 from .variables import MASTER_KEY_VARIABLE
 
 
-def build_endpoints(gateway: Mapping[str, Any], host: str, away: Collection[str] = ()) -> dict[str, list[dict[str, Any]]]:
+def build_endpoints(gateway: Mapping[str, Any], host: str, away: Collection[str] = (), ca: str = "") -> dict[str, list[dict[str, Any]]]:
     """What C(endpoint_ready) is to ask: C(gateway) from the host through the gateway, C(engines) from inside the gateway's container.
 
     C(key_variable) takes the place of the key; the role puts the value in at the last moment. Nobody waits for engines on hosts that are
-    C(away), nor for models that only those serve; their routes stay.
+    C(away), nor for models that only those serve; their routes stay. C(ca): the authority of our own certificates.
     """
-    base_url = f"{gateway_url(str(gateway.get('bind') or ''), int(gateway.get('port') or 8400))}/v1"
+    base_url = f"{gateway_url(str(gateway.get('bind') or ''), int(gateway.get('port') or 8400), tls='tls' in gateway)}/v1"
     through: list[dict[str, Any]] = []
     engines: list[dict[str, Any]] = []
 
@@ -43,6 +43,8 @@ def build_endpoints(gateway: Mapping[str, Any], host: str, away: Collection[str]
                 "required": any(map(waited_for, model.backends)),
             }
         )
+        if "tls" in gateway:
+            through[-1]["ca"] = ca
         if model.capability == "embedding" and model.dimension:
             through[-1]["dimension"] = model.dimension
         for backend in model.backends:
@@ -57,6 +59,8 @@ def build_endpoints(gateway: Mapping[str, Any], host: str, away: Collection[str]
                 "model": backend.model,
                 "required": waited_for(backend),
             }
+            if backend.host is not None and endpoint["base_url"].startswith("https:"):
+                endpoint["ca"] = ca
             if backend.key_variable:
                 endpoint["key_variable"] = backend.key_variable
             engines.append(endpoint)

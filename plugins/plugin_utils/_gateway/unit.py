@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ...module_utils._live_files import LIVE_FOLDER
@@ -23,6 +24,10 @@ CONFIG_DIR = "/etc/litellm"
 CONTAINER_PORT = 4000
 #: LiteLLM runs this when it starts, before it reads its configuration, and does not start when it fails.
 STARTUP_HOOK = "gateway_hooks:install"
+#: Of the authority of our own certificates, beside the configuration; CA of gateway_tls.py.
+CA_FILE = "ca.pem"
+#: In the folder of what changes while it runs: certificate and key in one file; OWN and PUBLIC of gateway_tls.py.
+TLS_FILE, PUBLIC_TLS_FILE = "tls.pem", "public.pem"
 #: Attempts after the first to reach a server: 1 + 2 + 4 seconds in all.
 CONNECT_RETRIES = 2
 #: Switches off every request LiteLLM makes to the outside on its own account, and what a gateway without a database cannot use.
@@ -57,6 +62,33 @@ def gateway_files(config: Mapping[str, Any], policy: Mapping[str, Any], plugins:
     return dict(sorted(files.items()))
 
 
+@dataclass(frozen=True)
+class Tls:
+    """Certificates of this host's gateway, each with its key behind it, and the authority that signed C(own) and those of nodes."""
+
+    own: str = field(default="", repr=False)
+    #: The user's, for all names but those of the host itself.
+    public: str = field(default="", repr=False)
+    ca: str = ""
+
+    @classmethod
+    def from_mapping(cls, given: Mapping[str, Any] | None) -> Tls:
+        return cls(**{key: str(value) for key, value in (given or {}).items() if value})
+
+    @property
+    def files(self) -> dict[str, str]:
+        return {CA_FILE: self.ca} if self.ca else {}
+
+    @property
+    def live_files(self) -> dict[str, str]:
+        return {name: text for name, text in ((TLS_FILE, self.own), (PUBLIC_TLS_FILE, self.public)) if text}
+
+    @property
+    def arguments(self) -> list[str]:
+        place = f"{LIVE_DIR}/{TLS_FILE}"
+        return ["--ssl_certfile_path", place, "--ssl_keyfile_path", place] if self.own else []
+
+
 def _variables_of_the_user(given: Mapping[str, Any] | None) -> dict[str, str]:
     return {str(name): str(value) for name, value in (given or {}).items() if str(name) not in GUARD_VARIABLES}
 
@@ -73,6 +105,7 @@ def container_unit(  # noqa: PLR0913 -- a filter of role litellm: one for each o
     secret_environment: Mapping[str, Any] | None = None,
     previous_keys: Mapping[str, Any] | None = None,
     client_limits: Mapping[str, Any] | None = None,
+    tls: Mapping[str, Any] | None = None,
     pull: str = "missing",
     bind: str = "0.0.0.0",  # noqa: S104 -- the gateway is what clients talk to
     port: int = 8400,
@@ -87,7 +120,8 @@ def container_unit(  # noqa: PLR0913 -- a filter of role litellm: one for each o
     instances_dir: str = "/etc/gpu-inference/instances",
 ) -> dict[str, Any]:
     """The gateway as one unit of C(container_units)."""
-    files = gateway_files(config, policy, plugins)
+    certificates = Tls.from_mapping(tls)
+    files = {**gateway_files(config, policy, plugins), **certificates.files}
     live = live_keys(
         config,
         master_key=str(master_key),
@@ -126,7 +160,9 @@ def container_unit(  # noqa: PLR0913 -- a filter of role litellm: one for each o
         "image": image,
         "pull": pull,
         "entrypoint": None,
-        "command": ["--config", f"{CONFIG_DIR}/config.yaml", "--host", "0.0.0.0", "--port", str(CONTAINER_PORT), *map(str, arguments)],  # noqa: S104
+        "command": ["--config", f"{CONFIG_DIR}/config.yaml", "--host", "0.0.0.0", "--port", str(CONTAINER_PORT)]  # noqa: S104
+        + certificates.arguments
+        + [str(argument) for argument in arguments],
         "docker_arguments": docker + [str(argument) for argument in docker_arguments],
         "networks": list(networks),
         "files": files,
@@ -140,11 +176,11 @@ def container_unit(  # noqa: PLR0913 -- a filter of role litellm: one for each o
             STARTUP_HOOK_VARIABLE: STARTUP_HOOK,
         },
         "secret_environment": dict(live.environment),
-        "secret_live_files": {KEYS_FILE: live.text},
+        "secret_live_files": {KEYS_FILE: live.text, **certificates.live_files},
         "live_owner": str(user or "0"),
         "locks": [],
         "probe": {
-            "base_url": f"{gateway_url(bind, port)}/v1",
+            "base_url": f"{gateway_url(bind, port, tls=bool(certificates.own))}/v1",
             "health_path": "/health/readiness",
             # LiteLLM takes requests when it has loaded its models. Whether it lists them is for whoever has a key: the launcher has none.
             "level": "health",
@@ -152,6 +188,7 @@ def container_unit(  # noqa: PLR0913 -- a filter of role litellm: one for each o
             "modalities": ["text"],
             "model": None,
             "api_key_variable": None,
+            **({"ca_path": f"{instances_dir}/litellm/gateway/{CA_FILE}"} if certificates.own else {}),
         },
         "start_timeout": int(start_timeout),
         "stop_timeout": int(stop_timeout),

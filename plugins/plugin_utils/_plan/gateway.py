@@ -44,6 +44,8 @@ class Backend:
     weight: int | None
     max_model_len: int | None
     source: str
+    #: Whether gateways on other hosts reach it by https.
+    tls: bool = False
     #: The LoRA adapter of the model that it answers with here.
     adapter: str | None = None
 
@@ -130,7 +132,7 @@ def collect(hosts: Mapping[str, Host], backends: Sequence[Backend], externals: S
                 "model": backend.served_name,
                 "container": backend.container,
                 "container_port": backend.container_port,
-                "url": f"{server_url(backend.address, backend.port)}/v1",
+                "url": f"{server_url(backend.address, backend.port, tls=backend.tls)}/v1",
                 "key_variable": key_variable(ENGINE_KEY, backend.host),
                 "order": backend.order,
                 "weight": backend.weight,

@@ -245,6 +245,7 @@ class HostPlan:
             weight=task.service.weight,
             max_model_len=length if length is not None and length > 0 else None,
             source=source,
+            tls=self.host.settings.node_proxy_tls,
         )
         self.backends.append(backend)
         for name, place in adapters_of(task.variant).items():

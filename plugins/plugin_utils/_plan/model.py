@@ -46,6 +46,7 @@ VARIABLES = (
     "inference_model_aliases",
     "inference_models",
     "inference_network",
+    "inference_node_proxy_tls",
     "inference_platform",
     "inference_platform_expected",
     "inference_proxy",
@@ -199,6 +200,7 @@ class Gateway:
     work_limit: int = DEFAULT_WORK_LIMIT  # bytes
     sticky_sessions: bool = True
     passthrough: tuple[Mapping[str, Any], ...] = ()
+    tls: Mapping[str, str] | None = None  # empty: an authority of our own
 
     @property
     def client_names(self) -> tuple[str, ...]:
@@ -221,6 +223,7 @@ class Settings:
     dns: tuple[str, ...] = ()
     registry_mirrors: tuple[str, ...] = ()
     proxy: Mapping[str, str] = field(default_factory=dict)
+    node_proxy_tls: bool = False
     network: Network = field(default_factory=lambda: Network("inference", "10.89.16.0/24"))
     engines_network: Network = field(default_factory=lambda: Network(ENGINES_NETWORK, "10.89.17.0/24"))
     metrics: Mapping[str, Any] = field(default_factory=dict)

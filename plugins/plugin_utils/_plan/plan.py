@@ -18,6 +18,7 @@ from typing import Any
 from .._gateway.urls import gateway_url
 from .._gateway.variables import EXTERNAL_KEY, key_variable
 from . import gateway as gateway_part
+from . import tls as tls_part
 from .adapters import adapter_names, as_model, check_names
 from .advisories import LITELLM, vulnerable
 from .findings import Finding, PlanError, Report, hint
@@ -87,6 +88,9 @@ def build_plan(inventory: Mapping[str, Any]) -> dict[str, Any]:
     gateway_plan = None
     if gateways:
         gateway_plan = _gateway(hosts, gateways, gateway, platforms[gateways[0]].name, entries, aliases, fallbacks, catalogue, report)
+    proxied = [name for name in serving if any(gateway_host != name for gateway_host in gateways)]
+    tls_part.warn_of_clear_keys(hosts, gateway, gateways, proxied, externals, report)
+    tls = tls_part.part(hosts, gateway, proxied)
     client_entries = {name: _client_entries(hosts[name], raw_hosts[name].get("vars") or {}, gateway, report) for name in clients}
     findings = report.findings
     if findings:
@@ -97,6 +101,7 @@ def build_plan(inventory: Mapping[str, Any]) -> dict[str, Any]:
         "hosts": {name: result.output(hosts) for name, result in results.items()},
         "gateway": gateway_plan,
         "clients": client_entries,
+        **({"tls": tls} if tls else {}),
     }
 
 
@@ -234,13 +239,18 @@ def _gateway(
     trouble = vulnerable(LITELLM, version_in(image)) if image != LITELLM_IMAGE else None
     if trouble:
         report.warn(f"inference_images.litellm = {image}: {trouble}")
+    tls = gateway.tls is not None
+    url = gateway.public_url or gateway_url(gateway.bind, gateway.port, hosts[gateways[0]].address, tls=tls)
+    tls_part.check(gateway, url, report)
     part = {
         "hosts": list(gateways),
         "port": gateway.port,
         "bind": gateway.bind,
         # As clients reach it, and as its own host does.
-        "url": gateway.public_url or gateway_url(gateway.bind, gateway.port, hosts[gateways[0]].address),
-        "local_url": gateway_url(gateway.bind, gateway.port),
+        "url": url,
+        "local_url": gateway_url(gateway.bind, gateway.port, tls=tls),
+        # internal: whether its certificate is also for the name of its container.
+        **({"tls": {"internal": not gateway.tls}} if tls else {}),
         "image": image,
         "models": gateway_part.build(entries, aliases, fallbacks),
         "passthrough": gateway_part.passthroughs(list(entries.values()), gateway, aliases, known, report),

@@ -50,6 +50,7 @@ from .keys import (
     with_reader,
 )
 from .model import DEFAULT_GATEWAY_PORT, Gateway
+from .tls import GATEWAY_TLS
 
 VARIABLE = r"[A-Z_][A-Z0-9_]*"
 _REDIS = r"(rediss?)://([^/@:\s]+)(?::([0-9]{1,5}))?(?:/([0-9]+))?/?"
@@ -276,6 +277,7 @@ class GatewayKeys(Keys):
     work_limit = _bytes(2 * MIB, 16 * 1024 * MIB)
     sticky_sessions = boolean(True)
     passthrough = with_reader(list_of(PassthroughKeys.schema()), _passthroughs)
+    tls = GATEWAY_TLS
 
 
 def parse_gateway(raw: Any, report: Report) -> Gateway:
@@ -301,6 +303,7 @@ def parse_gateway(raw: Any, report: Report) -> Gateway:
         work_limit=work_limit,
         sticky_sessions=keys.sticky_sessions.read(fields),
         passthrough=keys.passthrough.read(fields),
+        tls=keys.tls.read(fields),
     )
 
 

@@ -53,6 +53,7 @@ from .keys import (
     with_reader,
 )
 from .model import Network, Settings
+from .tls import PROXY_TLS
 
 _DEFAULTS = Settings()
 _IMAGES = (*INTERCHANGEABLE, "litellm")
@@ -213,6 +214,7 @@ class SettingsKeys(Keys):
     inference_dns = with_reader(list_of({"type": "string"}), _dns)
     inference_registry_mirrors = with_reader(list_of(matching(ADDRESS)), _registry_mirrors)
     inference_proxy = with_reader(ProxyKeys.schema(), _proxy)
+    inference_node_proxy_tls = PROXY_TLS
     inference_network = _network(_DEFAULTS.network)
     inference_engines_network = _network(_DEFAULTS.engines_network)
     inference_metrics = with_reader(MetricsKeys.schema(), _metrics)
@@ -245,6 +247,7 @@ def parse_settings(raw: Any, report: Report) -> Settings:
         dns=keys.inference_dns.read(fields),
         registry_mirrors=keys.inference_registry_mirrors.read(fields),
         proxy=keys.inference_proxy.read(fields),
+        node_proxy_tls=keys.inference_node_proxy_tls.read(fields),
         network=network,
         engines_network=engines_network,
         metrics=keys.inference_metrics.read(fields),

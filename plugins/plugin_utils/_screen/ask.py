@@ -21,10 +21,11 @@ _REQUESTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 }
 
 
-def curl_line(url: str, model: str, capability: str, key: str) -> str:
-    """C(url): of the server, without /v1. C(key): a file, or empty where the key is in the user's own hands: then $KEY."""
+def curl_line(url: str, model: str, capability: str, key: str, ca: str = "") -> str:
+    """C(url): of the server, without /v1. C(key): a file, or empty where the key is in the user's own hands: then $KEY. C(ca): a file."""
     bearer = f"$(cat {shlex.quote(key)})" if key else "$KEY"
-    begin = f'curl -s {url.rstrip("/")}%s -H "Authorization: Bearer {bearer}"'
+    trusted = f"--cacert {shlex.quote(ca)} " if ca else ""
+    begin = f'curl -s {trusted}{url.rstrip("/")}%s -H "Authorization: Bearer {bearer}"'
     if capability == "transcription":
         return f"{begin % '/v1/audio/transcriptions'} -F model={shlex.quote(model)} -F file=@speech.wav"
     path, body = _REQUESTS[capability]

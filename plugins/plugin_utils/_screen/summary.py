@@ -40,7 +40,10 @@ _NEXT: Sequence[tuple[str, str]] = (
 def _gateways(plan: Mapping[str, Any]) -> dict[str, str]:
     """By host, where its gateway answers."""
     gateway = plan["gateway"]
-    return {host: gateway_url(gateway["bind"], gateway["port"], plan["hosts"][host]["address"]) for host in gateway["hosts"]}
+    return {
+        host: gateway_url(gateway["bind"], gateway["port"], plan["hosts"][host]["address"], tls="tls" in gateway)
+        for host in gateway["hosts"]
+    }
 
 
 def _hosts(names: Sequence[str], run: Run, served: frozenset[str]) -> str:
@@ -139,13 +142,15 @@ class _Summary:
         if not urls or not chat:
             return []
         url = urls[0] if gateway["url"] in _gateways(self.plan).values() else gateway["url"]
-        return [curl_line(url, str(chat[0]["name"]), str(chat[0]["capability"]), self.key()[0])]
+        ca = self.files.get("gateway_ca", "")
+        return [curl_line(url, str(chat[0]["name"]), str(chat[0]["capability"]), self.key()[0], ca)]
 
 
 def summary(plan: Mapping[str, Any], run: Run, files: Mapping[str, str], command: Callable[[str], str]) -> list[str]:
     """At most 40 lines.
 
-    C(files): where the generated keys are, by their names. C(command): of a playbook's name, what starts it.
+    C(files): where the generated keys are, by their names; C(gateway_ca) is the authority of its certificate.
+    C(command): of a playbook's name, what starts it.
     """
     parts = _Summary(plan, run, files)
     head, curl, (title, *models), (first, *done) = parts.head(), parts.curl(), parts.models(), _done(run)

@@ -39,7 +39,8 @@ models mounts name networks order passthrough path platform port provider pull r
 shm_size size source speaks start_timeout sticky_sessions stop_timeout stream_timeout subnet target_path temperature tensor_parallel_size
 timeout ttl type weight
 inference_address inference_allow_floating_tags inference_data_dir inference_dns inference_engine inference_gpu_access
-inference_gpu_reserve inference_platform inference_platform_expected
+inference_gpu_reserve inference_node_proxy_tls inference_platform inference_platform_expected
+tls certificate_file key_file ca_file
 base_url public_url target inference_registry_mirrors
 """
 SHOWN = frozenset(_SHOWN.split())

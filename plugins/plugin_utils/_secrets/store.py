@@ -119,6 +119,18 @@ class SecretStore:
         self._put(self._file(SERVED, secret.name), _DIGEST + digest(secret.key) if secret.given else secret.key)
         return True
 
+    # -- files of more than one line
+
+    def read(self, *path: str) -> str | None:
+        return self._read(*path)
+
+    def create(self, text: str, *path: str) -> str:
+        """Written where there is none yet; what is there in any case."""
+        return self._create(self._file(*path), text)
+
+    def put(self, text: str, *path: str) -> None:
+        self._put(self._file(*path), text)
+
     # -- one key
 
     def _given(self, name: str, given: str) -> Secret:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import gateway_litellm
 import gateway_server
+import gateway_tls
 import gateway_upstream
 from gateway_access import PUBLIC_PATHS, Caller, caller_of, check_path, wants_plain_health
 from gateway_admission import Admission, Incoming, current, refuse
@@ -337,6 +338,8 @@ def install() -> None:
     from litellm.proxy.proxy_server import app
 
     gateway_server.install(serves_responses)
+    gateway_tls.serve(gateway_tls.Certificates.from_environment(os.environ), gateway_server.protocols())
+    gateway_tls.trust(os.environ)
     app.add_api_route(HEALTH_CHECK, health_check, methods=["GET"], include_in_schema=False)
     # Inside the exit, which judges what LiteLLM sends; the keys come in last.
     gateway_upstream.install(KEYS)

@@ -20,13 +20,18 @@ HEADER_TIMEOUT = 20.0
 BLOCK = 64
 
 
-def limit_headers(timeout: float = HEADER_TIMEOUT) -> None:
-    """Close connections on which no request begins, or whose headers do not come to an end. uvicorn waits for ever."""
+def protocols() -> t.Iterator[t.Any]:
+    """How uvicorn speaks with a client; one of the two is in use."""
     for module, name in (("h11_impl", "H11Protocol"), ("httptools_impl", "HttpToolsProtocol")):
         try:
-            protocol = getattr(__import__(f"uvicorn.protocols.http.{module}", fromlist=[name]), name)
+            yield getattr(__import__(f"uvicorn.protocols.http.{module}", fromlist=[name]), name)
         except ImportError:
             continue
+
+
+def limit_headers(timeout: float = HEADER_TIMEOUT) -> None:
+    """Close connections on which no request begins, or whose headers do not come to an end. uvicorn waits for ever."""
+    for protocol in protocols():
         _watch_headers(protocol, timeout)
 
 

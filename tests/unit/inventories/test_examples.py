@@ -30,6 +30,11 @@ EXAMPLES = sorted(path.parent.name for path in (ROOT / "inventories").glob("*/ho
 Plan = dict[str, Any]
 
 
+def beside_clear_keys(plan: dict[str, Any]) -> list[str]:
+    """Its warnings. That keys leave their host in clear is how an example is to begin with; docs/tls.md has the other way."""
+    return [warning for warning in plan["warnings"] if not warning.startswith("keys leave their host in clear")]
+
+
 def inventory_of(file: Path) -> dict[str, Any]:
     """As `ansible-playbook -i FILE playbooks/plan.yml` reads it."""
     loader = DataLoader()
@@ -62,7 +67,7 @@ def instances(plan: Plan, host: str, engine: str = "vllm") -> dict[str, dict[str
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_plans_offline_without_a_mistake_or_a_warning(name: str) -> None:
     plan = plan_of(name)
-    assert plan["warnings"] == []
+    assert beside_clear_keys(plan) == []
     assert plan["gateway"]["models"]
 
 
@@ -189,7 +194,7 @@ def test_an_inventory_of_getting_started_plans(title: str, tmp_path: Path) -> No
     for name, hardware in MACHINES[title].items():
         inventory["hosts"][name]["hardware"] = hardware
     plan = build_plan(inventory)
-    assert plan["warnings"] == []
+    assert beside_clear_keys(plan) == []
     assert all(row["memory_left"] is not None for row in plan["table"])
 
 
@@ -207,5 +212,5 @@ def test_the_second_inventory_of_the_readme_plans(tmp_path: Path) -> None:
     for name, hardware in {"rtx": CARD, "orin": jetson(memory_mib=15656)}.items():
         inventory["hosts"][name]["hardware"] = hardware
     plan = build_plan(inventory)
-    assert plan["warnings"] == []
+    assert beside_clear_keys(plan) == []
     assert [backend["host"] for backend in plan["gateway"]["models"][0]["backends"]] == ["rtx", "orin"]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import shutil
 import subprocess
 import threading
@@ -53,6 +54,8 @@ CASES: dict[str, dict[str, Any]] = {
         "node_proxy_services": [service(allowed_addresses=["2001:db8::10"])],
     },
 }
+CASES["own certificate"] = {**CASES["plain"], "node_proxy_tls_pem": "certificate and key\n"}
+CASES["renewed"] = {**CASES["plain"], "node_proxy_tls_pem": "another certificate and key\n"}
 CASES["other key"] = {**CASES["plain"], "node_proxy_services": [{**one, "key": KEY + "x"} for one in CASES["plain"]["node_proxy_services"]]}
 
 
@@ -65,7 +68,7 @@ def rendered() -> dict[tuple[str, str], str]:
     return dict(zip(names, render("node_proxy", [(f"{file}.j2", CASES[case]) for case, file in names])))
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case != "other key"])
+@pytest.mark.parametrize("case", ["plain", "tls"])
 @pytest.mark.parametrize("file", FILES)
 def test_rendered_files(rendered: dict[tuple[str, str], str], case: str, file: str) -> None:
     golden = GOLDEN / f"node_proxy-{case}-{file}"
@@ -78,6 +81,16 @@ def test_no_key_outside_of_its_file(rendered: dict[tuple[str, str], str]) -> Non
 
 def test_another_key_is_another_file(rendered: dict[tuple[str, str], str]) -> None:
     assert rendered["plain", "nginx.conf"] != rendered["other key", "nginx.conf"]
+
+
+def test_a_certificate_is_one_file_with_its_key_and_a_renewed_one_is_another(rendered: dict[tuple[str, str], str]) -> None:
+    """Which nginx takes with a reload, while what runs has what it began with."""
+    found = [re.findall(r"ssl_certificate(?:_key)? (.*);", rendered[case, "nginx.conf"]) for case in ("own certificate", "renewed")]
+    assert [len(set(files)) for files in found] == [1, 1]
+    assert re.fullmatch(r"/etc/gpu-inference/proxy/tls-[0-9a-f]{16}\.pem", found[0][0])
+    assert found[0] != found[1]
+    assert "listen 192.0.2.20:8070 ssl;" in rendered["own certificate", "nginx.conf"]
+    assert "certificate and key" not in "".join(text for (case, _file), text in rendered.items() if case == "own certificate")
 
 
 class Engine(BaseHTTPRequestHandler):

@@ -161,3 +161,14 @@ def test_variables_of_roles_are_refused_with_the_rest(project: Project) -> None:
     assert "The inventory has 3 mistakes; no host was changed." in told
     assert "docker_source (hosts n1, n2, gw): value of docker_source must be one of: auto" in told
     assert "litellm_port (host gw)" in told
+
+
+def test_certificates_of_the_users_are_looked_at(project: Project) -> None:
+    project.variables["inference_gateway"] = {
+        "public_url": "https://llm.example:8400",
+        "tls": {"certificate_file": "nowhere.pem", "key_file": "play.yml"},
+    }
+    result = project.run("-vvv")
+    assert result.returncode != 0
+    words = " ".join(result.stdout.split())
+    assert 'inference_gateway.tls.certificate_file = "nowhere.pem": cannot be read on the controller: No such file or directory' in words

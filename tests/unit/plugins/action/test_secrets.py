@@ -190,3 +190,21 @@ def test_the_old_key_stays_until_every_host_is_reached(tmp_path: Path) -> None:
     rotated = keys(tmp_path, pending=True, rotate=["engine_keys"], served={"gateways": ["localhost"]})
     assert "engine_keys/localhost: the old key is kept until site.yml has reached localhost too" in " ".join(rotated["said"].split())
     assert rotated["changing"] == ["engine_keys/localhost"]
+
+
+def test_certificates_are_made_and_kept_beside_the_keys(tmp_path: Path) -> None:
+    part = {
+        "hosts": {"localhost": ["127.0.0.1", "localhost"], "n1": ["192.0.2.1"]},
+        "gateways": ["localhost"],
+        "proxies": ["n1"],
+        "files": {},
+    }
+    found = keys(tmp_path, pending=True, tls=part)
+    tls = found["tls"]
+    assert found["was_changed"] is True
+    assert (tls["ca"], tls["gateways"]["localhost"]["public"]) == (tls["clients_ca"], "")
+    private = [line for text in (tls["gateways"]["localhost"]["own"], tls["proxies"]["n1"]) for line in text.split("\n") if len(line) > 60]
+    assert not [line for line in private if line in found["said"]]
+    again = keys(tmp_path, pending=True, tls=part)
+    assert (again["tls"], again["was_changed"]) == (tls, False)
+    assert "tls" not in keys(tmp_path, pending=True)

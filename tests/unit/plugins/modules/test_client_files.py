@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._clients import MARKER, ClientFileError, dump_connections
+from ansible_collections.llmops.gpu_inference.plugins.modules import client_files
 from ansible_collections.llmops.gpu_inference.plugins.modules.client_files import Writer
 
 OURS = {"id": "vllm-external", "base_url": "http://192.0.2.10:8400"}
@@ -39,7 +40,14 @@ Run = Callable[..., dict[str, Any]]
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     def run_writer(*files: dict[str, Any], check_mode: bool = False, prune: bool = True) -> dict[str, Any]:
-        defaults = {"merge": "none", "owner": None, "group": None, "mode": "0600", "directory_mode": "0755"}
+        defaults = {
+            "merge": "none",
+            "beside_those_of_the_host": False,
+            "owner": None,
+            "group": None,
+            "mode": "0600",
+            "directory_mode": "0755",
+        }
         params = {
             "files": [{**defaults, **entry, "path": str(tmp_path / entry["path"])} for entry in files],
             "manifest": str(tmp_path / "state" / "clients.json"),
@@ -63,6 +71,20 @@ def connections(path: Path) -> list[Any]:
 
 def list_entry(*entries: dict[str, Any], path: str = "llm_connections.json") -> dict[str, Any]:
     return {"path": path, "content": dump_connections({"connections": list(entries)}), "merge": "connections"}
+
+
+def test_authorities_of_the_host_follow_ours(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = tmp_path / "ca-certificates.crt"
+    known.write_text("# those of the distribution\n")
+    monkeypatch.setattr(client_files, "AUTHORITIES", (str(tmp_path / "elsewhere"), str(known)))
+    entry = {"path": "bundle.pem", "content": TEXT, "mode": "0644", "beside_those_of_the_host": True}
+    assert run(entry)["changed"]
+    assert (tmp_path / "bundle.pem").read_text() == f"{TEXT}# those of the distribution\n"
+    assert not run(entry)["changed"]
+    known.unlink()
+    assert run(entry)["changed"]
+    assert (tmp_path / "bundle.pem").read_text() == TEXT
+    assert run()["removed"] == [str(tmp_path / "bundle.pem")]
 
 
 def test_writes_then_changes_nothing_then_removes(run: Run, tmp_path: Path) -> None:

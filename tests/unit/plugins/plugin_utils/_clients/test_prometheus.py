@@ -78,6 +78,16 @@ def test_an_authority_of_ones_own_is_for_the_gateway() -> None:
     assert {job["job_name"]: job.get("tls_config") for job in jobs} == {"llmops-gateway": told, "llmops-node": None, "llmops-engine": None}
 
 
+def test_an_authority_of_ours_is_known_by_itself() -> None:
+    def told(**options: Any) -> Any:
+        jobs = yaml.safe_load(render({**ENTRY, **options}, ca="PEM", controller_dir="/c")[0]["content"])["scrape_configs"]
+        return next(job.get("tls_config") for job in jobs if job["job_name"] == "llmops-gateway")
+
+    assert told() == {"ca_file": "/etc/gpu-inference/gateway-ca-bundle.pem"}
+    assert told(location="controller", path="p.yml") == {"ca_file": "gateway-ca-bundle.pem"}
+    assert told(ca_file="/etc/prometheus/ca.pem") == {"ca_file": "/etc/prometheus/ca.pem"}
+
+
 def test_a_mode_is_for_the_file_of_jobs() -> None:
     assert [file["mode"] for file in render({**ENTRY, "mode": "0640"})] == ["0640", "0644", "0644", "0600"]
 

@@ -717,3 +717,67 @@ def test_a_model_that_its_client_may_not_ask_for_is_refused() -> None:
     )
     assert models_to_measure([{"type": "metis", "key": "crawler"}], [{**LIMITED[2], "dimension": None}]) == []
     assert len(models_to_measure([{"type": "metis", "key": "studio"}], [{**LIMITED[2], "dimension": None}])) == 1
+
+
+# --- an authority of our own -----------------------------------------------------------------------------------------
+
+CA = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+ALONE, BUNDLE = "/etc/gpu-inference/gateway-ca.pem", "/etc/gpu-inference/gateway-ca-bundle.pem"
+
+
+def test_every_program_that_reads_its_environment_is_told_of_the_authority() -> None:
+    for kind in ("openai", "litellm_sdk", "langchain", "llama_index", "crawl4ai"):
+        (file,) = render({"type": kind, "path": "/etc/x.env"}, ca=CA)
+        found = parse_env_as_docker(file["content"])
+        assert {name: found.get(name) for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")} == dict.fromkeys(
+            ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"), BUNDLE
+        )
+        (plain,) = render({"type": kind, "path": "/etc/x.env"})
+        assert "CERT" not in plain["content"]
+    (mine,) = render({"type": "openai", "path": "/etc/x.env", "variables": {"SSL_CERT_FILE": "/etc/mine.pem"}}, ca=CA)
+    assert parse_env_as_docker(mine["content"])["SSL_CERT_FILE"] == "/etc/mine.pem"
+
+
+@pytest.mark.parametrize(
+    ("kind", "variable", "path"),
+    [
+        ("claude_code", "NODE_EXTRA_CA_CERTS", ALONE),
+        ("opencode", "NODE_EXTRA_CA_CERTS", ALONE),
+        ("codex", "CODEX_CA_CERTIFICATE", BUNDLE),
+    ],
+)
+def test_an_agent_that_proves_itself_has_it_in_its_environment(kind: str, variable: str, path: str) -> None:
+    models = [{"name": "chat", "capability": "chat", "max_input_tokens": 200000}]
+    entry = {"type": kind, "path": "/srv/a/x", "owner": "a", "verify": "run"}
+    (file,) = render(entry, models=models, ca=CA)
+    assert file["run"]["environment"][variable] == path
+    assert (path in file["content"]) is (kind == "claude_code")
+    (plain,) = render(entry, models=models)
+    assert variable not in plain["run"]["environment"]
+    assert variable not in plain["content"]
+
+
+def test_the_authority_is_written_where_files_are() -> None:
+    rendered = render(
+        {"type": "openai", "path": "/etc/x.env"}, {"type": "openai", "path": "y.env", "location": "controller"}, ca=CA, controller_dir="/c"
+    )
+    host, controller = files_to_write(rendered, "host", CA), files_to_write(rendered, "controller", CA, "/c/")
+    assert [(file["path"], file.get("mode"), file.get("beside_those_of_the_host")) for file in host[1:]] == [
+        (ALONE, "0644", False),
+        (BUNDLE, "0644", True),
+    ]
+    assert {file["content"] for file in host[1:]} == {f"{MARKER}\n{CA}"}
+    assert [file["path"] for file in controller] == ["/c/y.env", "/c/gateway-ca.pem", "/c/gateway-ca-bundle.pem"]
+    assert "SSL_CERT_FILE=/c/gateway-ca-bundle.pem\n" in controller[0]["content"]
+    assert len(files_to_write(rendered, "host")) == 1
+    assert files_to_write([], "host", CA) == []
+    assert {endpoint.get("ca") for endpoint in gateway_endpoints(rendered, CA)} == {CA}
+
+
+def test_a_program_in_a_container_sees_the_same_file() -> None:
+    entry = {"type": "crawl4ai", "path": "/etc/crawl4ai.env", "container": True, "api_token": "0123456789abcdef0123"}
+    (unit,) = container_units([entry], render(entry, ca=CA, network_url="https://litellm-gateway:4000"))
+    assert f"type=bind,source={BUNDLE},target={BUNDLE},readonly" in unit["docker_arguments"]
+    assert unit["secret_environment"]["SSL_CERT_FILE"] == BUNDLE
+    (plain,) = container_units([entry], render(entry, network_url="http://litellm-gateway:4000"))
+    assert "--mount" not in plain["docker_arguments"]

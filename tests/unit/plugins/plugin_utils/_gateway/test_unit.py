@@ -125,3 +125,35 @@ def test_bind(bind: str, published: str, url: str) -> None:
 
 def test_the_gateway_does_not_remember_addresses_of_containers() -> None:
     assert BASE_ENVIRONMENT["AIOHTTP_TTL_DNS_CACHE"] == "0"
+
+
+def test_certificates_are_files_that_change_while_it_runs() -> None:
+    """A renewal makes no other container, and without TLS there is nothing of it."""
+    plain = want_unit(unit())
+    assert want_unit(unit(tls={"ca": "", "own": ""})).config_hash == plain.config_hash
+    made = unit(tls={"ca": "authority\n", "own": "certificate and key\n", "public": "another\n"})
+    live = made.pop("secret_live_files")
+    assert (live["tls.pem"], live["public.pem"]) == ("certificate and key\n", "another\n")
+    assert "certificate and key" not in json.dumps(made)
+    assert "another" not in json.dumps(made)
+    assert made["command"][-4:] == [
+        *("--ssl_certfile_path", "/etc/litellm-live/tls.pem"),
+        *("--ssl_keyfile_path", "/etc/litellm-live/tls.pem"),
+    ]
+    assert (made["probe"]["base_url"], made["probe"]["ca_path"]) == (
+        "https://127.0.0.1:8400/v1",
+        "/etc/gpu-inference/instances/litellm/gateway/ca.pem",
+    )
+    assert made["files"]["ca.pem"] == "authority\n"
+    assert any(argument.endswith("/ca.pem,target=/etc/litellm/ca.pem,readonly") for argument in made["docker_arguments"])
+    first, renewed = (want_unit(unit(tls={"ca": "authority\n", "own": own})) for own in ("certificate and key\n", "renewed\n"))
+    assert first.config_hash == renewed.config_hash != plain.config_hash
+
+
+def test_a_gateway_without_tls_knows_the_authority_of_nodes() -> None:
+    made = unit(tls={"ca": "authority\n"})
+    assert made["files"]["ca.pem"] == "authority\n"
+    assert "tls.pem" not in made["secret_live_files"]
+    assert made["probe"]["base_url"].startswith("http://")
+    assert "ca_path" not in made["probe"]
+    assert "--ssl_certfile_path" not in made["command"]
