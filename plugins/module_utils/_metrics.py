@@ -213,7 +213,7 @@ def serve(settings_file: Path, paths: Paths, program: Path, sleep: Callable[[flo
             try:
                 write_atomically(file, text_of(settings, paths, time.time()))
             except OSError as error:
-                print(f"{file} cannot be written: {error.strerror}", file=sys.stderr, flush=True)
+                sys.stderr.write(f"{file} cannot be written: {error.strerror}\n")
             sleep(PAUSE)
     except SystemExit:
         _remove(written)
