@@ -53,7 +53,7 @@ check() { # version python, and "short" where a newer Python had all of it
     core=$("$venv/bin/python" -c 'import ansible, sys; print(f"ansible-core {ansible.__version__}, Python {sys.version.split()[0]}")')
     echo "=== $core"
     # community.docker comes from the environment of `make env`: bare ansible-core has no collections.
-    local -x ANSIBLE_COLLECTIONS_PATH ANSIBLE_HOME=$venv/home PATH=$venv/bin:/usr/bin:/bin
+    local -x ANSIBLE_COLLECTIONS_PATH ANSIBLE_HOME=$venv/home PATH=$venv/bin:/usr/bin:/bin:/usr/sbin:/sbin
     ANSIBLE_COLLECTIONS_PATH=$root/collections:$(echo "$root"/.venv/lib/python3.*/site-packages)
     if ! {
         ansible-playbook -i inventories/demo/hosts.yml site.yml playbooks/*.yml --syntax-check &&

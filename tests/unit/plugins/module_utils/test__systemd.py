@@ -24,7 +24,8 @@ VALUES = st.text(st.characters(blacklist_categories=["Cc", "Cs", "Cn"], blacklis
 
 def read_back(folder: Path, text: str) -> dict[str, str]:
     (folder / "environment.d").mkdir(exist_ok=True)
-    (folder / "environment.d/10-test.conf").write_text(text, encoding="utf-8", newline="")
+    # As bytes: write_text has newline= since Python 3.10 only, and this runs with a node's 3.9 too.
+    (folder / "environment.d/10-test.conf").write_bytes(text.encode())
     done = subprocess.run([READER], env={"XDG_CONFIG_HOME": str(folder), "HOME": str(folder)}, capture_output=True, text=True, check=True)
     # The generator quotes for a shell, but leaves a leading tilde as it is.
     shell = "\n".join(re.sub(r"^(export \w+)=~", r"\1=\~", f"export {line}") for line in done.stdout.split("\n") if line)
