@@ -65,13 +65,24 @@ def render_env(variables: Mapping[str, str], comments: Sequence[str] = (), as_js
                 f"{name}: the value contains {bad!r}, which docker, a shell and python-dotenv read differently; "
                 "use letters, digits and _@%+=:,./- only"
             )
+        if name in as_json and not _is_json(value):
+            raise ClientFileError(f"{name}: the value is no JSON, which the program reads here")
     lines = [MARKER, *(f"# {comment}" for comment in comments)]
     lines += [f"{name}={value}" for name, value in variables.items()]
     text = "\n".join(lines) + "\n"
-    for reader, parsed, unasked in (("docker --env-file", parse_env_as_docker(text), ()), ("a shell", parse_env_as_shell(text), as_json)):
-        if any(parsed.pop(name, None) != value and name not in unasked for name, value in variables.items()) or parsed:
+    documents = {name: value for name, value in variables.items() if name in as_json}
+    for reader, parsed in (("docker --env-file", parse_env_as_docker(text)), ("a shell", {**parse_env_as_shell(text), **documents})):
+        if parsed != dict(variables):
             raise ClientFileError(f"read back by {reader}, the rendered file gives other variables; this is a defect of the collection")
     return text
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def parse_env_as_docker(text: str) -> dict[str, str]:

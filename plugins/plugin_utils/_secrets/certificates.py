@@ -225,6 +225,9 @@ def troubles(certificate: str, key: str, name: str, now: datetime) -> Iterator[t
 
 
 def authority_trouble(text: str) -> str | None:
+    """Everybody may read it where it is written."""
+    if "PRIVATE KEY-----" in text:
+        return "has a private key in it, and it is given to every client; leave the key out"
     try:
         _certificates(text)
     except CertificateError:

@@ -74,6 +74,9 @@ def test_json_without_spaces_is_taken_where_it_is_meant(tmp_path: Any) -> None:
     for value in ('{"a": 1}', '"quoted"', '{"a":"$b"}'):
         with pytest.raises(ClientFileError, match="PARAMS: the value contains"):
             render_env({"PARAMS": value}, as_json={"PARAMS"})
+    for value in ('{"a', "{a:1}", "[", ""):
+        with pytest.raises(ClientFileError, match="PARAMS: the value is no JSON"):
+            render_env({"PARAMS": value}, as_json={"PARAMS"})
 
 
 def test_render_env_refuses_a_name_that_does_not_read_back() -> None:

@@ -58,6 +58,13 @@ def test_a_key_that_is_encrypted(files: dict[str, str]) -> None:
     assert without.endswith("); give the password of its vault")
 
 
+def test_no_key_is_given_to_everybody(files: dict[str, str]) -> None:
+    Path(files["ca_file"]).write_text(AUTHORITY.text)
+    (found,) = told(files)
+    assert found.startswith("inference_gateway.tls.ca_file: has a private key in it")
+    assert AUTHORITY.key.split("\n")[1] not in found
+
+
 def test_all_that_is_wrong_at_once(files: dict[str, str], tmp_path: Path) -> None:
     Path(files["key_file"]).write_text(make_certificate(AUTHORITY, ["llm.example"], NOW).key)
     Path(files["ca_file"]).write_text("nothing")
