@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import ssl
 import subprocess
@@ -32,20 +31,18 @@ import requests
 from support.gateway_folder import write_gateway
 from support.local_gateway import local_gateway
 from support.ollama import free_port
+from support.programs import installed
 from support.render import render
 from support.wire import Wire, wire
 
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._secrets.certificates import Pair, make_authority, make_certificate
 
-NGINX = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin")
 #: Of the node, on which nginx listens; its engine listens on the same port of 127.0.0.1.
 NODE = "127.0.0.16"
 MASTER, CLIENT, ENGINE = "sk-master-0123456789abcdef", "client-key-0123456789", "engine-key-0123456789abc"
 SECRETS = tuple(key.encode() for key in (MASTER, CLIENT, ENGINE))
 NOW = datetime.now(timezone.utc)
 AUTHORITY = make_authority(NOW)
-
-pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
 
 
 class Engine(BaseHTTPRequestHandler):
@@ -108,13 +105,13 @@ class Proxy:
         if self.certificate:
             (self.folder / text.split(f"ssl_certificate {self.folder}/")[1].split(";")[0]).write_text(self.certificate, encoding="utf-8")
         (self.folder / "nginx.conf").write_text(text, encoding="utf-8")
-        subprocess.run([str(NGINX), "-t", "-q", "-e", "stderr", "-c", str(self.folder / "nginx.conf")], check=True)
+        subprocess.run([installed("nginx"), "-t", "-q", "-e", "stderr", "-c", str(self.folder / "nginx.conf")], check=True)
 
     def start(self) -> None:
         (self.folder / "run").mkdir()
         self.folder.chmod(0o755)
         self.write()
-        argv = [str(NGINX), "-e", "stderr", "-c", str(self.folder / "nginx.conf"), "-g", "daemon off;"]
+        argv = [installed("nginx"), "-e", "stderr", "-c", str(self.folder / "nginx.conf"), "-g", "daemon off;"]
         self.process = subprocess.Popen(argv, stderr=subprocess.DEVNULL)
 
     def renew(self, text: str) -> None:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -14,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
 import requests
 import yaml
 from support.ollama import free_port
+from support.programs import installed
 
 
 @dataclass(frozen=True)
@@ -51,9 +50,6 @@ class PrometheusServer:
 @contextmanager
 def prometheus_server(folder: Path, jobs: Path, rules: Path) -> Iterator[PrometheusServer]:
     """With these jobs in its own file: that of Debian 12 cannot be told of another one."""
-    program = shutil.which("prometheus")
-    if program is None:
-        pytest.skip("needs prometheus")
     port, log = free_port(), folder / "prometheus.log"
     config: Mapping[str, Any] = {
         "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
@@ -63,7 +59,7 @@ def prometheus_server(folder: Path, jobs: Path, rules: Path) -> Iterator[Prometh
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
     options = {"config.file": "prometheus.yml", "storage.tsdb.path": "data", "web.listen-address": f"127.0.0.1:{port}"}
     with log.open("w") as stream:
-        argv = [program, *(f"--{name}={value}" for name, value in options.items())]
+        argv = [installed("prometheus"), *(f"--{name}={value}" for name, value in options.items())]
         server = subprocess.Popen(argv, cwd=folder, stdout=stream, stderr=stream)
     try:
         yield PrometheusServer(f"http://127.0.0.1:{port}", log)

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import subprocess
 import time
@@ -13,19 +12,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
 from support.ollama import free_port
+from support.programs import installed
 
 
 @contextmanager
 def redis_server(folder: Path, password: str) -> Iterator[int]:
     """Its port on 127.0.0.1."""
-    program = shutil.which("redis-server")
-    if program is None:
-        pytest.skip("needs redis-server")
     port = free_port()
     options = {"port": str(port), "bind": "127.0.0.1", "save": "", "dir": str(folder), "requirepass": password}
-    argv = [program, *(word for name, value in options.items() for word in (f"--{name}", value))]
+    argv = [installed("redis-server"), *(word for name, value in options.items() for word in (f"--{name}", value))]
     server = subprocess.Popen(argv, stdout=subprocess.DEVNULL)
     try:
         for _try in range(100):

@@ -11,7 +11,6 @@ from __future__ import annotations
 import http.client
 import json
 import re
-import shutil
 import subprocess
 import threading
 import time
@@ -24,10 +23,10 @@ from urllib.parse import urlsplit
 
 import pytest
 from support.ollama import free_port, played_ollama
+from support.programs import installed
 from support.render import render
 
 GOLDEN = Path(__file__).resolve().parent / "golden"
-NGINX = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin")
 KEY = "Sk-0123456789abcdef.+=/~"
 OLD_KEY = "Sk-fedcba9876543210.+=/~"
 ADDRESS = "127.0.0.16"
@@ -138,8 +137,10 @@ def nginx(folder: Path, **variables: Any) -> Iterator[None]:
     config = folder / "nginx.conf"
     config.write_text(text, encoding="utf-8")
     folder.chmod(0o755)
-    subprocess.run([str(NGINX), "-t", "-q", "-e", "stderr", "-c", str(config)], check=True)
-    with subprocess.Popen([str(NGINX), "-e", "stderr", "-c", str(config), "-g", "daemon off;"], stderr=subprocess.DEVNULL) as process:
+    subprocess.run([installed("nginx"), "-t", "-q", "-e", "stderr", "-c", str(config)], check=True)
+    with subprocess.Popen(
+        [installed("nginx"), "-e", "stderr", "-c", str(config), "-g", "daemon off;"], stderr=subprocess.DEVNULL
+    ) as process:
         try:
             yield
         finally:
@@ -148,8 +149,6 @@ def nginx(folder: Path, **variables: Any) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def urls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    if NGINX is None:
-        pytest.skip("nginx is not installed")
     engine = ThreadingHTTPServer(("127.0.0.1", 0), Engine)
     engine.daemon_threads = True
     threading.Thread(target=engine.serve_forever, daemon=True).start()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.programs import installed
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _metrics as metrics
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Ran
@@ -139,10 +139,10 @@ def test_nobody_is_asked_where_there_is_no_unit(tmp_path: Path) -> None:
 
 
 def test_prometheus_has_nothing_to_say_against_it(host: Host) -> None:
-    if shutil.which("promtool") is None:
-        pytest.skip("needs promtool")
     host.unit("odd", READY, probe={"model": 'a "b"\\c\n'})
-    done = subprocess.run(["promtool", "check", "metrics"], input=host.text(), capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(
+        [installed("promtool"), "check", "metrics"], input=host.text(), capture_output=True, text=True, timeout=30, check=False
+    )
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 from support.inventories import host, one, service
+from support.programs import installed
 from support.repository import ROOT
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._clients import MARKER
@@ -34,9 +34,7 @@ def render(entry: dict[str, Any], **options: Any) -> list[dict[str, Any]]:
 
 
 def promtool(*argv: str, folder: Path) -> str:
-    if shutil.which("promtool") is None:
-        pytest.skip("needs promtool")
-    done = subprocess.run(["promtool", *argv], cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([installed("promtool"), *argv], cwd=folder, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
