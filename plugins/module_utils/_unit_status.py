@@ -50,6 +50,8 @@ class UnitStatus:
     gpu_memory_mib: int | None
     image: str | None
     image_digest: str | None
+    #: Of the configuration that it is to have.
+    config_hash: str | None
     cause: str | None
     message: str | None
     remedy: str | None
@@ -156,6 +158,7 @@ def assemble(
                 gpu_memory_mib=gpu.get(container),
                 image=service.get("image"),
                 image_digest=digests.get(image_id),
+                config_hash=service.get("config_hash"),
                 cause=failure.get("cause"),
                 message=failure.get("message"),
                 remedy=failure.get("remedy"),

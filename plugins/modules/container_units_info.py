@@ -69,6 +69,7 @@ units:
     gpu_memory_mib: {description: "GPU memory of the container in MiB, null where the driver doesn't tell.", type: int, returned: success}
     image: {description: "The image as configured.", type: str, returned: success}
     image_digest: {description: "The image's digest, its own id where it was built here.", type: str, returned: success}
+    config_hash: {description: "What tells its configuration from any other.", type: str, returned: success}
     cause: {description: "The last failure's cause, or null.", type: str, returned: success}
     message: {description: "What it said.", type: str, returned: success}
     remedy: {description: "What to do; null once it is ready again.", type: str, returned: success}

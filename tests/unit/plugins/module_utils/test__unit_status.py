@@ -65,7 +65,13 @@ def test_rows() -> None:
                 "message": "port 8400 is taken",
             },
         },
-        services={"vllm@chat.service": {"image": "vllm/vllm-openai:v0.32.0", "probe": {"base_url": "http://127.0.0.1:8070/v1"}}},
+        services={
+            "vllm@chat.service": {
+                "image": "vllm/vllm-openai:v0.32.0",
+                "config_hash": "cc",
+                "probe": {"base_url": "http://127.0.0.1:8070/v1"},
+            }
+        },
         containers={"vllm-chat": (CHAT_ID, "sha256:aa")},
         digests={"sha256:aa": "sha256:bb"},
         memory={"vllm-chat": 842},
@@ -75,6 +81,7 @@ def test_rows() -> None:
     assert [row.unit for row in rows] == ["litellm@gateway.service", "vllm@chat.service"]
     gateway, chat = rows
     assert (chat.uptime, chat.restarts, chat.memory_mib, chat.gpu_memory_mib, chat.image_digest) == (3672, 2, 842, None, "sha256:bb")
+    assert (chat.config_hash, gateway.config_hash) == ("cc", None)
     assert (chat.url, gateway.url) == ("http://127.0.0.1:8070/v1", None)
     assert (gateway.uptime, gateway.cause) == (None, "port_in_use")
     assert (chat.phase, chat.cause, chat.failed_ago) == ("ready", "timeout", 3732)
