@@ -148,8 +148,10 @@ docs-site: $(VENV_DOCS)/.docs ## The documentation as a site in build/docs-site,
 	@NO_MKDOCS_2_WARNING=1 $(VENV_DOCS)/bin/mkdocs build --strict --config-file website/mkdocs.yml
 	@echo "To read it: python3 -m http.server --bind 127.0.0.1 --directory build/docs-site"
 
-docs-site-check: docs-site $(VENV_DOCS)/.docs-check ## The site in Chromium: width, contrast and axe-core, on a telephone and a desk, light and dark
+docs-site-check: docs-site env-dev $(VENV_DOCS)/.docs-check ## The site in Chromium: width, contrast and axe-core, on a telephone and a desk, light and dark
 	$(VENV_DOCS)/bin/python website/check.py build/docs-site
+	PYTHONPATH=collections:tests python tests/support/report_pages.py build/pages
+	$(VENV_DOCS)/bin/python website/check.py --alone build/pages
 
 versions: env-dev ## The pinned versions beside the newest that can be had, and the known advisories of both
 	@PYTHONPATH=collections python tests/support/versions.py

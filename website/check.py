@@ -2,10 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""check.py SITE [--pictures FOLDER] [PAGE...]: read every page of the built site in Chromium, on a telephone and on a desk, light and dark.
+"""check.py SITE [--pictures FOLDER] [--alone] [PAGE...]: read every page of the built site in Chromium, on a telephone and on a desk,
+light and dark.
 
 A page fails that is wider than the window, asks another server for anything, tells of an error on the console, or in which axe-core finds
-what it calls serious or critical.
+what it calls serious or critical. With --alone they are pages by themselves, not of a site that can be searched.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def grave(page: Page, part: dict[str, Any] | None, options: dict[str, Any]) -> l
     return [f"{rule} {len(nodes)} times: {nodes[0]['html'][:160]} {nodes[0]['failureSummary'][:300]!r}" for rule, nodes in found]
 
 
-def faults_of(browser: Browser, base: str, path: str, pictures: Path | None) -> list[str]:
+def faults_of(browser: Browser, base: str, path: str, pictures: Path | None, alone: bool = False) -> list[str]:
     page = browser.new_page(color_scheme="light")
     faults: list[str] = []
     page.on("request", lambda request: None if request.url.startswith((base, "data:", "blob:")) else faults.append(f"asks {request.url}"))
@@ -64,7 +65,7 @@ def faults_of(browser: Browser, base: str, path: str, pictures: Path | None) -> 
             page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
             # The theme fades from one to the other.
             page.wait_for_timeout(300)
-            faults += [f"{window}, {scheme}: {line}" for line in grave(page, BESIDES if window == "wide" else None, COLOURS)]
+            faults += [f"{window}, {scheme}: {line}" for line in grave(page, BESIDES if window == "wide" and not alone else None, COLOURS)]
             if pictures:
                 page.screenshot(path=pictures / f"{path.replace('/', '-').removesuffix('.html')}-{window}-{scheme}.png")
     page.close()
@@ -90,6 +91,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("site", type=Path)
     parser.add_argument("--pictures", type=Path)
+    parser.add_argument("--alone", action="store_true")
     parser.add_argument("pages", nargs="*")
     given = parser.parse_args()
     pages = given.pages or sorted(path.relative_to(given.site).as_posix() for path in given.site.rglob("*.html"))
@@ -100,9 +102,9 @@ def main() -> int:
     base = f"http://127.0.0.1:{server.server_port}/"
     with sync_playwright() as playwright:
         browser = chromium(playwright)
-        faults = search_faults(browser, base)
+        faults = [] if given.alone else search_faults(browser, base)
         for path in pages:
-            found = [f"{path}: {fault}" for fault in faults_of(browser, base, path, given.pictures)]
+            found = [f"{path}: {fault}" for fault in faults_of(browser, base, path, given.pictures, given.alone)]
             print(*found, sep="\n", end="\n" if found else "", flush=True)
             faults += found
         browser.close()

@@ -16,6 +16,7 @@ from .._plan.defaults import READY_TIMEOUT, SILENCE_TIMEOUT, STOP_TIMEOUT, WATCH
 from .._plan.host_findings import Trouble
 from .._plan.images import version_in
 from .dialect import Dialect
+from .load_generator import LoadGenerator
 
 if TYPE_CHECKING:
     from .._plan.host_findings import HostFindings
@@ -60,6 +61,19 @@ class Surroundings:
             "stop_timeout": max(service.stop_timeout or STOP_TIMEOUT for service in services),
             "host_memory_mib": self.bounds.get(task.port),
         }
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How an instance of the plan is asked for a model."""
+
+    #: The model's name as the engine knows it.
+    upstream: str
+    capability: str
+    #: The port in the container.
+    port: int
+    #: Tokens of a prompt and its answer, where the inventory says it.
+    context: int | None = None
 
 
 @dataclass(frozen=True)
@@ -118,6 +132,13 @@ class Engine(ABC):
     proxied: ClassVar[tuple[str, ...]] = ("/v1/", "/health", "/metrics")
     #: How the gateway speaks with it.
     dialect: ClassVar[Dialect]
+    #: What measures servers and is in its image.
+    load_generator: ClassVar[LoadGenerator | None] = None
+    #: Below the server's root, where it tells of requests that it has; of its Prometheus metrics, those that count them.
+    metrics_path: ClassVar[str] = "/metrics"
+    requests_in_progress: ClassVar[tuple[str, ...]] = ()
+    #: Whether it says without a key how it divides a text into tokens (C(/tokenize), as vLLM has it).
+    counts_tokens: ClassVar[bool] = False
 
     def default_image(self, platform: Platform, hardware: Hardware | None) -> tuple[str | None, str]:
         """The image where the user names none, and, where there is none, what to do about it. C(CPU) stands for services on it."""
@@ -215,6 +236,12 @@ class Engine(ABC):
     @abstractmethod
     def instance(self, around: Surroundings, members: Sequence[tuple[Task, Grant | None]]) -> dict[str, Any]:
         """One container as the engine's role takes it, for one service or for all that share its port."""
+
+    def asked(self, instance: Mapping[str, Any], model: str) -> Asked:
+        """C(model): its name in the inventory."""
+        names = instance.get("served_model_names") or [instance.get("served_model_name") or model]
+        port = int(instance.get("container_port") or self.container_port)
+        return Asked(str(names[0]), str(instance.get("capability") or "chat"), port, instance.get("max_model_len"))
 
     @abstractmethod
     def units(self, instances: Sequence[Mapping[str, Any]], means: Means) -> list[dict[str, Any]]:

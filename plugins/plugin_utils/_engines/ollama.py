@@ -18,7 +18,7 @@ from .._plan.memory import Grant
 from .._plan.model import Model, Mount, Service, Variant
 from .._plan.platform import Hardware
 from .._plan.task import Task
-from .base import Engine, Means, Surroundings
+from .base import Asked, Engine, Means, Surroundings
 from .dialect import Dialect, Provider
 from .ollama_unit import STORE, container_unit, read_instances
 from .vllm_flags import overlay
@@ -92,6 +92,10 @@ class Ollama(Engine):
         elif given:
             told.warn(f"the engine_args of {model.name} are not used: Ollama serves it there ({choice.rule})")
         return {}
+
+    def asked(self, instance: Mapping[str, Any], model: str) -> Asked:
+        entry = next(entry for entry in instance["models"] if entry["name"] == model)
+        return Asked(str(entry["tag"]), str(entry["capability"]), self.container_port, entry.get("max_model_len"))
 
     def served_name(self, model: str, variant: Variant) -> str:
         return normalise_tag(str(variant.source))

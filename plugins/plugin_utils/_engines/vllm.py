@@ -25,6 +25,7 @@ from .dialect import Dialect
 from .server import HUB_CACHE
 from .vllm_adapters import TRANSCRIPTION_SINCE, adapter_troubles
 from .vllm_arguments import GPU_FACTORS, flag_troubles, gone_arguments, slice_arguments
+from .vllm_bench import VllmBench
 from .vllm_capability import capability_doubt, capability_troubles
 from .vllm_flags import number, overlay
 from .vllm_images import (
@@ -77,6 +78,9 @@ class Vllm(Engine):
         "image_layer_install_command": INSTALL_COMMAND,
     }
     dialect = Dialect(health_path=HEALTH_PATH)
+    load_generator = VllmBench()
+    requests_in_progress = ("vllm:num_requests_running", "vllm:num_requests_waiting")
+    counts_tokens = True
     fallback_image = VLLM_IMAGE
 
     def default_image(self, platform: Platform, hardware: Hardware | None) -> tuple[str | None, str]:

@@ -10,6 +10,33 @@ from mutations.feature import PLUGIN_UNIT, PLUGIN_UTILS, UNIT, UTILS, Feature
 
 FEATURES = [
     Feature(
+        "a benchmark leaves a service alone that others use",
+        "what it sees is not counted",
+        f"{UTILS}/_benchmark_run.py",
+        "        seen += found > 0\n",
+        "        seen += 0\n",
+        f"{UNIT}/test__benchmark_run.py::test_whether_others_use_it",
+        "assert False is True",
+    ),
+    Feature(
+        "a benchmark gives way to others",
+        "it goes on",
+        f"{UTILS}/_benchmark_run.py",
+        "        if self._more >= IN_A_ROW:\n",
+        "        if False:\n",
+        f"{UNIT}/test__benchmark_run.py::test_it_gives_way_to_others_and_to_nothing_else",
+        "DID NOT RAISE",
+    ),
+    Feature(
+        "a benchmark is compared with one that was asked the same",
+        "lengths do not matter",
+        f"{PLUGIN_UTILS}/_benchmark/results.py",
+        ' and one["lengths"] == newest["lengths"]]',
+        "]",
+        f"{PLUGIN_UNIT}/_benchmark/test_results.py::test_before_is_the_last_one_of_another_configuration_that_was_asked_the_same",
+        "2026-11-22",
+    ),
+    Feature(
         "what has served is never given up",
         "the record is not read",
         f"{UTILS}/_launch_rules.py",

@@ -19,11 +19,14 @@ from support.openpgp import ED25519, ED25519_FINGERPRINT
 from support.played_server import Play, Server
 from support.repository import ROOT
 
+from ansible_collections.llmops.gpu_inference.plugins.module_utils import _benchmark_run
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._clients import MARKER
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._facts_observe import TRACES
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_system import package_manager
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import OWNER, Paths
 from ansible_collections.llmops.gpu_inference.plugins.modules import (
+    benchmark,
+    benchmark_results,
     client_files,
     client_run,
     container_units,
@@ -361,3 +364,69 @@ def test_files_of_clients(run: Run, tmp_path: Path) -> None:
     (tmp_path / "app/.env").unlink()
     (tmp_path / "app/.env").mkdir()
     assert "/app/.env" in run(client_files, **options)["msg"]
+
+
+def test_results_of_benchmarks(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(benchmark_results, "Paths", lambda: Paths(lasting=tmp_path))
+    one = {"unit": "vllm@chat", "date": "2026-11-28T10:00:00Z", "steps": []}
+    foreseen = run(benchmark_results, check_mode=True, documents=[one])
+    assert (foreseen["changed"], foreseen["documents"], foreseen["files"]) == (True, [], [])
+    done = run(benchmark_results, documents=[one])
+    (file,) = done["files"]
+    assert (done["changed"], done["documents"], json.loads(Path(file).read_text())) == (True, [one], one)
+    again = run(benchmark_results)
+    assert (again["changed"], again["documents"]) == (False, [one])
+    (tmp_path / "benchmarks/ollama@1").touch()
+    assert "The results cannot be kept" in run(benchmark_results, documents=[{**one, "unit": "ollama@1"}])["msg"]
+
+
+def measured(run: Run, url: str, **changes: Any) -> dict[str, Any]:
+    step = {"concurrency": 2, "requests": 4, "command": ["bench"]}
+    target = {
+        "name": "chat",
+        "watch": [{"url": url, "gauges": ["engine:running"]}],
+        "image": "engine:1",
+        "entrypoint": "tool",
+        "network": "engines",
+        "key_variable": "KEY",
+        "figures": {"completed": "done"},
+        "steps": [step, {**step, "concurrency": 4}],
+        **changes,
+    }
+    return run(benchmark, target=target, api_key="a-key-0123456789", ca="AUTHORITY")
+
+
+def test_a_benchmark(run: Run, tmp_path: Path, program: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_benchmark_run, "PAUSE", 0.0)
+    seen = [0.0]
+    monkeypatch.setattr(benchmark, "look_at", lambda _watch, _key: seen[0])
+    url = "http://127.0.0.1:1/metrics"
+    finds = 'for word; do case "$word" in *:/benchmark) place="${word%:/benchmark}";; esac; done\n'
+    program(
+        "docker", finds + f'[ -z "$place" ] || {{ cp "$place/ca.pem" {tmp_path}/ca; echo \'{{"done": 3}}\' > "$place/result.json"; }}\n'
+    )
+    found = measured(run, url)
+    assert [(step["concurrency"], step["completed"], step["failed"]) for step in found["steps"]] == [(2, 3, 1), (4, 3, 1)]
+    assert (found["used"], found["gave_way"], found["failure"], found["changed"]) == (False, False, None, False)
+    assert (tmp_path / "ca").read_text() == "AUTHORITY"
+    program("docker", "echo 'no such image' >&2; exit 125\n")
+    assert measured(run, url)["failure"] == "engine:1 ended with exit code 125: no such image"
+    program("docker", f"touch {tmp_path}/begun\n")
+    assert measured(run, url, steps=[])["used"] is False
+    seen[0] = 9.0
+    assert measured(run, url, steps=[])["used"] is True
+    assert measured(run, url)["used"] is True
+    assert not (tmp_path / "begun").exists()
+
+
+def test_a_benchmark_that_gives_way_and_one_that_does_not(
+    run: Run, program: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_benchmark_run, "INTERVAL", 0.0)
+    monkeypatch.setattr(benchmark, "is_used", lambda _look: False)
+    monkeypatch.setattr(benchmark, "look_at", lambda _watch, _key: 9.0)
+    program("docker", '[ "$1" = rm ] || exec sleep 60\n')
+    found = measured(run, "http://127.0.0.1:1/metrics")
+    assert (found["gave_way"], found["steps"], found["failure"]) == (True, [], None)
+    found = measured(run, "http://127.0.0.1:1/metrics", under_load=True, timeout=1)
+    assert (found["gave_way"], found["failure"]) == (False, "it had not ended after 1 s")
