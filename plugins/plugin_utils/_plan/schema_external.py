@@ -80,9 +80,9 @@ def parse_externals(raw: Any, report: Report) -> tuple[External, ...]:
         fields = keys.fields(item, path, report)
         name = keys.name.read(fields)
         base_url = keys.base_url.read(fields)
-        if name in names:
+        if name and name in names:
             fields.add("name", name, "is given twice")
-            continue
+            name = ""
         names.add(name)
         has_key = keys.api_key.read(fields)
         engine = keys.engine.read(fields)
@@ -96,20 +96,20 @@ def parse_externals(raw: Any, report: Report) -> tuple[External, ...]:
                 report.add(f"{model.path}.capability", model.capability, f"{known.title} serves {serves} models; say what engine it is")
         if not models and fields.valid:
             fields.add("models", fields.data.get("models"), "is required: the models of this server that the gateway is to offer")
-        if name and base_url:
-            base_url = base_url.rstrip("/")
-            found.append(
-                External(
-                    name=name,
-                    path=path,
-                    # Some servers have their API under a version of another name, such as /v1beta/openai or /api/paas/v4.
-                    base_url=base_url if re.search(r"/v[0-9]", urlsplit(base_url).path) else f"{base_url}/v1",
-                    engine=engine,
-                    models=tuple(models),
-                    has_key=has_key,
-                    required=keys.required.read(fields),
-                )
+        base_url = (base_url or "").rstrip("/")
+        found.append(
+            External(
+                # One with a mistake goes on, so that nothing else calls its models unknown.
+                name=name or path,
+                path=path,
+                # Some servers have their API under a version of another name, such as /v1beta/openai or /api/paas/v4.
+                base_url=base_url if re.search(r"/v[0-9]", urlsplit(base_url).path) else f"{base_url}/v1",
+                engine=engine,
+                models=tuple(models),
+                has_key=has_key,
+                required=keys.required.read(fields),
             )
+        )
     return tuple(found)
 
 

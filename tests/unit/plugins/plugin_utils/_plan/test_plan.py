@@ -1066,6 +1066,37 @@ def test_a_model_that_another_mistake_takes_away_is_not_called_unknown() -> None
     ]
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "mistake"),
+    [
+        ({"name": "far", "base_url": "nowhere"}, 'inference_external_endpoints[1].base_url = "nowhere"'),
+        ({"name": "near"}, "inference_external_endpoints[1].base_url"),
+        ({"base_url": "http://far:8000"}, "inference_external_endpoints[1].name"),
+        ({"name": "near", "base_url": "http://far:8000"}, 'inference_external_endpoints[1].name = "near"'),
+    ],
+    ids=["a wrong address", "no address", "no name", "a name given twice"],
+)
+def test_models_of_a_wrong_endpoint_are_not_called_unknown(endpoint: dict[str, Any], mistake: str) -> None:
+    """By nobody who names them: each mistake is told once."""
+    inventory = one(
+        service(),
+        inference_external_endpoints=[
+            {"name": "near", "base_url": "http://near:8000", "models": ["rerank"]},
+            {**endpoint, "models": ["large"]},
+        ],
+        inference_model_aliases={"BIG": "large"},
+        inference_gateway={
+            "client_keys": {"a": {"models": ["large", "BIG", "nothing"]}},
+            "default_fallbacks": ["large"],
+            "passthrough": [{"path": "/large", "target": "http://far:8000", "model": "large"}],
+        },
+    )
+    found = findings(inventory)
+    assert found[-1] == 'inference_gateway.client_keys.a.models[2] = "nothing": is not a served model.'
+    assert all(line.startswith("inference_external_endpoints[1]") for line in found[:-1])
+    assert any(line.startswith(mistake) for line in found)
+
+
 def test_each_backend_keeps_its_own_context_length() -> None:
     inv = two_hosts({}, {}, "inference_nodes")
     for name, length in (("node1", 8192), ("node2", 32768)):
