@@ -69,12 +69,12 @@ def key(name: str) -> str:
     return (SECRETS / name).read_text().strip()
 
 
-def ask_from_elsewhere(host: str) -> requests.Response:
-    """A chat with a client's key, from the machine that all nodes are on."""
+def ask_from_elsewhere(host: str, path: str, **body: Any) -> requests.Response:
+    """With a client's key, from the machine that all nodes are on."""
     return requests.post(
-        f"https://{PLATFORMS[host]}:{GATEWAY_PORT}/v1/chat/completions",
+        f"https://{PLATFORMS[host]}:{GATEWAY_PORT}{path}",
         headers={"Authorization": f"Bearer {key('client_keys/dev')}"},
-        json={"model": "coder", "messages": [{"role": "user", "content": "Hello"}]},
+        json={"model": "coder", **body},
         verify=str(SECRETS / "gateway-ca.pem"),
         timeout=300,
     )
@@ -122,7 +122,8 @@ def verified(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     report, before, word = tmp_path_factory.mktemp("report"), asked(gateway), f"in-clear-{secrets.token_hex(16)}"
     with capture(*PLATFORMS) as seen:
         done = playbook("playbooks/verify.yml", *address, "-e", f"verify_report_dir={report}")
-        after, elsewhere = asked(gateway), ask_from_elsewhere(gateway)
+        after = asked(gateway)
+        elsewhere = ask_from_elsewhere(gateway, "/v1/chat/completions", messages=[{"role": "user", "content": "Hello"}])
         assert ask_in_clear(word).startswith("HTTP/1")
     print(done.stdout[-6000:])
     return Verified(
@@ -147,6 +148,17 @@ def test_each_speaks_its_own_route_with_this_gateway(verified: Verified) -> None
     """A call of the tool, and an end: two requests at least. Verification itself asks for chat answers too."""
     print(verified.gateway, verified.answered)
     assert all(count >= 2 for count in verified.answered.values()), verified.answered
+
+
+@pytest.mark.parametrize("host", [SERVER, DESK])
+def test_a_response_is_not_gone_on_with_by_its_id(host: str) -> None:
+    """Not even by one that this gateway has just made."""
+    first = ask_from_elsewhere(host, "/v1/responses", input="Hello")
+    assert first.status_code == 200, first.text
+    second = ask_from_elsewhere(host, "/v1/responses", input="And?", previous_response_id=first.json()["id"])
+    error = second.json()["error"]
+    assert (second.status_code, error["param"], error["code"]) == (400, "previous_response_id", "unsupported_parameter")
+    assert "Send all of it as input" in error["message"]
 
 
 # --- what is on the network meanwhile

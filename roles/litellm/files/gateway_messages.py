@@ -58,6 +58,10 @@ _VALUES: t.Final[t.Mapping[str, tuple[tuple[type, ...], str]]] = {
 #: Parts of a user's message that LiteLLM takes in a chat (``ValidUserMessageContentTypes``, without those of its own guardrails).
 _USER_PARTS: t.Final = ("text", "image_url", "video_url", "audio_url", "input_audio", "file", "document")
 
+#: What goes on with a conversation that a server has kept. Some engines answer as if there had been none before, others know no such id,
+#: and neither another gateway nor the same one after a restart could read it.
+_OF_KEPT: t.Final = ("conversation", "previous_response_id")
+
 
 def _part(part: Body, where: str) -> None:
     kind = part.get("type")
@@ -172,6 +176,10 @@ def _tools(body: Body, kind: str) -> None:
 
 
 def _responses(body: Body) -> None:
+    for name in _OF_KEPT:
+        if body.get(name) is not None:
+            message = f"{name} is not supported: no conversation is kept here. Send all of it as input"
+            raise RequestError(400, message, param=name, code="unsupported_parameter")
     items = body.get("input")
     if isinstance(items, list):
         for position, item in enumerate(_objects(items, "input")):
@@ -194,9 +202,9 @@ def check_conversation(kind: str, body: Body) -> None:
         if isinstance(body.get("system"), list):
             _content(body, "body", "system")
     elif kind == "responses":
+        _responses(body)
         if body.get("input") is None:
             raise RequestError(400, "input is required", param="input", code="missing_parameter")
-        _responses(body)
         _tools(body, kind)
     elif kind in ("completions", "embeddings", "rerank"):
         for name in {"completions": ("prompt",), "embeddings": ("input",), "rerank": ("query", "documents")}[kind]:

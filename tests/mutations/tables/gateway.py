@@ -379,6 +379,15 @@ FEATURES = [
         "-tool_choice.type]",
     ),
     Feature(
+        "who goes on with a conversation by its id is told that nobody has kept it",
+        "the id is passed on: engines answer as if nothing had been said before",
+        f"{GUARD}/gateway_messages.py",
+        "    for name in _OF_KEPT:\n",
+        "    for name in ():\n",
+        f"{GUARD_UNIT}/test_gateway_messages.py::test_a_conversation_that_nobody_has_kept_is_refused[conversation]",
+        "Expected regex: 'conversation is not supported",
+    ),
+    Feature(
         "every alias is a model at the gateway",
         "the router gets no aliases",
         "plugins/plugin_utils/_gateway/settings.py",

@@ -82,7 +82,7 @@ def test_what_litellm_would_stumble_over(kind: str, body: dict[str, Any]) -> Non
         ),
         ("chat", message(role="ipython")),
         ("messages", {**message(), "tools": [{"type": "web_search_20250305", "name": "web_search"}], "tool_choice": {"type": "any"}}),
-        ("responses", {"input": "x"}),
+        ("responses", {"input": "x", "previous_response_id": None, "conversation": None}),
         ("responses", {"input": [{"type": "function_call_output", "call_id": "c", "output": "x"}]}),
         ("embeddings", {"input": ""}),
         ("rerank", {"query": "q", "documents": ["a", {"text": "b"}]}),
@@ -92,6 +92,15 @@ def test_what_real_clients_send(kind: str, body: dict[str, Any]) -> None:
     before = copy.deepcopy(body)
     check_conversation(kind, body)
     assert body == before
+
+
+@pytest.mark.parametrize("name", ["conversation", "previous_response_id"])
+def test_a_conversation_that_nobody_has_kept_is_refused(name: str) -> None:
+    """Also without an input, which OpenAI allows then."""
+    for body in ({}, {"input": "and then?"}):
+        with pytest.raises(RequestError, match=f"{name} is not supported.* Send all of it as input") as refused:
+            check_conversation("responses", {**body, name: "resp_1"})
+        assert (refused.value.status, refused.value.code, refused.value.param) == (400, "unsupported_parameter", name)
 
 
 def test_a_text_among_parts_is_a_part() -> None:
