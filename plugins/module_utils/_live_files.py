@@ -8,20 +8,22 @@
 """Files that a running container reads again when they change, so that it need not be replaced for them.
 
 They lie in the folder C(live) of an instance, which the container mounts as a whole: of a file that is mounted alone it would go on seeing
-the one that was replaced.
+the one that was replaced. What is not declared goes; of C(rotation.json) what somebody has written into it stays (C(_rotation.py)).
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import stat
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._files import keep_attributes
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._rotation import ROTATION_FILE, Rotation
 
 LIVE_FOLDER = "live"
 HIDDEN = "<hidden>\n"
@@ -38,6 +40,14 @@ class LiveFiles:
 
     def mode(self, name: str) -> int:
         return 0o600 if name in self.secret else 0o644
+
+    def with_rotation(self, found: str | None) -> LiveFiles:
+        """What somebody has taken out of rotation stays out."""
+        try:
+            text = Rotation.from_text(self.texts[ROTATION_FILE]).declared_again(found).text
+        except (KeyError, ValueError):  # none, or somebody's own file of that name
+            return self
+        return replace(self, texts={**self.texts, ROTATION_FILE: text})
 
 
 def parse_owner(text: str) -> tuple[int, int] | None:
@@ -112,7 +122,8 @@ def read_live(folder: Path, wanted: LiveFiles) -> LiveFolder:
         texts[entry] = file.read_bytes().decode("utf-8", "replace")
         if not _is(file, wanted.mode(entry), wanted.owner):
             wrong.add(entry)
-    return LiveFolder(path, wanted, True, texts, frozenset(wrong), tuple(entry for entry in entries if entry.startswith(".")))
+    left = tuple(entry for entry in entries if entry.startswith("."))
+    return LiveFolder(path, wanted.with_rotation(texts.get(ROTATION_FILE)), True, texts, frozenset(wrong), left)
 
 
 def _is(path: Path, mode: int, owner: tuple[int, int]) -> bool:
@@ -130,22 +141,59 @@ def place_live(folder: LiveFolder) -> None:
     path.mkdir(mode=0o700, exist_ok=True)
     os.chmod(path, 0o700)
     os.chown(path, *wanted.owner)
-    for name in folder.left:
-        (path / name).unlink()
-    for name in folder.differing:
-        temporary = path / f".{name}.new"
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "wb") as handle:
-            handle.write(wanted.texts[name].encode("utf-8"))
-            if name in folder.texts:
-                keep_attributes(str(path / name), str(temporary))
-            os.fchmod(handle.fileno(), wanted.mode(name))
-            os.fchown(handle.fileno(), *wanted.owner)
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.replace(temporary, path / name)
-    for name in folder.surplus:
-        (path / name).unlink()
+    with locked(path):
+        # Looked at again: meanwhile somebody may have taken a backend out of rotation.
+        folder = read_live(path.parent, wanted)
+        for name in folder.left:
+            (path / name).unlink()
+        for name in folder.differing:
+            _put(folder, name)
+        for name in folder.surplus:
+            (path / name).unlink()
+
+
+def _put(folder: LiveFolder, name: str) -> None:
+    wanted, path = folder.wanted, folder.path
+    temporary = path / f".{name}.new"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "wb") as handle:
+        handle.write(wanted.texts[name].encode("utf-8"))
+        if name in folder.texts:
+            keep_attributes(str(path / name), str(temporary))
+        os.fchmod(handle.fileno(), wanted.mode(name))
+        os.fchown(handle.fileno(), *wanted.owner)
+        handle.flush()
+        os.fsync(handle.fileno())
+    os.replace(temporary, path / name)
+
+
+def change_rotation(path: Path, change: Callable[[Rotation], Rotation], *, keep: bool = False) -> tuple[Rotation, Rotation]:
+    """Before and after. C(path): the folder of live files; C(keep): only say what would come out.
+
+    Raise FileNotFoundError where there is no such file, ValueError for one that nobody of us has written, RotationError as C(change) does.
+    """
+    with locked(path):
+        file = path / ROTATION_FILE
+        text, status = file.read_text(encoding="utf-8"), file.stat()
+        before = Rotation.from_text(text)
+        after = change(before)
+        if after != before and not keep:
+            with contextlib.suppress(FileNotFoundError):
+                (path / f".{ROTATION_FILE}.new").unlink()
+            wanted = LiveFiles({ROTATION_FILE: after.text}, owner=(status.st_uid, status.st_gid))
+            _put(LiveFolder(path, wanted, True, {ROTATION_FILE: text}), ROTATION_FILE)
+        return before, after
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Alone with a folder of live files: whoever reads one to write it anew would else lose what another has written."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def remove_live(folder: Path) -> None:

@@ -353,6 +353,10 @@ class _Probing:
         self.refuse_key("POST", url, reply)
         if reply.status != 200:
             told = reply.text(2000).lower()
+            if reply.status == 503 and '"out_of_rotation"' in told:
+                # A gateway of ours: somebody has taken all servers of this model out, and waiting brings none back.
+                self.reached = "answer"
+                return
             if (reply.status == 400 and "invalid model name" in told) or (reply.status == 404 and "does not exist" in told):
                 raise _NotReadyError("wrong_model", f"POST {url}: the model {model} is not served there ({self.quote(reply)})", True)
             # 4xx is a verdict on the request, except "too early", "too many" and a timeout on the way.

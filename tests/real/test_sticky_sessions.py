@@ -9,22 +9,18 @@ Needs the test bed's images: `make real`.
 
 from __future__ import annotations
 
-import http.server
 import json
 import shutil
-import socket
 import subprocess
-import threading
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import engine
 import pytest
 import requests
 from support.containers import LITELLM, docker_run
@@ -32,79 +28,12 @@ from support.conversations import Program, claude_code, codex, nameless, opencod
 from support.gateway_folder import PLUGINS, write_gateway
 from support.local_gateway import LocalGateway, local_gateway
 from support.redis_server import redis_server
+from support.scripted_backend import Backend
 
 MASTER, CLIENT, PASSWORD = "sk-master-0123456789abcdef", "client-key-0123456789", "password-of-the-redis"
 SECRETS = {"ENGINE_KEY_N": "engine-key-0123456789", "REDIS_PASSWORD": PASSWORD}
 CONVERSATIONS, TURNS = 20, 8
 TASK = "Look at the folder and say what is wrong."
-
-
-class Server(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 100
-
-
-@dataclass
-class Backend:
-    """An engine that can be killed."""
-
-    name: str
-    port: int = 0
-    asked: int = 0
-    _engine: engine.Engine = field(default_factory=engine.Engine)
-    _server: Server | None = None
-    _connections: set[socket.socket] = field(default_factory=set)
-
-    def start(self) -> None:
-        backend = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True
-
-            def log_message(self, *arguments: Any) -> None:
-                pass
-
-            def handle(self) -> None:
-                backend._connections.add(self.connection)
-                super().handle()
-
-            def do_GET(self) -> None:
-                self._reply({"object": "list", "data": [{"id": "m", "object": "model"}]}, {})
-
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
-                backend.asked += 1
-                self._reply(backend._engine.answer(self.path, body), body)
-
-            def _reply(self, data: Any, body: dict[str, Any]) -> None:
-                kind, text = "application/json", json.dumps(data or {})
-                if body.get("stream") is True:
-                    events = backend._engine.events(self.path, body)
-                    kind, text = "text/event-stream", "".join(f"data: {json.dumps(event)}\n\n" for event in events) + "data: [DONE]\n\n"
-                self.send_response(404 if data is None else 200)
-                self.send_header("Content-Type", kind)
-                self.send_header("Content-Length", str(len(text.encode())))
-                self.end_headers()
-                self.wfile.write(text.encode())
-
-        self._server = Server(("127.0.0.1", self.port), Handler)
-        self.port = self._server.server_address[1]
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
-
-    def kill(self) -> None:
-        """With every connection, as a process that dies."""
-        if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
-            self._server = None
-            for connection in self._connections:
-                with suppress(OSError):
-                    connection.shutdown(socket.SHUT_RDWR)
-
-    def at(self, identity: str, **changes: Any) -> dict[str, Any]:
-        url = f"http://127.0.0.1:{self.port}/v1"
-        return {"id": identity, "host": "n", "engine": "vllm", "model": "m", "url": url, "key_variable": "ENGINE_KEY_N", **changes}
 
 
 @dataclass

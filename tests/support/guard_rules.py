@@ -31,7 +31,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = ROOT / "tests/unit/roles/litellm"
 #: The judges of a request. Others have rules of time and amounts, which are no tables, and hooks has none.
-OTHERS = ("admission", "counts", "hooks", "ledger", "mutations", "places", "quotas", "server", "tables", "usage")
+OTHERS = ("admission", "counts", "hooks", "ledger", "mutations", "places", "quotas", "rotation", "server", "tables", "usage")
 PARTS = (
     *("access", "api", "body", "errors", "exit", "forms", "keys", "media", "messages"),
     *("models", "parameters", "requests", "routes", "sessions"),

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ...module_utils._live_files import LIVE_FOLDER
+from ...module_utils._rotation import ROTATION_FILE, declared
 from .config import config_text
 from .limits import memory_of
 from .live import KEYS_FILE, LIVE_DIR, live_keys
@@ -176,6 +177,7 @@ def container_unit(  # noqa: PLR0913 -- a filter of role litellm: one for each o
             STARTUP_HOOK_VARIABLE: STARTUP_HOOK,
         },
         "secret_environment": dict(live.environment),
+        "live_files": {ROTATION_FILE: declared(config).text},
         "secret_live_files": {KEYS_FILE: live.text, **certificates.live_files},
         "live_owner": str(user or "0"),
         "locks": [],

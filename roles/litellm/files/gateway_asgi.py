@@ -73,6 +73,8 @@ def verdict(status: int, data: t.Any, state: State, scrubber: Scrubber) -> Reque
     if state.engine_status is not None and 400 <= state.engine_status < 500:
         said = scrubber.text(state.engine_message or "") or message or "the engine refused the request"
         return RequestError(state.engine_status, said[:2000], param=field_of(data, "param"))
+    if state.unserved is not None and not state.contacted:
+        return state.unserved
     if status == 500 and not state.contacted:
         # Nothing but the request itself can have made it fail.
         return RequestError(400, f"the request could not be read: {message or 'no reason was given'}", code="invalid_request")

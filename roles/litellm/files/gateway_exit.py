@@ -16,7 +16,7 @@ import json
 import typing as t
 from dataclasses import dataclass
 
-from gateway_errors import error_body, message_of
+from gateway_errors import RequestError, error_body, message_of
 from gateway_media import MediaRefusedError, check_media, check_url, count_images
 from gateway_policy import Policy
 
@@ -38,6 +38,8 @@ class State:
     #: The last engine's own refusal.
     engine_status: int | None = None
     engine_message: str | None = None
+    #: Why no engine was asked: all of a model's are out of rotation.
+    unserved: RequestError | None = None
 
 
 CURRENT: contextvars.ContextVar[State | None] = contextvars.ContextVar("gateway_request", default=None)

@@ -36,6 +36,7 @@ from gateway_places import Sticky
 from gateway_policy import Policy
 from gateway_quotas import Quotas, Visit
 from gateway_requests import Judged, Rules, inference, media_type, raw_route, upload_of
+from gateway_rotation import InRotation, Rotation, unavailable
 from gateway_routes import CANONICAL, Route, route_of
 from gateway_sessions import Turns
 from gateway_shared import Shared
@@ -43,6 +44,7 @@ from gateway_transcription import render
 from gateway_usage import Metered, Usage, text_tokens
 
 KEYS = Keys.from_environment(os.environ)
+ROTATION = Rotation.from_environment(os.environ)
 POLICY_FILE = Path(__file__).with_name("policy.json")
 POLICY = Policy.load(POLICY_FILE)
 HEALTH_CHECK = "/health_check"
@@ -64,6 +66,7 @@ class Loaded:
         self._places = Destinations()
         self._scrubber = Scrubber()
         self._aliases: t.Mapping[str, str] = {}
+        self._behind: t.Mapping[str, frozenset[str]] = {}
 
     def _refresh(self) -> None:
         from litellm.proxy import proxy_server
@@ -75,6 +78,7 @@ class Loaded:
         self._places = gateway_litellm.destinations()
         self._scrubber = Scrubber(host for _scheme, host, _port in self._places.known)
         self._aliases = gateway_litellm.aliases()
+        self._behind = gateway_litellm.behind_raw_routes()
 
     @property
     def rules(self) -> Rules:
@@ -89,6 +93,11 @@ class Loaded:
     def places(self) -> Destinations:
         self._refresh()
         return self._places
+
+    def behind(self, path: str) -> frozenset[str]:
+        """The backends on the server that a raw route leads to."""
+        self._refresh()
+        return self._behind.get(path.rstrip("/"), frozenset())
 
     def model(self, name: str) -> str:
         """What a request is counted for: a model by its own name, whatever the client calls it, or a raw route."""
@@ -264,6 +273,8 @@ class Judge:
             raise RequestError(404, f"There is nothing at {scope['path'][:100]}.", code="unknown_url")
         raw, form = await self._body(scope, receive)
         judged = judged_by(raw_route, scope["path"], raw, form, scope, caller)
+        if ROTATION.all_out(LOADED.behind(scope["path"])):
+            raise unavailable(scope["path"])
         with metered(scope, send, judged) as out:
             await self._ask(scope, receive, Answer(out, State(judged.max_images), LOADED.scrubber), judged)
 
@@ -348,6 +359,5 @@ def install() -> None:
     app.middleware_stack = gateway_upstream.RetryAfter(Counted(guard, KEYS, POLICY))
     gateway_litellm.load(CANONICAL.values())
     gateway_litellm.log_tokens(logged)
-    if POLICY.sticky_sessions:
-        gateway_litellm.filter_backends(Sticky(guard.shared))
+    gateway_litellm.filter_backends(InRotation(ROTATION, Sticky(guard.shared) if POLICY.sticky_sessions else None))
     Exit(POLICY, LOADED.places, leaving).install()

@@ -13,8 +13,10 @@ import logging
 import typing as t
 from urllib.parse import urlsplit
 
-from gateway_exit import Destinations, Origin
+from gateway_errors import RequestError
+from gateway_exit import CURRENT, Destinations, Origin
 from gateway_models import Models
+from gateway_places import identity
 
 LOG = logging.getLogger("gateway")
 #: What LiteLLM would load with the first request that needs it, up to a second each in which nobody is served.
@@ -99,24 +101,45 @@ def _origin(url: str) -> Origin | None:
     return (parsed.scheme, parsed.hostname, port) if parsed.hostname else None
 
 
-def destinations() -> Destinations:
-    """Where LiteLLM's configuration leads: its engines, and the targets of raw routes."""
-    import litellm
+def _engines() -> list[tuple[str, str]]:
+    """Name and address of each backend."""
     from litellm.proxy import proxy_server
 
     router = proxy_server.llm_router
     deployments = router.get_model_list() or () if router is not None else ()
-    urls = [str((deployment.get("litellm_params") or {}).get("api_base") or "") for deployment in deployments]
-    for entry in proxy_server.general_settings.get("pass_through_endpoints") or ():
-        urls.append(str((entry.get("target") if isinstance(entry, dict) else getattr(entry, "target", None)) or ""))
-    origins = [_origin(url) for url in urls]
+    return [(identity(deployment), str((deployment.get("litellm_params") or {}).get("api_base") or "")) for deployment in deployments]
+
+
+def _raw_routes() -> list[tuple[str, str]]:
+    """Path and target of each raw route."""
+    from litellm.proxy import proxy_server
+
+    entries = proxy_server.general_settings.get("pass_through_endpoints") or ()
+    found = [(entry if isinstance(entry, dict) else vars(entry)) for entry in entries]
+    return [(str(entry.get("path") or ""), str(entry.get("target") or "")) for entry in found]
+
+
+def behind_raw_routes() -> dict[str, frozenset[str]]:
+    """Path of a raw route -> the backends on the server that it leads to."""
+    engines = [(name, _origin(url)) for name, url in _engines()]
+    return {
+        path.rstrip("/"): frozenset(name for name, origin in engines if origin is not None and origin == _origin(target))
+        for path, target in _raw_routes()
+    }
+
+
+def destinations() -> Destinations:
+    """Where LiteLLM's configuration leads: its engines, and the targets of raw routes."""
+    import litellm
+
+    origins = [_origin(url) for _name, url in (*_engines(), *_raw_routes())]
     everybody = (*litellm.callbacks, *litellm.success_callback, *litellm.failure_callback)
     callbacks = {callback for callback in everybody if isinstance(callback, str)}
     complete = bool(origins) and None not in origins and not callbacks - {"prometheus", "cache"}
     return Destinations(frozenset(origin for origin in origins if origin is not None), complete)
 
 
-def filter_backends(choose: t.Callable[[list[t.Any], t.Mapping[str, t.Any]], t.Awaitable[list[t.Any]]]) -> None:
+def filter_backends(choose: t.Callable[[str, list[t.Any], t.Mapping[str, t.Any]], t.Awaitable[list[t.Any]]]) -> None:
     """Have somebody look at the backends of a request that are up, before LiteLLM chooses one of what is left."""
     import litellm
     from litellm.integrations.custom_logger import CustomLogger
@@ -125,7 +148,14 @@ def filter_backends(choose: t.Callable[[list[t.Any], t.Mapping[str, t.Any]], t.A
         async def async_filter_deployments(
             self, model: str, healthy_deployments: list[t.Any], messages: t.Any, request_kwargs: t.Any = None, **_rest: t.Any
         ) -> list[t.Any]:
-            return await choose(healthy_deployments, request_kwargs or {})
+            try:
+                return await choose(model, healthy_deployments, request_kwargs or {})
+            except RequestError as error:
+                state = CURRENT.get()
+                if state is not None:
+                    state.unserved = error
+                # For LiteLLM a reason to ask another model, if it has been told one.
+                raise litellm.ServiceUnavailableError(error.message, llm_provider="", model=model) from error
 
     litellm.callbacks.append(Filter())
 

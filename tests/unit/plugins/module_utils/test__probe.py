@@ -105,6 +105,17 @@ def test_a_level_sends_no_more_than_it_needs(serve: Serve, level: str, requests:
     assert server.requests == requests
 
 
+def test_a_model_that_is_out_of_rotation_is_not_waited_for() -> None:
+    body = b'{"error": {"message": "every server is out of rotation", "code": "out_of_rotation"}}'
+
+    def gateway(request: Request) -> Reply:
+        if request.method == "POST":
+            return Reply(503, body, "")
+        return Reply(200, b'{"object": "list", "data": [{"id": "chat", "object": "model"}]}', "")
+
+    assert probe(Endpoint("x", "http://gw:8400/v1", model="chat"), 5.0, transport=gateway).ok
+
+
 # (play, asked, cause, certain, level, text in the message)
 FAULTS = [
     ({"key": "right-key"}, {"api_key": "wrong-key-1"}, "auth", True, "health", "the key was refused"),

@@ -1,0 +1,80 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which backends are out of rotation: they get no request, whatever they are, until they are put back. Needs no LiteLLM.
+
+They are in one file, ``rotation.json`` beside ``keys.json``, which the module ``gateway_rotation`` writes. It is looked at again for every
+request, so that a backend is out from the moment on in which the file is replaced: nothing restarts, and what runs there ends in peace.
+
+``{"backends": {BACKEND: MODEL}, "out": {BACKEND: {"by": ..., "at": ..., "reason": ...}}}``; only the names below ``out`` matter here.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import typing as t
+from pathlib import Path
+
+from gateway_errors import RequestError
+from gateway_keys import FOLDER
+from gateway_places import Deployment, identity
+
+LOG = logging.getLogger("gateway")
+FILE = "rotation.json"
+
+Choose = t.Callable[[list[Deployment], t.Mapping[str, t.Any]], t.Awaitable[list[Deployment]]]
+
+
+class Rotation:
+    """The backends that are out now."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+        self._out: frozenset[str] = frozenset()
+        self._seen: tuple[int, int, int] | None = None
+
+    @classmethod
+    def from_environment(cls, environment: t.Mapping[str, str]) -> Rotation:
+        return cls(Path(environment.get("GATEWAY_LIVE_FOLDER") or FOLDER) / FILE)
+
+    @property
+    def out(self) -> frozenset[str]:
+        if self._path is not None:
+            try:
+                found = self._path.stat()
+                seen = (found.st_ino, found.st_mtime_ns, found.st_size)
+                if seen != self._seen:
+                    self._out = frozenset(map(str, json.loads(self._path.read_text(encoding="utf-8")).get("out") or {}))
+                    self._seen = seen
+            except (OSError, ValueError, AttributeError, TypeError) as error:
+                # A file that cannot be read is nothing that an operator has said: who was out stays out.
+                if self._seen is not None:
+                    LOG.error("%s cannot be read again: %s", FILE, type(error).__name__)
+        return self._out
+
+    def all_out(self, backends: t.Collection[str]) -> bool:
+        """Whether these are some, and none of them is in rotation."""
+        return bool(backends) and self.out.issuperset(backends)
+
+
+def unavailable(name: str) -> RequestError:
+    message = f"every server of {name[:100]!r} is out of rotation for maintenance; try again later"
+    return RequestError(503, message, code="out_of_rotation")
+
+
+class InRotation:
+    """What LiteLLM asks before it chooses: takes out the backends that are out, and has somebody else look at the rest."""
+
+    def __init__(self, rotation: Rotation, choose: Choose | None = None) -> None:
+        self._rotation = rotation
+        self._choose = choose
+
+    async def __call__(self, model: str, healthy: list[Deployment], request: t.Mapping[str, t.Any]) -> list[Deployment]:
+        """Raise RequestError where all are out: of an empty list LiteLLM would make a limit that the client has reached."""
+        out = self._rotation.out
+        left = [deployment for deployment in healthy if identity(deployment) not in out] if out else healthy
+        if healthy and not left:
+            raise unavailable(model)
+        return left if self._choose is None else await self._choose(left, request)
