@@ -16,7 +16,9 @@ from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.erro
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.keys import key_problems, secret_environment
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.policy import build_policy
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.references import referenced_variables
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.rotation import NothingToDrainError, drained
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.unit import container_unit
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._screen.rotation import rotation_lines
 
 
 def _explained(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -36,9 +38,17 @@ def litellm_endpoints(
     return {view: with_keys(items, secrets or {}) for view, items in endpoints.items()}
 
 
+def drained_backends(plan: Mapping[str, Any], host: str, service: str = "") -> dict[str, list[str]]:
+    try:
+        return drained(plan, host, service)
+    except NothingToDrainError as error:
+        raise AnsibleFilterError(f"Nothing to take out of rotation: {error}.") from error
+
+
 class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {
+            "drained_backends": drained_backends,
             "litellm_client_limits": _explained(client_limits),
             "litellm_config": _explained(build_config),
             "litellm_endpoints": _explained(litellm_endpoints),
@@ -48,4 +58,5 @@ class FilterModule:
             "litellm_secret_environment": _explained(secret_environment),
             "litellm_unit": container_unit,
             "litellm_variables": referenced_variables,
+            "rotation_lines": rotation_lines,
         }

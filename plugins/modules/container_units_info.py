@@ -74,8 +74,14 @@ units:
     message: {description: "What it said.", type: str, returned: success}
     remedy: {description: "What to do; null once it is ready again.", type: str, returned: success}
     failed_ago: {description: "Seconds since then, or null.", type: int, returned: success}
+out_of_rotation:
+  description: Backends that the gateway of this node sends nobody to, as M(llmops.gpu_inference.gateway_rotation) tells them.
+  returned: success
+  type: list
+  elements: dict
 """
 
+import contextlib
 import dataclasses
 from collections.abc import Collection
 from pathlib import Path
@@ -84,8 +90,10 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _unit_status as status
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import run_command
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._live_files import LIVE_FOLDER
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._moments import Clock
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import SERVICE_FILE, Paths, is_ours, read_json
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._rotation import ROTATION_FILE, Rotation
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._systemd import Systemd, SystemdError
 
 LONGEST_ANSWER = 30  # seconds
@@ -96,8 +104,12 @@ def main() -> None:
     paths = Paths()
     wanted = set(module.params["names"])
     services, states = {}, {}
+    out: list[dict[str, str]] = []
     for file in sorted(paths.instances.glob(f"*/*/{SERVICE_FILE}")):
         document = read_json(file)
+        if is_ours(document):
+            with contextlib.suppress(OSError, ValueError):
+                out += Rotation.from_text((file.parent / LIVE_FOLDER / ROTATION_FILE).read_text(encoding="utf-8")).described()
         if is_ours(document) and (not wanted or file.parent.name in wanted):
             kind, name = file.parent.parent.name, file.parent.name
             services[f"{kind}@{name}.service"] = document or {}
@@ -137,7 +149,7 @@ def main() -> None:
         gpu=status.gpu_memory(apps, cgroups, containers),
         now=Clock().now(),
     )
-    module.exit_json(changed=False, units=[dataclasses.asdict(row) for row in rows])
+    module.exit_json(changed=False, units=[dataclasses.asdict(row) for row in rows], out_of_rotation=out)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from ...module_utils._duration import duration
 from .columns import aligned
+from .rotation import rotation_lines
 
 _RUNNING = ("active", "activating", "reloading")
 
@@ -88,4 +89,8 @@ def table(hosts: Mapping[str, Any], plan: Mapping[str, Any]) -> list[str]:
             # A message of several lines would end the table.
             rows.append([host, *(re.sub(r"\s+", " ", cell) for cell in cells)])
     lines = aligned(["HOST", *(title for title, _show in _COLUMNS)], rows) if rows else []
-    return [*lines, *notes]
+    return [
+        *lines,
+        *notes,
+        *rotation_lines({host: told.get("out_of_rotation") for host, told in hosts.items() if isinstance(told, Mapping)}),
+    ]

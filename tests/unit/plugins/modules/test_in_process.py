@@ -7,7 +7,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,9 +23,11 @@ from support.repository import ROOT
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _benchmark_run
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._clients import MARKER
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._engine_idle import Engine, Found
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._facts_observe import TRACES
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_system import package_manager
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import OWNER, Paths
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._rotation import Rotation
 from ansible_collections.llmops.gpu_inference.plugins.modules import (
     benchmark,
     benchmark_results,
@@ -33,6 +37,7 @@ from ansible_collections.llmops.gpu_inference.plugins.modules import (
     container_units_info,
     docker_engine_info,
     endpoint_ready,
+    engine_idle,
     gpu_facts,
     package_repository,
     repository_key,
@@ -238,6 +243,16 @@ def test_the_units_of_a_host(run: Run, units: Paths, program: Callable[[str, str
     )
     program("systemctl", "printf 'ActiveState=activating\\nNRestarts=3\\n'\n")
     program("nvidia-smi", "echo '999999999, 100'; echo '1, [N/A]'\n")
+    live = units.folder("litellm", "gateway") / "live"
+    live.mkdir(parents=True)
+    (live.parent / "service.json").write_text(json.dumps({"owner": OWNER}))
+    (live / "rotation.json").write_text(Rotation({"chat-a": "chat"}, {"chat-a": {"by": "alice"}}).text)
+    (live.parents[2] / "vllm/theirs/live").mkdir()
+    (live.parents[2] / "vllm/theirs/live/rotation.json").write_text('{"out": {"theirs": {}}}')
+    assert run(container_units_info)["out_of_rotation"] == [{"backend": "chat-a", "model": "chat", "by": "alice"}]
+    (live / "rotation.json").write_text("{")
+    assert run(container_units_info, names=["chat"])["out_of_rotation"] == []
+    shutil.rmtree(live.parent)
     (row,) = run(container_units_info)["units"]
     assert (row["unit"], row["active"], row["restarts"], row["memory_mib"]) == ("vllm@chat.service", "activating", 3, 1536)
     assert (row["image_digest"], row["phase"], row["percent"]) == ("sha256:c", "loading", 40)
@@ -250,6 +265,30 @@ def test_a_host_whose_programs_fail_has_its_units_all_the_same(run: Run, units: 
         program(name, "exit 1\n")
     (row,) = run(container_units_info)["units"]
     assert (row["unit"], row["memory_mib"], row["phase"]) == ("vllm@chat.service", None, "loading")
+
+
+def test_an_engine_that_is_busy_and_one_that_is_gone(run: Run, units: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of others, and those that are not there, are left out."""
+    asked: list[Any] = []
+
+    def wait(engines: Any, **options: Any) -> list[Found]:
+        asked.append((list(engines), options["timeout"]))
+        return [Found(one.unit, "busy", 2) for one in engines]
+
+    monkeypatch.setattr(engine_idle, "Paths", lambda: units)
+    monkeypatch.setattr(engine_idle, "wait_idle", wait)
+    names = ["vllm@chat.service", "vllm@theirs.service", "vllm@gone.service"]
+    probed = {"base_url": "http://127.0.0.1:8000/v1", "api_key_variable": "KEY"}
+    folder = units.folder("vllm", "chat")
+    (folder / "service.json").write_text(json.dumps({"owner": OWNER, "probe": probed}))
+    failed = run(engine_idle, units=names, timeout=7)
+    assert "vllm@chat.service has 2 requests in work after 0 s" in failed["msg"]
+    assert failed["engines"] == [{"unit": "vllm@chat.service", "state": "busy", "requests": 2}]
+    (folder / "env").write_text("KEY=engine-key\n")
+    looked = run(engine_idle, units=names, timeout=7, check_mode=True)
+    assert (looked["changed"], looked["engines"][0]["state"]) == (False, "busy")
+    one = Engine("vllm@chat.service", "vllm", "http://127.0.0.1:8000/v1")
+    assert asked == [([one], 7), ([replace(one, key="engine-key")], 0)]
 
 
 @pytest.fixture(name="server")

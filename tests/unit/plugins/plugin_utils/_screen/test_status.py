@@ -94,3 +94,17 @@ def test_a_host_without_units_is_named(result: Any, expected: str) -> None:
     assert len(lines) == 3
     assert lines[-1] == expected
     assert table({"gpu02": result}, PLAN) == [expected]
+
+
+def test_backends_that_are_out_of_rotation_are_below_the_table() -> None:
+    out = {"backend": "chat-gpu01", "model": "chat", "by": "alice", "at": "2026-11-28T18:00:00Z", "reason": "new\nfan"}
+    bare = {"backend": "small-gpu01"}
+    hosts = {
+        "gpu01": {"units": [unit()], "out_of_rotation": [out, bare]},
+        "gpu02": {"units": [unit()], "out_of_rotation": [out]},
+        "gpu03": None,
+    }
+    assert table(hosts, {})[-2:] == [
+        "chat-gpu01  out of rotation at the gateway on gpu01, gpu02, model chat, since 2026-11-28T18:00:00Z, by alice: new fan",
+        "small-gpu01  out of rotation at the gateway on gpu01",
+    ]
