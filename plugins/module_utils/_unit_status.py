@@ -45,6 +45,8 @@ class UnitStatus:
     #: Where it answers, as its host reaches it.
     url: str | None
     uptime: int | None
+    #: From its start until it had answered, the last time.
+    ready_after: int | None
     restarts: int
     memory_mib: int | None
     gpu_memory_mib: int | None
@@ -117,6 +119,12 @@ def number(text: str | None) -> int:
     return int(text) if text and text.isdigit() else 0
 
 
+def _ready_after(state: Mapping[str, Any]) -> int | None:
+    moments = state.get("monotonic") or {}
+    started, ready = moments.get("started"), moments.get("ready_at")
+    return round(ready - started) if isinstance(started, (int, float)) and isinstance(ready, (int, float)) and ready >= started else None
+
+
 def assemble(
     instances: Sequence[tuple[str, str]],
     *,
@@ -153,6 +161,7 @@ def assemble(
                 detail=str(state.get("detail") or ""),
                 url=(service.get("probe") or {}).get("base_url"),
                 uptime=int(ready_for) if ready_for is not None and active == "active" else None,
+                ready_after=_ready_after(state),
                 restarts=number(shown.get("NRestarts")),
                 memory_mib=memory.get(container),
                 gpu_memory_mib=gpu.get(container),

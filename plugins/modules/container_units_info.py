@@ -64,6 +64,7 @@ units:
     detail: {description: "What the phase is about.", type: str, returned: success}
     url: {description: "Where it answers, as its host reaches it, or null.", type: str, returned: success}
     uptime: {description: "Seconds since it became ready, null unless it is.", type: int, returned: success}
+    ready_after: {description: "Seconds from its last start until it had answered, or null.", type: int, returned: success}
     restarts: {description: "Restarts by systemd since the unit was started.", type: int, returned: success}
     memory_mib: {description: "Main memory of the container in MiB.", type: int, returned: success}
     gpu_memory_mib: {description: "GPU memory of the container in MiB, null where the driver doesn't tell.", type: int, returned: success}

@@ -10,7 +10,9 @@ import sys
 from pathlib import Path
 
 from support.benchmarks import document, embedding
+from support.fleet import plan, told
 
+from ansible_collections.llmops.gpu_inference.plugins.filter.fleet import fleet_report
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._benchmark.page import benchmark_page
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._benchmark.results import summary
 
@@ -23,7 +25,12 @@ def pages() -> dict[str, str]:
         1.3, host="a-host-with-a-long-name.example.org", through="gateway", unit="gateway@chat", under_load=True, complete=False
     )
     documents = [slower, document(), faster, document(model="ocr", unit="vllm@ocr"), embedding(), gateway]
-    return {"benchmarks.html": benchmark_page(summary(documents, NOW)), "no-benchmarks.html": benchmark_page(summary([], NOW))}
+    fleet = {file["name"]: file["content"] for file in fleet_report(plan(), **told(), time=NOW)}["fleet.html"]
+    return {
+        "fleet.html": fleet,
+        "benchmarks.html": benchmark_page(summary(documents, NOW)),
+        "no-benchmarks.html": benchmark_page(summary([], NOW)),
+    }
 
 
 def main(folder: Path) -> None:

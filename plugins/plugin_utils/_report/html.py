@@ -48,9 +48,19 @@ tbody th { font-weight: 600; }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .good { color: var(--good); } .bad { color: var(--bad); }
 .bar { position: relative; height: 1.1rem; background: var(--track); border-radius: 0.25rem; overflow: hidden; }
+.fill { height: 100%; } .fill.now { background: var(--now); }
+.fill.before { background: repeating-linear-gradient(45deg, var(--before) 0 6px, transparent 6px 9px), var(--track); }
+.measure { margin: 0.35rem 0; font-size: 0.9rem; }
+.gpu { margin: 0.5rem 0 1rem; }
+.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 22rem), 1fr)); gap: 1rem; margin: 1rem 0; }
+.card { background: var(--panel); border-radius: 0.5rem; padding: 0.75rem; break-inside: avoid; }
+.card h3 { margin: 0; }
+dl { display: grid; grid-template-columns: minmax(7rem, auto) 1fr; gap: 0.15rem 0.75rem; margin: 0.5rem 0 0; font-size: 0.9rem; }
+dt { color: var(--quiet); } dd { margin: 0; }
 @media (max-width: 40rem) { body { padding: 0.75rem; } th, td { padding: 0.3rem 0.25rem; } table { font-size: 0.82rem; } }
 @media print { body { max-width: none; padding: 0; font-size: 10pt; } h2 { break-after: avoid; } table, figure { break-inside: avoid; }
-  figure { border: 1px solid var(--line); } }
+  .bar { border: 1px solid var(--line); print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+  figure, .card { border: 1px solid var(--line); } }
 """
 
 

@@ -54,7 +54,7 @@ def test_rows() -> None:
             "vllm@chat.service": {
                 "phase": "ready",
                 "ready_at": 9000.0,  # by a clock that was set back since
-                "monotonic": {"ready_at": 1000.0},
+                "monotonic": {"ready_at": 1000.0, "started": 928.4},
                 "last_failure": {"cause": "timeout", "message": "hung: no sign of life", "at": 940.0},
             },
             "litellm@gateway.service": {
@@ -81,6 +81,7 @@ def test_rows() -> None:
     assert [row.unit for row in rows] == ["litellm@gateway.service", "vllm@chat.service"]
     gateway, chat = rows
     assert (chat.uptime, chat.restarts, chat.memory_mib, chat.gpu_memory_mib, chat.image_digest) == (3672, 2, 842, None, "sha256:bb")
+    assert (chat.ready_after, gateway.ready_after) == (72, None)
     assert (chat.config_hash, gateway.config_hash) == ("cc", None)
     assert (chat.url, gateway.url) == ("http://127.0.0.1:8070/v1", None)
     assert (gateway.uptime, gateway.cause) == (None, "port_in_use")

@@ -41,6 +41,7 @@ from ansible_collections.llmops.gpu_inference.plugins.modules import (
     gpu_facts,
     package_repository,
     repository_key,
+    unit_records_info,
     verify_gateway,
 )
 
@@ -417,6 +418,14 @@ def test_results_of_benchmarks(run: Run, tmp_path: Path, monkeypatch: pytest.Mon
     assert (again["changed"], again["documents"]) == (False, [one])
     (tmp_path / "benchmarks/ollama@1").touch()
     assert "The results cannot be kept" in run(benchmark_results, documents=[{**one, "unit": "ollama@1"}])["msg"]
+
+
+def test_what_is_recorded(run: Run, tmp_path: Path, program: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unit_records_info, "Paths", lambda: Paths(lasting=tmp_path))
+    program("nvidia-smi", "echo 'GPU-1, 1000, 10'\n")
+    found = run(unit_records_info)
+    assert (found["releases"], found["benchmarks"]) == ({}, [])
+    assert found["gpus"] == {"GPU-1": {"total_mib": 1000, "used_mib": 10}}
 
 
 def measured(run: Run, url: str, **changes: Any) -> dict[str, Any]:
