@@ -9,9 +9,11 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._releases import LATEST
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._screen.status import table
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._screen.usage import usage_table
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._units.kinds import described_kinds
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._units.way_back import instances_that_failed, to_go_back
 
 
 def unit_kinds(groups: Sequence[str], described: bool = False) -> list[Any]:
@@ -54,12 +56,28 @@ def container_unit_endpoints(units: Sequence[Mapping[str, Any]], reconciled: Map
     return endpoints
 
 
+def units_to_go_back(
+    units: Sequence[Mapping[str, Any]],
+    unproved: Mapping[str, int | None],
+    waited: Mapping[str, Any] | None = None,
+    proved: Mapping[str, Any] | None = None,
+) -> dict[str, str]:
+    failed = instances_that_failed(unproved, waited or {}, proved or {})
+    return dict.fromkeys(to_go_back(units, unproved, failed), LATEST)
+
+
+def units_as_released(units: Sequence[Mapping[str, Any]], probes: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [{**unit, "probe": probes[f"{unit['kind']}/{unit['name']}"]} for unit in units if f"{unit['kind']}/{unit['name']}" in probes]
+
+
 class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {
             "container_unit_endpoints": container_unit_endpoints,
             "gateway_usage_table": usage_table,
             "unit_kinds": unit_kinds,
+            "units_as_released": units_as_released,
+            "units_to_go_back": units_to_go_back,
             "unit_status_table": unit_status_table,
             "units_with_secrets": units_with_secrets,
         }

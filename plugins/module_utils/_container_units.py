@@ -59,6 +59,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_folder 
     unstage,
 )
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_present import check_startable, present_containers, present_units
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_releases import Prover, newest_release
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_report import Report
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_strays import find_strays
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_swap import Swap
@@ -76,6 +77,7 @@ class Reconciler:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         server: Callable[[str], ModelServer] = lambda url: OllamaApi(url, 600.0),
+        prover: Prover | None = None,
     ) -> None:
         self.settings = settings
         self.paths = settings.paths
@@ -86,6 +88,7 @@ class Reconciler:
         self._systemctl = Systemctl(self._systemd, settings.wants_dir)
         self._trial = Trial(settings, run, server)
         self._swap = Swap(settings, run, self._systemctl, clock, sleep)
+        self._prover = prover or (Prover(settings.paths, settings.proof, run) if settings.proof is not None else None)
 
     def apply(self, wanted: Sequence[Wanted], who: str = "") -> Report:
         if self.settings.check_mode:
@@ -145,6 +148,15 @@ class Reconciler:
             for item in wanted:
                 if work.live[item.instance].differs:
                     self._place(item, work.live[item.instance], report)
+        if self._prover is not None:
+            kept = [item for item in wanted if work.actions[item.instance] not in (REFUSED, HELD)]
+            newest = {item.instance: newest_release(self.paths, item) for item in kept}
+            report.unproved = {
+                item.instance: None if release is None else int(release["number"])
+                for item in kept
+                for release in [newest[item.instance]]
+                if release is None or release["config_hash"] != item.config_hash
+            }
         return report
 
     # -- looking
@@ -233,6 +245,8 @@ class Reconciler:
             left = {instance for instance, action in work.actions.items() if action in (REFUSED, HELD)}
             for instance in left & set(staged):
                 discard(work.folders[instance], staged.pop(instance))
+        if self._prover is not None:
+            self._prover.measure_before([item for item in work.with_action(RESTART) if work.units[item.unit].active == "active"])
         for item in work.wanted:
             if item.instance not in left:
                 self._put_in_place(item, staged.get(item.instance, ()), work)

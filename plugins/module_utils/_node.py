@@ -78,6 +78,9 @@ class Paths:
     def served(self, kind: str, name: str) -> Path:
         return self.lasting / "served" / f"{kind}@{name}.json"
 
+    def releases(self, kind: str, name: str) -> Path:
+        return self.lasting / "releases" / f"{kind}@{name}"
+
     def gpu_lock(self, lock: str) -> Path:
         return self.runtime / "locks" / f"gpu-{safe_name(lock)}.lock"
 

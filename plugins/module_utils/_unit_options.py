@@ -61,6 +61,15 @@ INSTANCE = {
     "restart_limit": {"type": "int", "default": 5},
 }
 
+PROOF = {
+    "speed": {"type": "float", "default": 0.8},
+    "similarity": {"type": "float", "default": 0.5},
+    "cosine": {"type": "float", "default": 0.98},
+    "rounds": {"type": "int", "default": 5},
+    "timeout": {"type": "float", "default": 120},
+    "answers": {"type": "dict", "default": {}},
+}
+
 ARGUMENTS = {
     "instances": {"type": "list", "elements": "dict", "required": True, "options": INSTANCE},
     "kinds": {"type": "list", "elements": "str", "required": True},
@@ -68,6 +77,8 @@ ARGUMENTS = {
     "prefetch": {"type": "bool", "default": False},
     "live_only": {"type": "bool", "default": False},
     "restart": {"type": "bool", "default": True},
+    "proof": {"type": "dict", "options": PROOF},
+    "releases": {"type": "dict", "default": {}},
     "lock_timeout": {"type": "float", "default": 600},
     "gpu_lock_timeout": {"type": "float", "default": 900},
     "state_dir": {"type": "path", "default": "/etc/gpu-inference/instances"},

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import reason
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Run
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import Instance, Paths, container_name
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._releases import forget
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_changes import read_service
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_errors import UnitsError
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_folder import Folder, read_folder, remove_folder
@@ -67,5 +68,6 @@ def remove_what_is_left(stray: Stray, container: Container | None, paths: Paths,
     for path in (paths.state, paths.history, paths.served):
         with contextlib.suppress(FileNotFoundError):
             path(stray.kind, stray.name).unlink()
+    forget(paths, stray, run)
     if stray.folder.exists:
         remove_folder(stray.folder)

@@ -20,6 +20,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_changes
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_decision import HELD, REFUSED, RESTART, START
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_folder import Folder
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_present import Container, Unit
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_releases import Proof
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_report import Report, with_remedy
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_strays import Stray
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_wanted import Wanted
@@ -38,6 +39,7 @@ class Settings:
     pull_timeout: float = 7200.0
     check_timeout: float = 300.0
     check_mode: bool = False
+    proof: Proof | None = None  # how what is replaced is measured before; not at all without it
 
 
 @dataclass

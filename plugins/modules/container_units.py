@@ -26,6 +26,7 @@ description:
 version_added: 0.9.0
 extends_documentation_fragment:
   - llmops.gpu_inference._attributes
+  - llmops.gpu_inference._proof
 attributes:
   check_mode:
     support: full
@@ -262,6 +263,12 @@ options:
       - Whether to start and restart what differs. Otherwise files are written only, and RV(pending) names what waits for a restart.
     type: bool
     default: true
+  releases:
+    description:
+      - By instance, such as C(vllm/chat), a release that it is to go to in place of what O(instances) says, its number, or V(latest) or
+        V(previous). Its secrets are those of O(instances), its image is had from this host where it is still there.
+    type: dict
+    default: {}
   lock_timeout:
     description:
       - Seconds to wait for another run of this module on the host. The terminal shows which run is waited for; after that time the
@@ -392,6 +399,21 @@ pending:
   type: list
   elements: str
   sample: []
+unproved:
+  description: Instances whose newest release is not what they are to run, with the number of that release, or null where there is none.
+  returned: with O(proof)
+  type: dict
+  sample: {"vllm/chat": 3}
+went_back:
+  description: The numbers of the releases that instances went to.
+  returned: always
+  type: dict
+  sample: {"vllm/chat": 3}
+probes:
+  description: How these instances are asked, since O(instances) does not say it.
+  returned: always
+  type: dict
+  sample: {"vllm/chat": {"base_url": "http://127.0.0.1:8070/v1", "model": "chat"}}
 images:
   description: Images that were pulled.
   returned: with O(prefetch=true)
@@ -431,10 +453,13 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._container_units import Reconciler
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import run_command
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import Paths
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._prefetch import prefetch
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._releases import go_back
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_errors import LockHeldError, UnitsError
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_options import ARGUMENTS
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_releases import Proof
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_report import told_of_failures
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_wanted import want_all
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_work import Settings
@@ -453,10 +478,15 @@ def main() -> None:
         restart=parameters["restart"],
         lock_timeout=min(parameters["lock_timeout"], float(run.get("patience", "inf"))),
         gpu_lock_timeout=parameters["gpu_lock_timeout"],
+        proof=Proof.of(parameters["proof"]) if parameters["proof"] else None,
         check_mode=module.check_mode,
     )
+    went_back: dict[str, int] = {}
     try:
-        wanted = want_all(parameters["instances"], settings.kinds)
+        instances = parameters["instances"]
+        if parameters["releases"]:
+            instances, went_back = go_back(instances, parameters["releases"], settings.paths, run_command)
+        wanted = want_all(instances, settings.kinds)
         if parameters["prefetch"]:
             fetched = prefetch(wanted, settings.paths.docker, check_mode=module.check_mode)
             result = {"changed": fetched.changed, "images": fetched.images, "models": fetched.models}
@@ -486,6 +516,9 @@ def main() -> None:
         "pending": report.pending,
         "units": report.units,
         "diff": report.diff,
+        "unproved": report.unproved,
+        "went_back": went_back,
+        "probes": {f"{one['kind']}/{one['name']}": one["probe"] for one in instances if f"{one['kind']}/{one['name']}" in went_back},
     }
     if report.failures:
         module.fail_json(msg=told_of_failures(report, settings.paths), **result)

@@ -29,6 +29,7 @@ from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_
     MigKeys,
 )
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_models import ModelKeys
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_rollout import AnswerKeys, ProofKeys, RolloutKeys
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_services import MountKeys, ServiceKeys
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_settings import MetricsKeys, NetworkKeys, ProxyKeys
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.tls import TlsKeys
@@ -58,6 +59,9 @@ MAPPINGS: Final[Mapping[str, type[Keys]]] = {
     "inference_network, inference_engines_network": NetworkKeys,
     "inference_proxy": ProxyKeys,
     "inference_metrics": MetricsKeys,
+    "inference_rollout": RolloutKeys,
+    "inference_rollout.proof": ProofKeys,
+    "inference_rollout.proof.answers": AnswerKeys,
 }
 
 

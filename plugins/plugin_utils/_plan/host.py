@@ -316,6 +316,7 @@ class HostPlan:
             **self.instances,
             "proxy": [{**item, "allowed_addresses": [other.address for other in others]} for item in self.proxied] if others else [],
             **({"metrics": self._metrics()} if settings.metrics else {}),
+            **({"rollout": dict(settings.rollout)} if settings.rollout else {}),
         }
 
     def _metrics(self) -> dict[str, Any]:

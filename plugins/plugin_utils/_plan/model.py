@@ -51,6 +51,7 @@ VARIABLES = (
     "inference_platform_expected",
     "inference_proxy",
     "inference_registry_mirrors",
+    "inference_rollout",
     "inference_rotate",
     "inference_secrets_dir",
     "inference_services",
@@ -227,6 +228,7 @@ class Settings:
     network: Network = field(default_factory=lambda: Network("inference", "10.89.16.0/24"))
     engines_network: Network = field(default_factory=lambda: Network(ENGINES_NETWORK, "10.89.17.0/24"))
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    rollout: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,7 @@ from .keys import (
     with_reader,
 )
 from .model import Network, Settings
+from .schema_rollout import ROLLOUT
 from .tls import PROXY_TLS
 
 _DEFAULTS = Settings()
@@ -218,6 +219,7 @@ class SettingsKeys(Keys):
     inference_network = _network(_DEFAULTS.network)
     inference_engines_network = _network(_DEFAULTS.engines_network)
     inference_metrics = with_reader(MetricsKeys.schema(), _metrics)
+    inference_rollout = ROLLOUT
 
 
 def parse_settings(raw: Any, report: Report) -> Settings:
@@ -251,4 +253,5 @@ def parse_settings(raw: Any, report: Report) -> Settings:
         network=network,
         engines_network=engines_network,
         metrics=keys.inference_metrics.read(fields),
+        rollout=keys.inference_rollout.read(fields),
     )

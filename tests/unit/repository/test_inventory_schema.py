@@ -201,6 +201,13 @@ PLACES: dict[str, Place] = {
     "inference_metrics": Place(
         "inference_metrics", partial(_parse_setting, "inference_metrics"), lambda more: {"textfile_directory": "/x", **more}
     ),
+    "inference_rollout": Place("inference_rollout", partial(_parse_setting, "inference_rollout"), lambda more: more),
+    "inference_rollout.proof": Place("inference_rollout", partial(_parse_setting, "inference_rollout"), lambda more: {"proof": more}),
+    "inference_rollout.proof.answers": Place(
+        "inference_rollout",
+        partial(_parse_setting, "inference_rollout"),
+        lambda more: {"proof": {"answers": {"chat": [more if "prompt" in more or "messages" in more else {"prompt": "x", **more}]}}},
+    ),
     "inference_proxy": Place("inference_proxy", partial(_parse_setting, "inference_proxy"), lambda more: more),
     # Each is a variable of its own.
     **{f"the variable {name}": Place(name, partial(_parse_setting, name), itemgetter(name)) for name in SettingsKeys.names()},

@@ -15,15 +15,17 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.llmops.gpu_inference.plugins.module_utils import _releases as releases
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._container_units import Reconciler
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Ran
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import OWNER, FileLock, Paths, program_hash
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import OWNER, FileLock, Instance, Paths, program_hash
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._ollama import Installed, OllamaError
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._ollama_api import UnreachableError
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._systemd import Systemd
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_decision import KEEP, RELOAD, RESTART, START, decide
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_errors import UnitsError
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_present import Container, Unit, parse_ps, present_units
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_releases import Prover
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_report import Report, told_of_failures
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_wanted import Wanted, want, want_all
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_work import Settings
@@ -1053,3 +1055,58 @@ def test_the_next_run_repairs_what_a_killed_one_left(tmp_path: Path, monkeypatch
     assert not (tmp_path / "instances/vllm/gone").exists()
     host.calls.clear()
     assert not reconcile(tmp_path, host, new).changed
+
+
+# -- releases
+
+
+class Asked:
+    """Whom a run has measured before it replaced them, and which files they had then."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        self.folder = tmp_path / "instances/vllm"
+        self.seen: dict[str, str] = {}
+
+    def measure_before(self, items: Sequence[Wanted]) -> None:
+        self.seen.update({item.name: (self.folder / item.name / "config.yaml").read_text() for item in items})
+
+
+def with_prover(tmp_path: Path, host: Host, instances: list[dict[str, t.Any]]) -> tuple[Report, Asked]:
+    asked = Asked(tmp_path)
+    paths = Paths(tmp_path / "instances", tmp_path / "run", lasting=tmp_path / "lasting")
+    settings = Settings(paths, ("vllm",), wants_dir=tmp_path / "wants", lock_timeout=0.0, gpu_lock_timeout=0.0)
+    prover = t.cast(Prover, asked)
+    return Reconciler(settings, host.run, sleep=lambda _s: None, prover=prover).apply(want_all(instances, ["vllm"]), "tester"), asked
+
+
+def test_what_is_replaced_is_measured_before_its_files_change(tmp_path: Path, host: Host) -> None:
+    instances = [instance("a"), instance("b"), instance("c")]
+    _report, asked = with_prover(tmp_path, host, instances)
+    assert asked.seen == {}
+    for one in instances[:2]:
+        host.serve(want(one))
+    changed = [instance(name, files={"config.yaml": "model: y\n"}) for name in "abc"]
+    _report, asked = with_prover(tmp_path, host, [changed[0], instances[1], changed[2]])
+    assert asked.seen == {"a": "model: x\n"}  # c does not serve, and b stays
+
+
+def test_what_has_no_release_is_named(tmp_path: Path, host: Host) -> None:
+    report, _asked = with_prover(tmp_path, host, [instance("a"), instance("b")])
+    assert report.unproved == {"vllm/a": None, "vllm/b": None}
+    wanted = want(instance("a"))
+    document = {"config_hash": wanted.config_hash, "image_id": "sha256:1"}
+    paths = Paths(tmp_path / "instances", tmp_path / "run", lasting=tmp_path / "lasting")
+    releases.record(paths, Instance("vllm", "a"), document)
+    report, _asked = with_prover(tmp_path, host, [instance("a"), instance("b")])
+    assert report.unproved == {"vllm/b": None}
+    report, _asked = with_prover(tmp_path, host, [instance("a", command=["new"]), instance("b")])
+    assert report.unproved == {"vllm/a": 1, "vllm/b": None}
+    assert reconcile(tmp_path, host, [instance("a", command=["new"])]).unproved == {}
+
+
+def test_what_was_refused_has_nothing_to_prove(tmp_path: Path, host: Host) -> None:
+    with_prover(tmp_path, host, [instance("a")])
+    host.serve(want(instance("a")))
+    report, asked = with_prover(tmp_path, host, [instance("a", image="registry/missing:1")])
+    assert report.failures
+    assert (report.unproved, asked.seen) == ({}, {})

@@ -28,6 +28,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._facts_observ
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_system import package_manager
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import OWNER, Paths
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._rotation import Rotation
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_wanted import want
 from ansible_collections.llmops.gpu_inference.plugins.modules import (
     benchmark,
     benchmark_results,
@@ -42,6 +43,7 @@ from ansible_collections.llmops.gpu_inference.plugins.modules import (
     package_repository,
     repository_key,
     unit_records_info,
+    unit_releases,
     verify_gateway,
 )
 
@@ -367,6 +369,35 @@ def test_a_host_without_docker_and_units_that_cannot_be(run: Run, host: dict[str
     told = run(container_units, kinds=["vllm"], instances=wanted, prefetch=True, **host)
     assert (told["failed"], told["images"]) == (True, [])
     assert run(container_units, check_mode=True, kinds=["vllm"], instances=wanted, prefetch=True, **host)["images"] == ["example/vllm:1"]
+
+
+def test_releases_of_a_host(
+    run: Run, host: dict[str, str], server: Server, tmp_path: Path, program: Callable[[str, str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = Paths(Path(host["state_dir"]), Path(host["runtime_dir"]), lasting=tmp_path / "lasting")
+    monkeypatch.setattr(unit_releases, "Paths", lambda *_given: paths)
+    monkeypatch.setattr(container_units, "Paths", lambda *_given: paths)
+    program("docker", 'case "$*" in *RepoDigests*) echo "[]";; *inspect*) echo sha256:b;; esac\n')
+    program("systemctl", "exit 0\n")
+    units = [{"kind": "vllm", "name": "chat", "image": "example/vllm:1", "probe": {"base_url": server.base_url, "model": "chat"}}]
+    would = run(container_units, check_mode=True, kinds=["vllm"], instances=units, proof={}, **host)
+    assert would["unproved"] == {"vllm/chat": None}
+    assert "no release of it is recorded" in run(container_units, kinds=["vllm"], instances=units, releases={"vllm/chat": 1}, **host)["msg"]
+    folder, files = paths.folder("vllm", "chat"), want(units[0]).files
+    folder.mkdir(parents=True)
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    state = paths.state("vllm", "chat")
+    state.parent.mkdir(parents=True, exist_ok=True)
+    state.write_text(json.dumps({"phase": "ready", "config_hash": json.loads(files["service.json"])["config_hash"]}))
+    assert run(unit_releases, check_mode=True, units=["vllm/chat"])["releases"] == {}
+    answers = {"chat": [{"prompt": "x", "contains": "what nobody says"}]}
+    refused = run(unit_releases, units=["vllm/chat"], proof={"answers": answers})
+    assert "vllm/chat answers, and does not prove itself: the answer to 'x'" in refused["msg"]
+    assert list(refused["refused"]) == ["vllm/chat"]
+    assert run(unit_releases, units=["vllm/chat"])["releases"] == {"vllm/chat": 1}
+    back = run(container_units, check_mode=True, kinds=["vllm"], instances=units, releases={"vllm/chat": "latest"}, **host)
+    assert (back["went_back"], back["probes"]["vllm/chat"]["base_url"]) == ({"vllm/chat": 1}, server.base_url)
 
 
 def test_client_run_tells_of_each_program(run: Run, tmp_path: Path) -> None:

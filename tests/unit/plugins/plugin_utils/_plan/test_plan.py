@@ -707,6 +707,29 @@ MISTAKES: list[Any] = [
     (one(service(), inference_gateway="x"), "inference_gateway", "must be a mapping"),
     (one(service(), inference_metrics={"exporter_port": 9100}), "inference_metrics.textfile_directory", "required"),
     (one(service(), inference_metrics={"textfile_directory": "/"}), "inference_metrics.textfile_directory", "textfile collector"),
+    (one(service(), inference_rollout={"on_failure": "pray"}), "inference_rollout.on_failure", "rollback, stop"),
+    (one(service(), inference_rollout={"proof": {"speed": 1.5}}), "inference_rollout.proof.speed", "from 0 to 1"),
+    (one(service(), inference_rollout={"proof": {"answers": {"chat": "x"}}}), "inference_rollout.proof.answers.chat", "a list of prompts"),
+    (
+        one(service(), inference_rollout={"proof": {"answers": {"chat": [{"contains": "x"}]}}}),
+        "inference_rollout.proof.answers.chat[0].prompt",
+        "is required, or messages",
+    ),
+    (
+        one(service(), inference_rollout={"proof": {"answers": {"chat": [{"prompt": "x", "tool": "f"}]}}}),
+        "inference_rollout.proof.answers.chat[0].tools",
+        "is required for tool",
+    ),
+    (
+        one(service(), inference_rollout={"proof": {"answers": {"chat": [{"prompt": "x", "json": "{}"}]}}}),
+        "inference_rollout.proof.answers.chat[0].json",
+        "a JSON Schema",
+    ),
+    (
+        one(service(), inference_rollout={"proof": {"answers": {"chat": [{"messages": ["x"]}]}}}),
+        "inference_rollout.proof.answers.chat[0].messages[0]",
+        "must be a mapping",
+    ),
     (
         one(service(), inference_metrics={"textfile_directory": "/x", "exporter_port": 0}),
         "inference_metrics.exporter_port",
@@ -1033,6 +1056,17 @@ def test_numbers_of_a_host() -> None:
         "exporter_port": 9100,
         "folders": ["/var/lib/gpu-inference"],
         "gpu_memory_mib": {"vllm-chat": 8192, "vllm-embedding": 4096},
+    }
+
+
+def test_how_changes_of_a_host_are_proved() -> None:
+    inventory = one(service())
+    assert "rollout" not in build_plan(inventory)["hosts"]["node1"]
+    answers = {"chat": [{"prompt": "Say blue.", "contains": "blue", "max_tokens": "8"}]}
+    inventory["hosts"]["node1"]["vars"]["inference_rollout"] = {"on_failure": "stop", "proof": {"speed": "0.9", "answers": answers}}
+    assert build_plan(inventory)["hosts"]["node1"]["rollout"] == {
+        "on_failure": "stop",
+        "proof": {"speed": 0.9, "answers": {"chat": [{"prompt": "Say blue.", "contains": "blue", "max_tokens": 8}]}},
     }
 
 

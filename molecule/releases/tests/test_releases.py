@@ -1,0 +1,130 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Changes of an engine that do not hold are taken back without a human; those that hold are kept; and there is a way back by hand."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from one_gpu_node import MODELS, SERVICES, chat, container, key, measured, node, playbook, restore, run, sh, site, state, url
+
+FOLDER = "/var/lib/gpu-inference/releases/vllm@chat"
+#: The full count takes an hour; a build server runs those of CI.
+ALL = os.environ.get("LLMOPS_ALL_CHANGES") == "1"
+PLAYED = {"logits-processors": ["played_engine:Played"]}
+
+
+def releases() -> list[dict[str, Any]]:
+    return [json.loads(sh(f"cat {file}")) for file in sh(f"ls {FOLDER}/0*.json").split()]
+
+
+def changed(env: dict[str, str] | None = None, **service: Any) -> dict[str, Any]:
+    """The service with changes, as extra variables of a run."""
+    return {"inference_services": [{**SERVICES[0], **service, "env": {**SERVICES[0]["env"], **(env or {})}}]}
+
+
+def played(trouble: str) -> dict[str, Any]:
+    return changed({"PLAYED": trouble}, engine_args=PLAYED)
+
+
+def answer() -> str:
+    reply = chat(url(), key())
+    assert reply.status_code == 200, reply.text
+    return str(reply.json()["choices"][0]["message"]["content"])
+
+
+@dataclass(frozen=True)
+class Bad:
+    """A change that does not hold, and what is told of it."""
+
+    said: str
+    change: dict[str, Any]
+    ci: bool = False
+
+
+BAD = {
+    "garbage": Bad("is answered with '!!!", played("garbage"), ci=True),
+    "does not start": Bad("kv_cache_too_small", changed({"TINY_KV": "8K"}), ci=True),
+    "slow": Bad("tokens per second", played("slow"), ci=True),
+    "answers otherwise": Bad("like those before", played("other")),
+    "silent": Bad("is answered with ''", played("silent")),
+    "crashes": Bad("failed", played("crash")),
+}
+
+
+def test_what_serves_is_a_release() -> None:
+    known = releases()
+    assert [release["number"] for release in known] == [1]
+    assert known[0]["image_id"] == sh("docker inspect -f '{{.Image}}' vllm-chat").strip()
+    assert known[0]["ready_after"] > 0
+    assert known[0]["memory_mib"] > 100
+    assert sh(f"stat -c %a {FOLDER}/0001.json").strip() == "600"
+    secret = sh("grep ^VLLM_API_KEY= /etc/gpu-inference/instances/vllm/chat/env").strip().partition("=")[2]
+    assert len(secret) >= 16
+    assert node.run(f"grep -r {secret} /var/lib/gpu-inference/releases").rc == 1
+    again = site()
+    assert again.rc == 0, again.output
+    assert "changed=0" in again.output
+    assert len(releases()) == 1
+
+
+@pytest.mark.parametrize("name", [name for name, bad in BAD.items() if bad.ci or ALL])
+def test_a_change_that_does_not_hold_is_taken_back(name: str) -> None:
+    bad, before, old = BAD[name], answer(), state("chat")["config_hash"]
+    done = site(**bad.change)
+    assert done.rc != 0, done.output
+    assert bad.said in done.output, done.output
+    assert "Taken back, and serving again as before: vllm/chat as release " in done.output, done.output
+    assert (state("chat")["phase"], state("chat")["config_hash"]) == ("ready", old)
+    assert answer() == before
+    assert [release["number"] for release in releases()] == [1]
+    assert container("vllm-chat").endswith(" true")
+    # The next run is a plain one again.
+    again = site()
+    assert again.rc == 0, again.output
+    assert "changed=0" in again.output, again.output
+    measured(f"taken back: {name}", play=done.seconds)
+
+
+def test_a_change_that_holds_is_kept_and_there_is_a_way_back() -> None:
+    before = answer()
+    done = site(**changed({"HARMLESS": "1"}, max_model_len=1024))
+    assert done.rc == 0, done.output
+    assert [release["number"] for release in releases()] == [1, 2]
+    assert "tokens_per_second" in releases()[-1]["proof"]["speed"]
+    assert answer() == before
+    measured("kept", play=done.seconds)
+
+    # Without a registry.
+    sh("iptables -I OUTPUT -p tcp --dport 5000 -j REJECT")
+    try:
+        back = run(playbook(name="rollback.yml", service="chat"))
+    finally:
+        sh("iptables -D OUTPUT -p tcp --dport 5000 -j REJECT")
+    assert back.rc == 0, back.output
+    assert releases()[-1]["went_back_to"] == 1
+    assert state("chat")["config_hash"] == releases()[0]["config_hash"]
+    assert answer() == before
+    wrong = run(playbook(name="rollback.yml", service="nothing"))
+    assert wrong.rc != 0
+    assert "No host of this run has a service nothing" in wrong.output, wrong.output
+    unknown = run(playbook(name="rollback.yml", service="chat", release=77))
+    assert unknown.rc != 0
+    assert "there are: 1, 2, 3" in unknown.output, unknown.output
+    restore()
+
+
+def test_what_leaves_takes_its_releases_along() -> None:
+    other = {"model": "other", "port": 8099, "memory": "2GiB"}
+    models = {**MODELS, "other": {"source": "/srv/models/tiny-embed", "capability": "embedding", "max_model_len": 512}}
+    done = site(inference_models=models, inference_services=[*SERVICES, other])
+    assert done.rc == 0, done.output
+    assert node.run("ls /var/lib/gpu-inference/releases/vllm@other/0001.json").rc == 0
+    assert site().rc == 0
+    assert node.run("ls -d /var/lib/gpu-inference/releases/vllm@other").rc != 0

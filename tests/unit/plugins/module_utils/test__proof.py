@@ -1,0 +1,241 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Engines before and after a change, played with a clock of their own: what is seen of each trouble, and that what is well stays."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from ansible_collections.llmops.gpu_inference.plugins.module_utils import _proof as proof
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._probe import Endpoint
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._probe_http import Reply, Request, TransportError
+
+SAYS = {
+    proof.QUESTIONS[0]: "Paris",
+    proof.QUESTIONS[1]: "42",
+    proof.QUESTIONS[2]: "The quick brown fox jumps over the lazy dog.",
+    proof.QUESTIONS[3]: "Monday, Tuesday, Wednesday, Thursday, Friday, Saturday, Sunday",
+    proof.LONG: " ".join(["one", "two", "three"] * 20),
+}
+OWN = [{"prompt": "Say blue.", "contains": "blue"}]
+VECTORS = {text: [1.0, 0.5, number] for number, text in enumerate(proof.SENTENCES)}
+
+
+@dataclass
+class Engine:
+    """Answers as OpenAI's API does; each token takes its time."""
+
+    says: dict[str, str] = field(default_factory=lambda: dict(SAYS))
+    tool: str | None = "get_weather"
+    vectors: dict[str, list[float]] = field(default_factory=lambda: dict(VECTORS))
+    scores: list[float] = field(default_factory=lambda: [0.9, 0.1])
+    context: int | None = 4096
+    per_token: float = 0.01
+    first: float = 0.05
+    ends_after: int = 1000  # requests
+    thinks: str = ""
+    now: float = 0.0
+    asked: list[dict[str, t.Any]] = field(default_factory=list)
+
+    def clock(self) -> float:
+        return self.now
+
+    def __call__(self, request: Request) -> Reply:
+        if len(self.asked) >= self.ends_after:
+            raise TransportError("refused", "connection refused")
+        assert request.headers["Authorization"] == "Bearer sk-engine"
+        if request.url.endswith("/models"):
+            return self._reply({"data": [{"id": "other"}, {"id": "chat", **({"max_model_len": self.context} if self.context else {})}]})
+        body = json.loads(request.body or b"null")
+        self.asked.append(body)
+        self.now += self.first
+        if request.url.endswith("/embeddings"):
+            if isinstance(body["input"], list):
+                return self._reply({"data": [{"embedding": [1.0]}]})
+            return self._reply({"data": [{"embedding": self.vectors[body["input"]]}]})
+        if request.url.endswith("/rerank"):
+            return self._reply({"results": [{"index": n, "relevance_score": score} for n, score in enumerate(self.scores)]})
+        return self._chat(body)
+
+    def _chat(self, body: dict[str, t.Any]) -> Reply:
+        prompt = body["messages"][0]["content"]
+        if isinstance(prompt, list):
+            prompt = prompt[0]["text"]
+        text = self.says.get(prompt, "I do not know.")
+        calls = [{"function": {"name": self.tool, "arguments": "{}"}}] if body.get("tools") and self.tool else []
+        tokens = min(body["max_tokens"], len(text.split()) or 1)
+        self.now += self.per_token * (tokens - 1)
+        message = {"content": None if calls else " ".join(text.split()[:tokens]), "tool_calls": calls, "reasoning_content": self.thinks}
+        return self._reply({"choices": [{"message": message}], "usage": {"completion_tokens": tokens}})
+
+    @staticmethod
+    def _reply(document: t.Any) -> Reply:
+        return Reply(200, json.dumps(document).encode())
+
+
+ENDPOINT = Endpoint("vllm/chat", "http://127.0.0.1:8070/v1", model="chat", api_key="sk-engine")
+
+
+def ask(engine: Engine, own: t.Sequence[t.Mapping[str, t.Any]] = (), **endpoint: t.Any) -> proof.Measured:
+    return proof.measure(replace(ENDPOINT, **endpoint), own, proof.Bounds(), engine, engine.clock)
+
+
+def found(before: Engine, after: Engine, own: t.Sequence[t.Mapping[str, t.Any]] = (), **options: t.Any) -> list[str]:
+    endpoint = {name: options.pop(name) for name in ("capability", "modalities") if name in options}
+    problems = proof.judge(ask(before, own, **endpoint), ask(after, own, **endpoint), proof.Bounds(), own=own, **options)
+    return [problem.about for problem in problems]
+
+
+def saying(text: str) -> dict[str, str]:
+    return dict.fromkeys(SAYS, text)
+
+
+@pytest.mark.parametrize(
+    ("after", "about"),
+    [
+        (Engine(), []),
+        (Engine(per_token=0.011), []),
+        (Engine(says={**SAYS, proof.QUESTIONS[0]: "Paris."}), []),  # one word less alike
+        (Engine(context=8192), []),
+        (Engine(context=None), []),
+        (Engine(says=saying("!!!!!!!!")), ["garbage", "answers"]),
+        (Engine(says=saying("")), ["garbage", "answers"]),
+        (Engine(says=saying("sea " * 20)), ["garbage", "answers"]),
+        (Engine(says=saying("The weather is nice today, and the sea is blue.")), ["answers"]),
+        (Engine(per_token=0.03), ["speed"]),
+        (Engine(first=1.0), ["speed"]),
+        (Engine(tool=None), ["tools"]),
+        (Engine(context=2048), ["context"]),
+        (Engine(ends_after=0), ["error"]),
+        (Engine(ends_after=3), ["error"]),
+        (Engine(ends_after=12), ["error"]),  # while its speed is measured
+    ],
+)
+def test_what_is_seen_of_a_change(after: Engine, about: list[str]) -> None:
+    assert found(Engine(), after) == about
+
+
+def test_another_model_may_say_something_else_and_take_its_time() -> None:
+    other = Engine(says=saying("Whatever comes to its mind, in many words."), per_token=0.1)
+    assert found(Engine(), other, same_model=False) == []
+    assert found(Engine(), Engine(says=saying("!!!!!!!!")), same_model=False) == ["garbage"]
+
+
+def test_a_context_that_the_inventory_declares_may_be_smaller() -> None:
+    assert found(Engine(), Engine(context=2048), context_declared=True) == []
+
+
+def test_what_was_no_better_before_is_no_reason() -> None:
+    """Tiny models repeat themselves, and one without a parser calls no tool."""
+    engine = Engine(says=saying("!!!!!!!!"), tool=None)
+    assert found(engine, replace(engine, asked=[])) == []
+    broken = Engine(ends_after=0)
+    assert found(broken, replace(broken, asked=[])) == []
+
+
+def test_an_engine_without_one_before_is_not_compared() -> None:
+    assert proof.judge(None, ask(Engine(says=saying("!!!!!!!!"))), proof.Bounds()) == []
+    assert [one.about for one in proof.judge(None, ask(Engine(ends_after=0)), proof.Bounds())] == ["error"]
+
+
+def test_words_of_thought_count_as_an_answer() -> None:
+    thinking = Engine(says=saying(""), thinks="The user asks for a city.")
+    assert ask(thinking)["answers"][proof.QUESTIONS[0]]["text"] == "The user asks for a city."
+
+
+def test_an_image_is_shown_where_the_model_sees() -> None:
+    engine = Engine(says={**SAYS, "What is in this picture?": "A black square."})
+    assert ask(engine, modalities=("image",))["answers"]["image"]["text"] == "A black square."
+    assert found(engine, Engine(says={**SAYS, "What is in this picture?": "!!!!!!!!"}), modalities=("image",)) == ["garbage"]
+
+
+@pytest.mark.parametrize(
+    ("vectors", "about"),
+    [
+        (VECTORS, []),
+        ({text: [2 * value for value in vector] for text, vector in VECTORS.items()}, []),  # a length says nothing
+        ({text: vector[::-1] for text, vector in VECTORS.items()}, ["vectors"]),
+        ({text: [*vector, 0.0] for text, vector in VECTORS.items()}, ["vectors"]),
+        ({text: [0.0] * 3 for text in VECTORS}, ["vectors"]),
+    ],
+)
+def test_embeddings(vectors: dict[str, list[float]], about: list[str]) -> None:
+    assert found(Engine(), Engine(vectors=vectors), capability="embedding") == about
+
+
+def test_embeddings_that_take_longer() -> None:
+    assert found(Engine(), Engine(first=0.2), capability="embedding") == ["speed"]
+
+
+@pytest.mark.parametrize(("scores", "about"), [([0.8, 0.2], []), ([0.1, 0.9], ["ranks"])])
+def test_ranks(scores: list[float], about: list[str]) -> None:
+    assert found(Engine(), Engine(scores=scores), capability="rerank") == about
+
+
+@pytest.mark.parametrize(
+    ("own", "says", "wrong"),
+    [
+        ({"contains": "BLUE"}, "It is blue.", ""),
+        ({"contains": "red"}, "It is blue.", "does not contain 'red'"),
+        ({"exact": "blue"}, " blue\n", ""),
+        ({"exact": "blue"}, "blue!", "not exactly 'blue'"),
+        ({"json": {"type": "object", "required": ["a"]}}, '{"a": 1}', ""),
+        ({"json": {"type": "object", "required": ["a"]}}, '{"b": 1}', "lacks 'a'"),
+        ({"json": {}}, "no", "is no JSON"),
+    ],
+)
+def test_what_the_user_wants(own: dict[str, t.Any], says: str, wrong: str) -> None:
+    engine = Engine(says={**SAYS, "What?": says})
+    mine = [{"prompt": "What?", **own}]
+    problems = proof.judge(None, ask(engine, mine), proof.Bounds(), own=mine)
+    assert [one.about for one in problems] == (["own"] if wrong else [])
+    assert all(wrong in one.text for one in problems)
+
+
+def test_the_user_wants_a_tool_called() -> None:
+    mine = [{"messages": [{"role": "user", "content": "What?"}], "tools": [proof.TOOL], "tool": "get_weather"}]
+    assert proof.judge(None, ask(Engine(), mine), proof.Bounds(), own=mine) == []
+    problems = proof.judge(None, ask(Engine(tool=None), mine), proof.Bounds(), own=mine)
+    assert "calls no tool and not get_weather" in problems[0].text
+
+
+@pytest.mark.parametrize(
+    ("value", "schema", "wrong"),
+    [
+        ({"a": [1, 2]}, {"properties": {"a": {"type": "array", "items": {"type": "integer"}}}}, ""),
+        ({"a": [1, "2"]}, {"properties": {"a": {"type": "array", "items": {"type": "integer"}}}}, "a[1] is not of type integer"),
+        (True, {"type": "integer"}, "not of type integer"),
+        (True, {"type": ["boolean", "null"]}, ""),
+        ("c", {"enum": ["a", "b"]}, "not one of"),
+        ([], {"type": "object"}, "not of type object"),
+    ],
+)
+def test_schemas(value: t.Any, schema: dict[str, t.Any], wrong: str) -> None:
+    told = proof.mismatch(value, schema)
+    assert bool(told) == bool(wrong)
+    assert wrong in told
+
+
+def test_both_columns_are_shown() -> None:
+    lines = proof.columns(ask(Engine()), ask(Engine(per_token=0.05, says={**saying("!!!!!!!!"), proof.LONG: SAYS[proof.LONG]})))
+    text = "\n".join(lines)
+    assert lines[0].split() == ["before", "after"]
+    assert "'Paris'" in text
+    assert "'!!!!!!!!'" in text
+    assert "calls get_weather" in text
+    speeds = next(line for line in lines if line.startswith("tokens/s")).split()
+    assert float(speeds[1]) > float(speeds[2])
+    shown = proof.columns(None, {"answers": {"x": {"error": "refused"}, "y": {"vector": [1.0]}, "z": {"scores": [1.0]}}, "speed": {}})
+    assert [line.split(maxsplit=2)[2] for line in shown[1:]] == ["error: refused", "1 numbers", "1.000"]
+
+
+def test_it_takes_few_requests() -> None:
+    engine = Engine()
+    ask(engine)
+    assert len(engine.asked) <= 20

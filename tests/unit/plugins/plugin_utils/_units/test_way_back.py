@@ -1,0 +1,50 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.llmops.gpu_inference.plugins.filter.units import units_as_released, units_to_go_back
+
+UNITS: list[dict[str, Any]] = [
+    {"kind": "vllm", "name": "chat", "locks": ["GPU-a"], "probe": {"base_url": "http://127.0.0.1:8070/v1"}},
+    {"kind": "vllm", "name": "embedding", "locks": ["GPU-a"], "probe": {"base_url": "http://127.0.0.1:8090/v1"}},
+    {"kind": "ollama", "name": "far", "locks": ["GPU-b"], "probe": {"base_url": "http://127.0.0.1:11434/v1"}},
+    {"kind": "llama_cpp", "name": "cpu", "probe": {"base_url": "http://127.0.0.1:9000/v1"}},
+]
+
+
+def waited(**ready: bool) -> dict[str, Any]:
+    kinds = {"far": "ollama", "cpu": "llama_cpp"}
+    return {"endpoints": [{"unit": f"{kinds.get(name, 'vllm')}@{name}.service", "ready": value} for name, value in ready.items()]}
+
+
+ALL = {"vllm/chat": 3, "vllm/embedding": 1, "ollama/far": 2, "llama_cpp/cpu": 1}
+
+
+@pytest.mark.parametrize(
+    ("unproved", "results", "back"),
+    [
+        (ALL, {"waited": waited(chat=False, embedding=True, far=True, cpu=True)}, ["vllm/chat", "vllm/embedding"]),
+        (ALL, {"waited": waited(chat=True, embedding=True, far=False, cpu=True)}, ["ollama/far"]),
+        (ALL, {"waited": waited(chat=True, embedding=True, far=True, cpu=False)}, ["llama_cpp/cpu"]),
+        (ALL, {"waited": waited(chat=True), "proved": {"refused": {"llama_cpp/cpu": ["slow"]}}}, ["llama_cpp/cpu"]),
+        (ALL, {"waited": waited(chat=True), "proved": {"refused": {}}}, []),
+        (ALL, {"waited": {"msg": "the host is out of reach"}}, list(ALL)),
+        ({}, {"waited": waited(chat=False)}, []),  # it failed by itself, and not by a change
+        ({"vllm/chat": None}, {"waited": waited(chat=False)}, []),  # a new one has nothing to go back to
+        ({"vllm/chat": None, "vllm/embedding": 1}, {"waited": waited(chat=False, embedding=True)}, ["vllm/embedding"]),
+        ({"vllm/chat": 3}, {"waited": waited(chat=False, embedding=False)}, ["vllm/chat"]),
+    ],
+)
+def test_what_goes_back(unproved: dict[str, int | None], results: dict[str, Any], back: list[str]) -> None:
+    assert units_to_go_back(UNITS, unproved, **results) == dict.fromkeys(back, "latest")
+
+
+def test_what_went_back_is_asked_where_it_was() -> None:
+    probe = {"base_url": "http://127.0.0.1:8071/v1", "model": "chat"}
+    assert units_as_released(UNITS, {"vllm/chat": probe}) == [{**UNITS[0], "probe": probe}]
