@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import threading
 import time
 import typing as t
 from collections.abc import Callable, Mapping, Sequence
@@ -34,6 +35,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import 
     read_json,
     write_atomically,
 )
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._probation import Probation
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._proof import Bounds, Measured, columns, judge, measure
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_errors import UnitsError
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_folder import read_folder
@@ -96,7 +98,10 @@ class Prover:
         run: Run = run_command,
         ask: Callable[..., Measured] = measure,
         clock: Callable[[], float] = time.time,
+        probation: Callable[..., Probation] = Probation,
     ) -> None:
+        self._probation = probation
+        self._turns = threading.BoundedSemaphore(AT_ONCE)
         self._paths = paths
         self._proof = proof
         self._run = run
@@ -130,21 +135,29 @@ class Prover:
         endpoint = endpoint_of(spec, parse_env(texts.get(ENV_FILE, "")))
         return None if endpoint is None else self._ask(endpoint, self._own(texts), self._proof.bounds)
 
-    def prove(self, instances: Sequence[Instance], went_back: Mapping[str, int] | None = None) -> list[Verdict]:
-        """Proves those that are ready, and records what holds. C(went_back): the releases that were gone back to, by instance."""
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            return list(pool.map(lambda one: self._prove(one, (went_back or {}).get(one.instance)), instances))
+    def prove(self, instances: Sequence[Instance], went_back: Mapping[str, int] | None = None, probation: float = 0.0) -> list[Verdict]:
+        """Proves those that are ready, and records what holds.
 
-    def _prove(self, instance: Instance, went_back: int | None) -> Verdict:
+        C(went_back): the releases that were gone back to, by instance. C(probation): seconds for which one that replaced another has to
+        last.
+        """
+        # All at once: each of them waits for its probation.
+        with ThreadPoolExecutor(max(1, len(instances))) as pool:
+            return list(pool.map(lambda one: self._prove(one, (went_back or {}).get(one.instance), probation), instances))
+
+    def _prove(self, instance: Instance, went_back: int | None, probation: float) -> Verdict:
         texts = read_folder(self._paths.folder(instance.kind, instance.name)).texts
         secrets = _secrets(texts)
         try:
             content = releases.content(texts)
             before, old = self._before(instance, went_back)
-            after = self._measured(instance, texts) if before is not None or self._own(texts) else None
+            with self._turns:
+                after = self._measured(instance, texts) if before is not None or self._own(texts) else None
             problems = [] if after is None else self._problems(before, after, old, content, texts)
             if not problems:
                 problems = self._still_the_same(instance, content["config_hash"])
+            if not problems and probation and old is not None:
+                problems = self._on_probation(instance, content, probation)
             shown = tuple(columns(before, after)) if after is not None else ()
             if problems:
                 told = tuple(redact(text, secrets) for text in problems)
@@ -188,6 +201,14 @@ class Prover:
             return []
         said = f": {state['cause']}: {state.get('message')}" if state.get("cause") else ""
         return [f"it is {state.get('phase') or 'gone'} after it was asked, and not ready any more{said}"]
+
+    def _on_probation(self, instance: Instance, content: Mapping[str, t.Any], seconds: float) -> list[str]:
+        base_url = (content["service"].get("probe") or {}).get("base_url")
+        if not base_url:
+            return []
+        file = self._paths.state(instance.kind, instance.name)
+        trouble = self._probation(str(base_url), lambda: read_json(file) or {}, seconds).watch()
+        return [trouble] if trouble else []
 
     def _record(self, instance: Instance, content: Mapping[str, t.Any], after: Measured | None, went_back: int | None) -> releases.Release:
         docker = self._paths.docker

@@ -42,6 +42,12 @@ options:
     description: By instance the number of the release that it went back to, for the record.
     type: dict
     default: {}
+  probation:
+    description:
+      - Seconds for which one that replaced another has to last under the traffic of its clients before it is recorded. It must not die, and
+        at most one answer of twenty may be an error of the server, where the server counts them, as vLLM does.
+    type: float
+    default: 0
 author:
   - llmops.gpu_inference contributors (@llmops)
 seealso:
@@ -87,6 +93,7 @@ def main() -> None:
             "units": {"type": "list", "elements": "str", "required": True},
             "proof": {"type": "dict", "options": PROOF},
             "went_back": {"type": "dict", "default": {}},
+            "probation": {"type": "float", "default": 0},
         },
         supports_check_mode=True,
     )
@@ -94,7 +101,8 @@ def main() -> None:
         module.exit_json(changed=False, releases={}, refused={})
     instances = [Instance(*unit.split("/", 1)) for unit in module.params["units"] if "/" in unit]
     try:
-        verdicts = Prover(Paths(), Proof.of(module.params["proof"] or {})).prove(instances, module.params["went_back"])
+        prover = Prover(Paths(), Proof.of(module.params["proof"] or {}))
+        verdicts = prover.prove(instances, module.params["went_back"], module.params["probation"])
     except OSError as error:
         module.fail_json(msg=f"cannot work on {error.filename or 'a file'}: {error.strerror or error}")
     result = {

@@ -92,6 +92,7 @@ def _proof(fields: Fields) -> dict[str, Any]:
 
 class RolloutKeys(Keys):
     on_failure = choice(("rollback", "stop"), "rollback")
+    probation = integer(0, 86400, what="seconds")
     proof = with_reader(ProofKeys.schema(), _proof)
 
 

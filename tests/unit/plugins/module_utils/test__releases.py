@@ -265,6 +265,36 @@ def test_the_image_of_the_release_before_is_kept(host: Host) -> None:
     assert not [call for call in host.calls if call[1] in ("create", "rm")]
 
 
+class Watched:
+    """In place of a probation: what was watched, and what came of it."""
+
+    trouble = ""
+    seen: t.ClassVar[list[tuple[str, float]]] = []
+
+    def __init__(self, base_url: str, state: t.Callable[[], t.Any], seconds: float) -> None:
+        assert state()["phase"] == "ready"
+        self.seen.append((base_url, seconds))
+
+    def watch(self) -> str:
+        return self.trouble
+
+
+def test_what_replaced_another_one_is_on_probation(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Watched, "seen", [])
+    prover = Prover(host.paths, Proof(), host.run, host.ask, lambda: 1e9, t.cast(t.Any, Watched))
+    host.place()
+    assert prover.prove([CHAT], {}, 300.0)[0].release == 1
+    assert Watched.seen == []
+    host.place(command=["new"])
+    assert prover.prove([CHAT], {}, 300.0)[0].release == 2
+    assert Watched.seen == [("http://127.0.0.1:8070/v1", 300.0)]
+    monkeypatch.setattr(Watched, "trouble", "it died")
+    host.place(command=["newer"])
+    assert prover.prove([CHAT], {}, 300.0)[0].problems == ("it died",)
+    assert prover.prove([CHAT])[0].release == 3  # not asked for
+    assert len(Watched.seen) == 2
+
+
 # -- going back
 
 
