@@ -50,7 +50,8 @@ TOOL = {
 }
 #: Tokens of an answer: to a question, and of the one whose speed is measured.
 SHORT_ANSWER, LONG_ANSWER = 24, 96
-ENOUGH_TOKENS = 8  # for a speed
+#: How far the lengths of two answers may be apart, as a share of the longer one, for their speeds to be compared.
+ALIKE = 0.8
 #: Seconds that a first token may take longer whatever it took before: a moment of another process.
 SLACK = 0.25
 
@@ -175,11 +176,10 @@ def _chat(interview: Interview, own: Sequence[Mapping[str, t.Any]], bounds: Boun
                 found["failed"] = said["error"]
                 return
             rounds.append((interview.took, said["tokens"]))
-    to_first = min(seconds for seconds, _tokens in first)
     took, tokens = min(longer)
-    found["speed"]["first_token"] = round(to_first, 4)
-    if tokens >= ENOUGH_TOKENS and took > to_first:
-        found["speed"]["tokens_per_second"] = round((tokens - 1) / (took - to_first), 3)
+    found["speed"]["first_token"] = round(min(seconds for seconds, _tokens in first), 4)
+    if tokens and took > 0:
+        found["speed"].update(tokens_per_second=round(tokens / took, 3), tokens=tokens)
 
 
 def _embedding(interview: Interview, own: Sequence[Mapping[str, t.Any]], bounds: Bounds, found: Measured) -> None:
@@ -340,6 +340,9 @@ def _ranks(before: Measured, after: Measured) -> list[Problem]:
 
 def _slower(before: Measured, after: Measured, bounds: Bounds) -> list[Problem]:
     problems = []
+    lengths = [measured["speed"].get("tokens", 1) for measured in (before, after)]
+    if min(lengths) < ALIKE * max(lengths):
+        return []
     for name, words in (("tokens_per_second", "tokens per second"), ("requests_per_second", "requests per second")):
         old, new = before["speed"].get(name), after["speed"].get(name)
         if old and new and new < old * bounds.speed:

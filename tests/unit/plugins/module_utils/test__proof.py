@@ -109,7 +109,7 @@ def saying(text: str) -> dict[str, str]:
         (Engine(says=saying("sea " * 20)), ["garbage", "answers"]),
         (Engine(says=saying("The weather is nice today, and the sea is blue.")), ["answers"]),
         (Engine(per_token=0.03), ["speed"]),
-        (Engine(first=1.0), ["speed"]),
+        (Engine(first=1.0), ["speed", "speed"]),
         (Engine(tool=None), ["tools"]),
         (Engine(context=2048), ["context"]),
         (Engine(ends_after=0), ["error"]),
@@ -233,6 +233,12 @@ def test_both_columns_are_shown() -> None:
     assert float(speeds[1]) > float(speeds[2])
     shown = proof.columns(None, {"answers": {"x": {"error": "refused"}, "y": {"vector": [1.0]}, "z": {"scores": [1.0]}}, "speed": {}})
     assert [line.split(maxsplit=2)[2] for line in shown[1:]] == ["error: refused", "1 numbers", "1.000"]
+
+
+def test_speed_is_seen_of_short_answers_too_and_not_of_other_ones() -> None:
+    short = {**SAYS, proof.LONG: "one two three four five"}
+    assert found(Engine(says=short), Engine(says=short, per_token=0.1)) == ["speed"]
+    assert found(Engine(), Engine(says=short)) == []  # the way to its first token weighs more
 
 
 def test_it_takes_few_requests() -> None:
