@@ -34,6 +34,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import 
     read_json,
 )
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._ollama_api import OllamaApi
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._releases import newest as newest_release
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._systemd import Systemd
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_decision import (
     HELD,
@@ -59,7 +60,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_folder 
     unstage,
 )
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_present import check_startable, present_containers, present_units
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_releases import Prover, newest_release
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_releases import Prover
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_report import Report
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_strays import find_strays
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_swap import Swap

@@ -20,6 +20,7 @@ import re
 import shutil
 import typing as t
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Run
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import (
@@ -53,15 +54,25 @@ def _sealed(document: Mapping[str, t.Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def _files(paths: Paths, instance: Instance) -> list[Path]:
+    """Newest first."""
+    return sorted(paths.releases(instance.kind, instance.name).glob("[0-9]*.json"), key=lambda file: file.name, reverse=True)
+
+
+def _read(file: Path) -> Release | None:
+    """Nothing where its seal is broken."""
+    document = read_json(file)
+    return document if document is not None and document.get(_SEAL) == _sealed(document) else None
+
+
 def releases(paths: Paths, instance: Instance) -> list[Release]:
-    """Of an instance, oldest first; those whose seal is broken are not among them."""
-    found = []
-    with contextlib.suppress(OSError):
-        for file in sorted(paths.releases(instance.kind, instance.name).glob("[0-9]*.json")):
-            document = read_json(file)
-            if document is not None and document.get(_SEAL) == _sealed(document):
-                found.append(document)
-    return sorted(found, key=lambda release: int(release["number"]))
+    """Of an instance, oldest first."""
+    return [release for release in map(_read, reversed(_files(paths, instance))) if release is not None]
+
+
+def newest(paths: Paths, instance: Instance) -> Release | None:
+    """Without a look at the others, for runs that change nothing."""
+    return next((release for release in map(_read, _files(paths, instance)) if release is not None), None)
 
 
 def choose(known: Sequence[Release], which: str, instance: str) -> Release:

@@ -76,11 +76,6 @@ def before_file(paths: Paths, instance: Instance) -> Path:
     return paths.releases(instance.kind, instance.name) / "before.json"
 
 
-def newest_release(paths: Paths, instance: Instance) -> releases.Release | None:
-    known = releases.releases(paths, instance)
-    return known[-1] if known else None
-
-
 def model_of(service: Mapping[str, t.Any], files: Mapping[str, str]) -> tuple[str, ...]:
     """What an instance serves, as far as two configurations can be compared by it: names of models in its files and arguments."""
     found = [match for text in files.values() for match in _MODEL_LINE.findall(text)]
@@ -117,7 +112,7 @@ class Prover:
     def _measure_before(self, instance: Instance) -> None:
         texts = read_folder(self._paths.folder(instance.kind, instance.name)).texts
         state = read_json(self._paths.state(instance.kind, instance.name)) or {}
-        config_hash, newest = state.get("config_hash"), newest_release(self._paths, instance)
+        config_hash, newest = state.get("config_hash"), releases.newest(self._paths, instance)
         if state.get("phase") != "ready" or newest is None or newest["config_hash"] != config_hash:
             return
         with contextlib.suppress(SpecError, KeyError, OSError):  # then the release's own numbers are the measure
@@ -216,7 +211,7 @@ class Prover:
         identity = ran.out.strip()
         if ran.rc != 0 or not identity:
             raise UnitsError(f"Docker does not tell the image of {instance.container}: {reason(ran.err)}")
-        newest = newest_release(self._paths, instance)
+        newest = releases.newest(self._paths, instance)
         if newest is not None and (newest["config_hash"], newest["image_id"]) == (content["config_hash"], identity):
             return newest  # taken back to what it was
         told = self._run([docker, "image", "inspect", "--format", "{{json .RepoDigests}}", identity], 60)
