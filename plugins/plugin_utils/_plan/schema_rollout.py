@@ -7,11 +7,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from .findings import Fields
-from .keys import Key, Keys, choice, integer, list_of, mapping_of, number, raw, text, with_reader
+from .keys import Key, Keys, any_of, choice, integer, list_of, mapping_of, matching, number, raw, text, whole_number, with_reader
 
 
 def _within(name: str, least: float, most: float, what: str) -> Key[float | None]:
@@ -90,7 +91,16 @@ def _proof(fields: Fields) -> dict[str, Any]:
     return {name: value for name, value in read.items() if value is not None and value != {}}
 
 
+def _batch(fields: Fields) -> int | str | None:
+    """As Ansible's own serial takes it: a number of hosts, or a percentage of them."""
+    value = fields.data.get("batch")
+    if isinstance(value, str) and re.fullmatch(r"([1-9][0-9]?|100)%", value):
+        return value
+    return fields.integer("batch", 1, what="a number of hosts, or a percentage such as 25%")
+
+
 class RolloutKeys(Keys):
+    batch = with_reader(any_of(whole_number(1), matching("([1-9][0-9]?|100)%")), _batch)
     on_failure = choice(("rollback", "stop"), "rollback")
     probation = integer(0, 86400, what="seconds")
     proof = with_reader(ProofKeys.schema(), _proof)
