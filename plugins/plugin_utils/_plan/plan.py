@@ -44,6 +44,7 @@ from .schema_clients import client_limits, warn_of_several, with_clients
 from .schema_external import parse_externals
 from .schema_gateway import parse_aliases, parse_gateway
 from .schema_hardware import check_declared
+from .schema_rollout import check_models
 from .values import fit_hosts
 
 __all__ = ["Finding", "PlanError", "build_plan"]
@@ -70,6 +71,7 @@ def build_plan(inventory: Mapping[str, Any]) -> dict[str, Any]:
     catalogue: dict[str, Model] = {}
     for item in (*models, *(as_model(model, adapter) for model in models for adapter in adapter_names(model))):
         catalogue.setdefault(item.name, item)
+    check_models({name: host.settings.rollout for name, host in hosts.items()}, catalogue, report)
     entries = gateway_part.collect(hosts, backends, externals, report)
     aliases = gateway_part.resolve_aliases(entries, catalogue, global_aliases, report)
     fallbacks = gateway_part.check_fallbacks(entries, catalogue, aliases, report)

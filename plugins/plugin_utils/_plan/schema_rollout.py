@@ -8,10 +8,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from .findings import Fields
+from .findings import Fields, Report, hint
 from .keys import Key, Keys, any_of, choice, integer, list_of, mapping_of, matching, number, raw, text, whole_number, with_reader
 
 
@@ -115,3 +115,12 @@ def rollout(fields: Fields) -> dict[str, Any]:
 
 
 ROLLOUT = with_reader(RolloutKeys.schema(), rollout)
+
+
+def check_models(rollouts: Mapping[str, Mapping[str, Any]], known: Collection[str], report: Report) -> None:
+    """Prompts for models that nobody declares. C(rollouts): by host, as they were read."""
+    for host, settings in rollouts.items():
+        for model in settings.get("proof", {}).get("answers", {}):
+            if model not in known:
+                where = f"inference_rollout.proof.answers.{model}"
+                report.add(where, model, f"is no model of inference_models.{hint(model, known)}", [host])

@@ -707,6 +707,11 @@ MISTAKES: list[Any] = [
     (one(service(), inference_gateway="x"), "inference_gateway", "must be a mapping"),
     (one(service(), inference_metrics={"exporter_port": 9100}), "inference_metrics.textfile_directory", "required"),
     (one(service(), inference_metrics={"textfile_directory": "/"}), "inference_metrics.textfile_directory", "textfile collector"),
+    (
+        one(service(), inference_rollout={"proof": {"answers": {"chatt": [{"prompt": "x"}]}}}),
+        "inference_rollout.proof.answers.chatt",
+        "is no model of inference_models. Did you mean 'chat'?",
+    ),
     (one(service(), inference_rollout={"batch": 0}), "inference_rollout.batch", "a number of hosts, or a percentage"),
     (one(service(), inference_rollout={"batch": "0%"}), "inference_rollout.batch", "a number of hosts, or a percentage"),
     (one(service(), inference_rollout={"on_failure": "pray"}), "inference_rollout.on_failure", "rollback, stop"),
