@@ -52,8 +52,10 @@ TOOL = {
 SHORT_ANSWER, LONG_ANSWER = 24, 96
 #: How far the lengths of two answers may be apart, as a share of the longer one, for their speeds to be compared.
 ALIKE = 0.8
-#: Seconds that a first token may take longer whatever it took before: a moment of another process.
+#: Seconds that a request may take longer whatever it took before: a moment of another process.
 SLACK = 0.25
+#: Sentences in the request by which the speed of embeddings is measured.
+BATCH = 32
 
 Measured = dict[str, t.Any]
 
@@ -62,7 +64,7 @@ Measured = dict[str, t.Any]
 class Bounds:
     """What must hold against the engine before. Shares of what it had, but for C(similarity) and C(cosine)."""
 
-    speed: float = 0.8  # tokens per second, and the other way round the time to the first one
+    speed: float = 0.8  # tokens per second, and the other way round the time to the first one; 0 is no bound
     similarity: float = 0.5  # of the words of all answers, 1 for the same ones
     cosine: float = 0.98  # of an embedding with the one before
     rounds: int = 5  # of measuring speed; the best one counts
@@ -179,7 +181,7 @@ def _chat(interview: Interview, own: Sequence[Mapping[str, t.Any]], bounds: Boun
     took, tokens = min(longer)
     found["speed"]["first_token"] = round(min(seconds for seconds, _tokens in first), 4)
     if tokens and took > 0:
-        found["speed"].update(tokens_per_second=round(tokens / took, 3), tokens=tokens)
+        found["speed"].update(tokens_per_second=round(tokens / took, 3), tokens=tokens, seconds=round(took, 4))
 
 
 def _embedding(interview: Interview, own: Sequence[Mapping[str, t.Any]], bounds: Bounds, found: Measured) -> None:
@@ -193,7 +195,13 @@ def _embedding(interview: Interview, own: Sequence[Mapping[str, t.Any]], bounds:
         except (KeyError, IndexError, TypeError, ValueError):
             found["answers"][text] = {"error": str(document.get("error") if isinstance(document, dict) else "no vector")}
             return
-    _time(interview, "/embeddings", json.dumps({"model": interview.endpoint.model, "input": list(SENTENCES)}).encode(), bounds, found)
+    _time(
+        interview,
+        "/embeddings",
+        json.dumps({"model": interview.endpoint.model, "input": (list(SENTENCES) * BATCH)[:BATCH]}).encode(),
+        bounds,
+        found,
+    )
 
 
 def _other(interview: Interview, _own: Sequence[Mapping[str, t.Any]], bounds: Bounds, found: Measured) -> None:
@@ -234,7 +242,7 @@ def _time(
             return
         took.append(interview.took)
     if took and min(took) > 0:
-        found["speed"] = {"requests_per_second": round(1 / min(took), 3)}
+        found["speed"] = {"requests_per_second": round(1 / min(took), 3), "seconds": round(min(took), 4)}
 
 
 # -- the verdict
@@ -339,17 +347,21 @@ def _ranks(before: Measured, after: Measured) -> list[Problem]:
 
 
 def _slower(before: Measured, after: Measured, bounds: Bounds) -> list[Problem]:
-    problems = []
-    lengths = [measured["speed"].get("tokens", 1) for measured in (before, after)]
-    if min(lengths) < ALIKE * max(lengths):
+    old, new = before["speed"], after["speed"]
+    lengths = [speed.get("tokens", 1) for speed in (old, new)]
+    if not bounds.speed or min(lengths) < ALIKE * max(lengths):
         return []
-    for name, words in (("tokens_per_second", "tokens per second"), ("requests_per_second", "requests per second")):
-        old, new = before["speed"].get(name), after["speed"].get(name)
-        if old and new and new < old * bounds.speed:
-            problems.append(Problem("speed", f"{new:.1f} {words}, {old:.1f} before; at least {bounds.speed:.2f} of it is wanted"))
-    old, new = before["speed"].get("first_token"), after["speed"].get("first_token")
-    if old and new and new > old / bounds.speed + SLACK:
-        problems.append(Problem("speed", f"{new:.2f} s to the first token, {old:.2f} s before"))
+
+    def longer(name: str) -> bool:
+        return bool(name in old and name in new and new[name] > old[name] / bounds.speed + SLACK)
+
+    problems = []
+    if longer("seconds"):
+        rate = "tokens_per_second" if "tokens_per_second" in new else "requests_per_second"
+        told = f"{new[rate]:.1f} {rate.replace('_', ' ')}, {old.get(rate, 0):.1f} before"
+        problems.append(Problem("speed", f"{told}; at least {bounds.speed:.2f} of it is wanted"))
+    if longer("first_token"):
+        problems.append(Problem("speed", f"{new['first_token']:.2f} s to the first token, {old['first_token']:.2f} s before"))
     return problems
 
 

@@ -67,7 +67,6 @@ def test_what_serves_is_a_release() -> None:
     assert known[-1]["config_hash"] == state("chat")["config_hash"]
     assert known[-1]["image_id"] == sh("docker inspect -f '{{.Image}}' vllm-chat").strip()
     assert known[-1]["ready_after"] > 0
-    assert known[-1]["memory_mib"] > 100
     assert set(sh(f"stat -c %a {FOLDER}/0*.json").split()) == {"600"}
     secret = sh("grep ^VLLM_API_KEY= /etc/gpu-inference/instances/vllm/chat/env").strip().partition("=")[2]
     assert len(secret) >= 16

@@ -170,7 +170,13 @@ def test_embeddings(vectors: dict[str, list[float]], about: list[str]) -> None:
 
 
 def test_embeddings_that_take_longer() -> None:
-    assert found(Engine(), Engine(first=0.2), capability="embedding") == ["speed"]
+    assert found(Engine(), Engine(first=0.5), capability="embedding") == ["speed"]
+    assert found(Engine(), Engine(first=0.2), capability="embedding") == []  # a moment of another process
+
+
+def test_without_a_bound_speed_does_not_count() -> None:
+    before, after = ask(Engine()), ask(Engine(per_token=1.0))
+    assert proof.judge(before, after, proof.Bounds(speed=0.0)) == []
 
 
 @pytest.mark.parametrize(("scores", "about"), [([0.8, 0.2], []), ([0.1, 0.9], ["ranks"])])

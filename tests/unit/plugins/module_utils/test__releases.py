@@ -118,7 +118,12 @@ def _host(tmp_path: Path) -> Host:
 
 def said(text: str = "Paris", speed: float = 50.0) -> proof.Measured:
     answers = {question: {"text": text, "tool": None, "tokens": 1} for question in proof.QUESTIONS}
-    return {"capability": "chat", "answers": answers, "speed": {"tokens_per_second": speed, "first_token": 0.1}, "context": 4096}
+    return {
+        "capability": "chat",
+        "answers": answers,
+        "speed": {"tokens_per_second": speed, "tokens": 96, "seconds": 96 / speed, "first_token": 0.1},
+        "context": 4096,
+    }
 
 
 def go_back(host: Host, which: str, today: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
