@@ -16,7 +16,7 @@ from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.erro
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.keys import key_problems, secret_environment
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.policy import build_policy
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.references import referenced_variables
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.rotation import NothingToDrainError, drained
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.rotation import NothingToDrainError, drained, rotation_of
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.unit import container_unit
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._screen.rotation import rotation_lines
 
@@ -49,6 +49,7 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {
             "drained_backends": drained_backends,
+            "engine_rotation": rotation_of,
             "litellm_client_limits": _explained(client_limits),
             "litellm_config": _explained(build_config),
             "litellm_endpoints": _explained(litellm_endpoints),

@@ -42,6 +42,8 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_folder 
 
 #: Of the collection, for the record.
 VERSION = "0.9.0"
+#: Of a proof: whole, or in two parts with clients sent there in between.
+ALL, FIRST, LAST = "all", "first", "last"
 AT_ONCE = 4  # engines that are asked side by side
 
 _MODEL_LINE = re.compile(r"^(?:model|revision): *(.+?) *$", re.MULTILINE)
@@ -74,6 +76,10 @@ class Verdict:
 
 def before_file(paths: Paths, instance: Instance) -> Path:
     return paths.releases(instance.kind, instance.name) / "before.json"
+
+
+def after_file(paths: Paths, instance: Instance) -> Path:
+    return paths.releases(instance.kind, instance.name) / "after.json"
 
 
 def model_of(service: Mapping[str, t.Any], files: Mapping[str, str]) -> tuple[str, ...]:
@@ -130,27 +136,34 @@ class Prover:
         endpoint = endpoint_of(spec, parse_env(texts.get(ENV_FILE, "")))
         return None if endpoint is None else self._ask(endpoint, self._own(texts), self._proof.bounds)
 
-    def prove(self, instances: Sequence[Instance], went_back: Mapping[str, int] | None = None, probation: float = 0.0) -> list[Verdict]:
+    def prove(
+        self, instances: Sequence[Instance], went_back: Mapping[str, int] | None = None, probation: float = 0.0, stage: str = ALL
+    ) -> list[Verdict]:
         """Proves those that are ready, and records what holds.
 
         C(went_back): the releases that were gone back to, by instance. C(probation): seconds for which one that replaced another has to
-        last.
+        last. C(stage): FIRST ends with the comparison, and LAST goes on from there.
         """
         # All at once: each of them waits for its probation.
         with ThreadPoolExecutor(max(1, len(instances))) as pool:
-            return list(pool.map(lambda one: self._prove(one, (went_back or {}).get(one.instance), probation), instances))
+            return list(pool.map(lambda one: self._prove(one, (went_back or {}).get(one.instance), probation, stage), instances))
 
-    def _prove(self, instance: Instance, went_back: int | None, probation: float) -> Verdict:
+    def _prove(self, instance: Instance, went_back: int | None, probation: float, stage: str) -> Verdict:
         texts = read_folder(self._paths.folder(instance.kind, instance.name)).texts
         secrets = _secrets(texts)
         try:
             content = releases.content(texts)
             before, old = self._before(instance, went_back)
-            with self._turns:
-                after = self._measured(instance, texts) if before is not None or self._own(texts) else None
+            after = self._kept(instance, content) if stage == LAST else None
+            if after is None and (before is not None or self._own(texts)):
+                with self._turns:
+                    after = self._measured(instance, texts)
             problems = [] if after is None else self._problems(before, after, old, content, texts)
             if not problems:
                 problems = self._still_the_same(instance, content["config_hash"])
+            if stage == FIRST and not problems:
+                self._keep(instance, content, after)
+                return Verdict(instance.instance, None, (), tuple(columns(before, after)) if after is not None else ())
             if not problems and probation and old is not None:
                 problems = self._on_probation(instance, content, probation)
             shown = tuple(columns(before, after)) if after is not None else ()
@@ -162,8 +175,9 @@ class Prover:
             return Verdict(instance.instance, None, (f"its folder cannot be read: {error}",))
         except UnitsError as error:
             return Verdict(instance.instance, None, (str(error),))
-        with contextlib.suppress(FileNotFoundError):
-            before_file(self._paths, instance).unlink()
+        for file in (before_file(self._paths, instance), after_file(self._paths, instance)):
+            with contextlib.suppress(FileNotFoundError):
+                file.unlink()
         return Verdict(instance.instance, int(release["number"]), (), shown)
 
     def _before(self, instance: Instance, went_back: int | None) -> tuple[Measured | None, releases.Release | None]:
@@ -196,6 +210,15 @@ class Prover:
             return []
         said = f": {state['cause']}: {state.get('message')}" if state.get("cause") else ""
         return [f"it is {state.get('phase') or 'gone'} after it was asked, and not ready any more{said}"]
+
+    def _keep(self, instance: Instance, content: Mapping[str, t.Any], after: Measured | None) -> None:
+        """For the last stage: with clients there, it is slower."""
+        document = {"config_hash": content["config_hash"], "measured": after}
+        write_atomically(after_file(self._paths, instance), json.dumps(document) + "\n", 0o600)
+
+    def _kept(self, instance: Instance, content: Mapping[str, t.Any]) -> Measured | None:
+        seen = read_json(after_file(self._paths, instance)) or {}
+        return seen.get("measured") if seen.get("config_hash") == content["config_hash"] else None
 
     def _on_probation(self, instance: Instance, content: Mapping[str, t.Any], seconds: float) -> list[str]:
         base_url = (content["service"].get("probe") or {}).get("base_url")

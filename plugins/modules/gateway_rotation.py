@@ -45,6 +45,10 @@ options:
     description: Whether also the last backend of a model may go, whose clients then get 503.
     type: bool
     default: false
+  required:
+    description: Whether it is an error that no gateway runs on this host.
+    type: bool
+    default: true
 author:
   - llmops.gpu_inference contributors (@llmops)
 """
@@ -98,6 +102,7 @@ def main() -> None:
             "by": {"type": "str", "default": ""},
             "reason": {"type": "str", "default": ""},
             "last": {"type": "bool", "default": False},
+            "required": {"type": "bool", "default": True},
         },
         supports_check_mode=True,
     )
@@ -115,6 +120,8 @@ def main() -> None:
     except RotationError as error:
         module.fail_json(msg=str(error))
     except FileNotFoundError:
+        if not wanted["required"]:
+            module.exit_json(changed=False, out=[])
         module.fail_json(msg=f"There is no {folder / ROTATION_FILE}: no gateway runs here, or one of an earlier release. Run site.yml.")
     except (OSError, ValueError) as error:
         module.fail_json(msg=f"{folder / ROTATION_FILE} cannot be used ({error}). Run site.yml, which writes it again.")

@@ -48,6 +48,12 @@ options:
         at most one answer of twenty may be an error of the server, where the server counts them, as vLLM does.
     type: float
     default: 0
+  stage:
+    description:
+      - V(first) asks and compares only, while clients are kept away, and V(last) goes on from there with probation and record.
+    type: str
+    choices: [all, first, last]
+    default: all
 author:
   - llmops.gpu_inference contributors (@llmops)
 seealso:
@@ -94,6 +100,7 @@ def main() -> None:
             "proof": {"type": "dict", "options": PROOF},
             "went_back": {"type": "dict", "default": {}},
             "probation": {"type": "float", "default": 0},
+            "stage": {"type": "str", "choices": ["all", "first", "last"], "default": "all"},
         },
         supports_check_mode=True,
     )
@@ -102,12 +109,12 @@ def main() -> None:
     instances = [Instance(*unit.split("/", 1)) for unit in module.params["units"] if "/" in unit]
     try:
         prover = Prover(Paths(), Proof.of(module.params["proof"] or {}))
-        verdicts = prover.prove(instances, module.params["went_back"], module.params["probation"])
+        verdicts = prover.prove(instances, module.params["went_back"], module.params["probation"], module.params["stage"])
     except OSError as error:
         module.fail_json(msg=f"cannot work on {error.filename or 'a file'}: {error.strerror or error}")
     result = {
         "changed": False,
-        "releases": {one.instance: one.release for one in verdicts if not one.problems},
+        "releases": {one.instance: one.release for one in verdicts if one.release is not None},
         "refused": {one.instance: list(one.problems) for one in verdicts if one.problems},
     }
     told = []

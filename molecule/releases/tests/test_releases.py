@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import json
 import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from one_gpu_node import MODELS, SERVICES, chat, container, key, measured, node, playbook, restore, run, sh, site, state, url
+from one_gpu_node import MODELS, SERVICES, VARIABLES, chat, container, key, measured, node, playbook, restore, run, sh, site, state, url
 
 FOLDER = "/var/lib/gpu-inference/releases/vllm@chat"
 #: The full count takes an hour; a build server runs those of CI.
@@ -93,6 +98,48 @@ def test_a_change_that_does_not_hold_is_taken_back(name: str) -> None:
     assert again.rc == 0, again.output
     assert "changed=0" in again.output, again.output
     measured(f"taken back: {name}", play=done.seconds)
+
+
+@contextmanager
+def asked_all_the_time() -> Iterator[Counter[str]]:
+    """What a client gets meanwhile: an answer's text, or a status."""
+    told: Counter[str] = Counter()
+    done = threading.Event()
+
+    def loop() -> None:
+        while not done.is_set():
+            reply = chat(url(), key())
+            told[reply.json()["choices"][0]["message"]["content"] if reply.ok else str(reply.status_code)] += 1
+            time.sleep(0.2)
+
+    asking = threading.Thread(target=loop)
+    asking.start()
+    try:
+        yield told
+    finally:
+        done.set()
+        asking.join()
+        print(f"\n{dict(told)}")
+
+
+def test_no_client_sees_what_has_not_proved_itself() -> None:
+    before, known, old = answer(), numbers(), state("chat")["config_hash"]
+    rollout = {**VARIABLES["inference_rollout"], "batch": 1}
+    with asked_all_the_time() as told:
+        done = site(**played("garbage"), inference_rollout=rollout)
+    assert done.rc != 0, done.output
+    assert "Taken back" in done.output, done.output
+    # 503 is what a model without another backend says meanwhile.
+    assert set(told) == {before, "503"}
+    assert (numbers(), state("chat")["config_hash"]) == (known, old)
+    assert json.loads(sh("cat /etc/gpu-inference/instances/litellm/gateway/live/rotation.json"))["out"] == {}
+    with asked_all_the_time() as told:
+        done = site(**changed({"HARMLESS": "2"}), inference_rollout=rollout)
+    assert done.rc == 0, done.output
+    assert set(told) == {before, "503"}
+    assert numbers()[-1] == known[-1] + 1
+    assert json.loads(sh("cat /etc/gpu-inference/instances/litellm/gateway/live/rotation.json"))["out"] == {}
+    restore()
 
 
 def test_a_change_that_holds_is_kept_and_there_is_a_way_back() -> None:

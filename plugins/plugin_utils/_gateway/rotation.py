@@ -40,3 +40,17 @@ def drained(plan: Mapping[str, Any], host: str, service: str = "") -> dict[str, 
     if not chosen:
         raise NothingToDrainError(f"{host} has no service {service}; it has {', '.join(sorted({unit.name for unit in here.values()}))}")
     return {"backends": sorted(chosen), "units": sorted({unit.unit for unit in chosen.values()})}
+
+
+def rotation_of(plan: Mapping[str, Any], host: str) -> dict[str, Any]:
+    """Where the backends of a host's engines go out of rotation, and what they are called there, by KIND/NAME; empty where nobody is sent
+    to any."""
+    gateway = plan.get("gateway")
+    if not gateway:
+        return {}
+    backends: dict[str, list[str]] = {}
+    for model in models_of(gateway):
+        for backend in model.backends:
+            if backend.host == host and backend.container:
+                backends.setdefault(_unit_of(str(backend.container)).instance, []).append(backend.id)
+    return {"gateways": list(gateway["hosts"]), "backends": backends} if backends else {}

@@ -102,6 +102,7 @@ def _batch(fields: Fields) -> int | str | None:
 class RolloutKeys(Keys):
     batch = with_reader(any_of(whole_number(1), matching("([1-9][0-9]?|100)%")), _batch)
     on_failure = choice(("rollback", "stop"), "rollback")
+    drain = integer(0, 86400, what="seconds")
     probation = integer(0, 86400, what="seconds")
     proof = with_reader(ProofKeys.schema(), _proof)
 

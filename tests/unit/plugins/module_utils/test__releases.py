@@ -300,6 +300,29 @@ def test_what_replaced_another_one_is_on_probation(host: Host, monkeypatch: pyte
     assert len(Watched.seen) == 2
 
 
+def test_a_proof_in_two_stages(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients come in between, so it is not asked again."""
+    monkeypatch.setattr(Watched, "seen", [])
+    prover = Prover(host.paths, Proof(), host.run, host.ask, lambda: 1e9, t.cast(t.Any, Watched))
+    host.place()
+    prover.prove([CHAT])
+    host.answers = [said(), said(speed=48.0)]
+    prover.measure_before([CHAT])
+    host.place(command=["new"])
+    first = prover.prove([CHAT], {}, 300.0, "first")[0]
+    assert (first.release, first.problems, Watched.seen) == (None, (), [])
+    assert len(host.known()) == 1
+    assert prover.prove([CHAT], {}, 300.0, "last")[0].release == 2
+    assert len(Watched.seen) == 1
+    assert host.known()[-1]["proof"]["speed"]["tokens_per_second"] == 48.0
+    assert sorted(file.name for file in host.paths.releases("vllm", "chat").iterdir()) == ["0001.json", "0002.json"]
+    # A last stage without a first one of this configuration asks by itself.
+    host.answers = [said(), said("!!!!!!!!")]
+    prover.measure_before([CHAT])
+    host.place(command=["newer"])
+    assert prover.prove([CHAT], {}, 300.0, "last")[0].problems
+
+
 # -- going back
 
 

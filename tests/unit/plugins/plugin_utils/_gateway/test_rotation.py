@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from support.inventories import dgpu, gpu, host, inventory, service, variables
 
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.rotation import NothingToDrainError, drained
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.rotation import NothingToDrainError, drained, rotation_of
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.plan import build_plan
 
 MODELS = {
@@ -68,3 +68,13 @@ def test_what_is_not_there(host_: str, service_: str, said: str) -> None:
 def test_without_a_gateway_there_is_nothing_to_do() -> None:
     with pytest.raises(NothingToDrainError, match="no gateway, so nobody"):
         drained({"gateway": None}, "n1")
+
+
+def test_what_a_host_may_take_out_while_it_changes() -> None:
+    found = rotation_of(planned(), "n1")
+    assert found["gateways"] == ["n0"]
+    assert found["backends"]["vllm/chat"] == ["chat-n1", "sql-chat-n1"]
+    (shared,) = [names for instance, names in found["backends"].items() if instance.startswith("ollama/")]
+    assert shared == ["small-n1", "tiny-n1"]
+    assert rotation_of(planned(), "n7") == {}
+    assert rotation_of({"gateway": None}, "n1") == {}
