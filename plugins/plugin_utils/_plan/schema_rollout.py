@@ -124,4 +124,4 @@ def check_models(rollouts: Mapping[str, Mapping[str, Any]], known: Collection[st
         for model in settings.get("proof", {}).get("answers", {}):
             if model not in known:
                 where = f"inference_rollout.proof.answers.{model}"
-                report.add(where, model, f"is no model of inference_models.{hint(model, known)}", [host])
+                report.add(where, model, f"is not a model of inference_models.{hint(model, known)}", [host])

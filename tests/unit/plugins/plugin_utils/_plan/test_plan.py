@@ -710,7 +710,7 @@ MISTAKES: list[Any] = [
     (
         one(service(), inference_rollout={"proof": {"answers": {"chatt": [{"prompt": "x"}]}}}),
         "inference_rollout.proof.answers.chatt",
-        "is no model of inference_models. Did you mean 'chat'?",
+        "is not a model of inference_models. Did you mean 'chat'?",
     ),
     (one(service(), inference_rollout={"batch": 0}), "inference_rollout.batch", "a number of hosts, or a percentage"),
     (one(service(), inference_rollout={"batch": "0%"}), "inference_rollout.batch", "a number of hosts, or a percentage"),
