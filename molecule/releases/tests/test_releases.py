@@ -17,7 +17,25 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from one_gpu_node import MODELS, SERVICES, VARIABLES, chat, container, key, measured, node, playbook, restore, run, sh, site, state, url
+from one_gpu_node import (
+    MODELS,
+    NODE,
+    SERVICES,
+    VARIABLES,
+    chat,
+    container,
+    key,
+    measured,
+    module,
+    node,
+    playbook,
+    restore,
+    run,
+    sh,
+    site,
+    state,
+    url,
+)
 
 FOLDER = "/var/lib/gpu-inference/releases/vllm@chat"
 #: The full count takes an hour; a build server runs those of CI.
@@ -133,6 +151,12 @@ def test_no_client_sees_what_has_not_proved_itself() -> None:
     assert set(told) == {before, "503"}
     assert (numbers(), state("chat")["config_hash"]) == (known, old)
     assert json.loads(sh("cat /etc/gpu-inference/instances/litellm/gateway/live/rotation.json"))["out"] == {}
+    # What a run that was killed has left out, the next one puts back.
+    left = module("gateway_rotation", backends=[f"chat-{NODE}"], state="out", by="rollout", last=True)[0]
+    assert left["changed"], left
+    again = site(inference_rollout=rollout)
+    assert again.rc == 0, again.output
+    assert answer() == before
     with asked_all_the_time() as told:
         done = site(**changed({"HARMLESS": "2"}), inference_rollout=rollout)
     assert done.rc == 0, done.output
