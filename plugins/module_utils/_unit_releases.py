@@ -118,13 +118,17 @@ class Prover:
     def _measure_before(self, instance: Instance) -> None:
         texts = read_folder(self._paths.folder(instance.kind, instance.name)).texts
         state = read_json(self._paths.state(instance.kind, instance.name)) or {}
-        config_hash, newest = state.get("config_hash"), releases.newest(self._paths, instance)
-        if state.get("phase") != "ready" or newest is None or newest["config_hash"] != config_hash:
-            return
-        with contextlib.suppress(SpecError, KeyError, OSError):  # then the release's own numbers are the measure
-            seen = self._measured(instance, texts)
+        # Without its numbers those of its release are the measure.
+        with contextlib.suppress(SpecError, KeyError, ValueError, OSError, UnitsError):
+            content = releases.content(texts)
+            if state.get("phase") != "ready" or state.get("config_hash") != content["config_hash"]:
+                return
+            newest = releases.newest(self._paths, instance)
+            if newest is None:  # it serves since before there were releases
+                newest = self._record(instance, content, None, None)
+            seen = self._measured(instance, texts) if newest["config_hash"] == content["config_hash"] else None
             if seen is not None:
-                document = {"config_hash": config_hash, "at": self._clock(), "measured": seen}
+                document = {"config_hash": content["config_hash"], "at": self._clock(), "measured": seen}
                 write_atomically(before_file(self._paths, instance), json.dumps(document) + "\n", 0o600)
 
     def _own(self, texts: Mapping[str, str]) -> Sequence[Mapping[str, t.Any]]:

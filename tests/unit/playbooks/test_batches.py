@@ -17,7 +17,15 @@ from support.repository import ROOT
 
 #: As in site.yml, where it is not the first play either: then Ansible has no variables of hosts yet.
 BEGIN = {"hosts": "inference_nodes", "gather_facts": False, "tasks": []}
-SERIAL = next(play for play in yaml.safe_load((ROOT / "playbooks/site.yml").read_text()) if play["name"] == "Run the engines")["serial"]
+SITE, BACK = (
+    next(play for play in yaml.safe_load((ROOT / f"playbooks/{name}.yml").read_text()) if play["name"] == title)["serial"]
+    for name, title in (("site", "Run the engines"), ("rollback", "Go back"))
+)
+SERIAL = SITE
+
+
+def test_the_way_back_has_the_same_batches() -> None:
+    assert BACK == SITE
 
 
 @pytest.mark.slow

@@ -176,6 +176,25 @@ def test_a_change_that_holds_is_kept_and_one_that_does_not_is_no_release(host: H
     assert set(host.asked) == {KEY}
 
 
+def test_what_serves_since_before_there_were_releases_becomes_one(host: Host) -> None:
+    """So that the first change after an upgrade of the collection can be taken back too."""
+    old = host.place()
+    host.answers = [said(), said("!!!!!!!!")]
+    host.prover().measure_before([CHAT])
+    assert [release["config_hash"] for release in host.known()] == [old]
+    host.place(command=["new"])
+    assert host.prove().problems
+
+
+@pytest.mark.parametrize("state", [{"phase": "loading"}, {"config_hash": "of another container"}])
+def test_what_does_not_serve_becomes_none(host: Host, state: dict[str, str]) -> None:
+    host.tell(config_hash=host.place(), **{key: value for key, value in state.items() if key == "phase"})
+    if "config_hash" in state:
+        host.tell(**state)
+    host.prover().measure_before([CHAT])
+    assert (host.known(), host.asked) == ([], [])
+
+
 def test_what_was_never_proved_is_no_measure(host: Host) -> None:
     host.place()
     host.prove()
