@@ -23,6 +23,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import Docker, DockerDown, reason
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._launch_rules import activity
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._local_http import fetch
 
 #: Where the folder with the program's files is in its container; its result goes there too.
@@ -35,7 +36,6 @@ LOOKS, PAUSE, SEEN = 10, 0.3, 3
 #: Seconds between looks during a step, and how many in a row have to see more requests than the step makes.
 INTERVAL, IN_A_ROW = 1.0, 3
 _MEMORY = "8g"
-_SAMPLE = re.compile(r"^([A-Za-z_:][A-Za-z0-9_:]*)(?:\{.*\})?\s+([0-9.eE+-]+)\s*$")
 _SAID = 600
 
 Look = Callable[[], t.Optional[float]]
@@ -68,9 +68,7 @@ class Step:
 
 def in_progress(metrics: str, gauges: Sequence[str]) -> float | None:
     """How many requests a server works on or has waiting, by its Prometheus metrics; None where it does not tell."""
-    found = [_SAMPLE.match(line) for line in metrics.split("\n")]
-    values = [float(match.group(2)) for match in found if match and match.group(1) in gauges]
-    return sum(values) if values else None
+    return activity(metrics, "|".join(map(re.escape, gauges))) if gauges else None
 
 
 def look_at(watch: Sequence[Mapping[str, t.Any]], key: str | None, timeout: float = 5.0) -> float | None:

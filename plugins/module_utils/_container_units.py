@@ -151,13 +151,10 @@ class Reconciler:
                     self._place(item, work.live[item.instance], report)
         if self._prover is not None:
             kept = [item for item in wanted if work.actions[item.instance] not in (REFUSED, HELD)]
-            newest = {item.instance: newest_release(self.paths, item) for item in kept}
-            report.unproved = {
-                item.instance: None if release is None else int(release["number"])
-                for item in kept
-                for release in [newest[item.instance]]
-                if release is None or release["config_hash"] != item.config_hash
-            }
+            for item in kept:
+                release = newest_release(self.paths, item)
+                if release is None or release["config_hash"] != item.config_hash:
+                    report.unproved[item.instance] = None if release is None else int(release["number"])
         return report
 
     # -- looking

@@ -49,7 +49,7 @@ def look(engine: Engine, ask: Callable[[str, str | None], str]) -> Found:
     if not signs.busy:
         return Found(engine.unit, UNKNOWN)
     try:
-        told = activity(ask(server_root(engine.base_url) + signs.counters, engine.key), signs.busy)
+        told = activity(ask(server_root(engine.base_url) + signs.counters, engine.key), "|".join(signs.busy))
     except ConnectionRefusedError:
         return Found(engine.unit, STOPPED)
     except (OSError, ValueError):

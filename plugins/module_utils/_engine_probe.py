@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Callable
 
@@ -18,7 +17,7 @@ try:
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _docker_cli as docker_cli
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _launch_rules as rules
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import Cause
-    from ansible_collections.llmops.gpu_inference.plugins.module_utils._instance_spec import Spec
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils._engine_endpoint import endpoint_of
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_events import Probed
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_life import Life
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._probe import Endpoint, Observation, probe
@@ -26,31 +25,10 @@ except ImportError:  # on the node the files lie side by side
     import _docker_cli as docker_cli  # type: ignore[import-not-found,no-redef]
     import _launch_rules as rules  # type: ignore[import-not-found,no-redef]
     from _causes import Cause  # type: ignore[import-not-found,no-redef]
-    from _instance_spec import Spec  # type: ignore[import-not-found,no-redef]
+    from _engine_endpoint import endpoint_of  # type: ignore[import-not-found,no-redef]
     from _launcher_events import Probed  # type: ignore[import-not-found,no-redef]
     from _launcher_life import Life  # type: ignore[import-not-found,no-redef]
     from _probe import Endpoint, Observation, probe  # type: ignore[import-not-found,no-redef]
-
-
-def endpoint_of(spec: Spec, env: Mapping[str, str]) -> Endpoint | None:
-    """Where an instance answers, and how it is asked; its key is in its env file."""
-    wanted = spec.probe
-    if wanted is None:
-        return None
-    return Endpoint(
-        name=spec.instance,
-        base_url=wanted.base_url,
-        health_path=wanted.health_path,
-        level=wanted.level,
-        capability=wanted.capability,
-        modalities=wanted.modalities,
-        model=wanted.model,
-        api_key=env.get(wanted.api_key_variable) if wanted.api_key_variable else None,
-        dimension=wanted.dimension,
-        further_models=wanted.further_models,
-        speaks=wanted.speaks,
-        ca_path=wanted.ca_path,
-    )
 
 
 class Asking:

@@ -18,7 +18,7 @@ class Signs:
 
     counters: str = ""  # Prometheus metrics that move while it works, however long its queue: rules.activity
     counted: str = ""  # an expression for their names
-    busy: str = ""  # the same for those that say how many requests are in work or wait for it
+    busy: tuple[str, ...] = ()  # those that say how many requests are in work, or wait for it
     loaded: str = ""  # the models in memory, and how much of them lies in the GPU's: rules.cpu_share
 
 
@@ -26,13 +26,13 @@ _SIGNS = {
     "vllm": Signs(
         counters="/metrics",
         counted="vllm:(?:prompt_tokens_total|generation_tokens_total|request_success_total|iteration_tokens_total_count)",
-        busy="vllm:num_requests_(?:running|waiting)",
+        busy=("vllm:num_requests_running", "vllm:num_requests_waiting"),
     ),
     "ollama": Signs(loaded="/api/ps"),
     "llama_cpp": Signs(
         counters="/metrics",
         counted="llamacpp:(?:prompt_tokens_total|tokens_predicted_total|n_decode_total)",
-        busy="llamacpp:requests_(?:processing|deferred)",
+        busy=("llamacpp:requests_processing", "llamacpp:requests_deferred"),
     ),
 }
 

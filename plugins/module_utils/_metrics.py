@@ -36,7 +36,7 @@ try:
         write_atomically,
     )
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._systemd import Systemd, SystemdError
-    from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_status import gpu_memory
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_status import gpu_memory, ready_after
 except ImportError:  # on the node the files lie side by side
     import _progress as progress  # type: ignore[import-not-found,no-redef]
     from _host_commands import Run, run_command  # type: ignore[import-not-found,no-redef]
@@ -51,7 +51,7 @@ except ImportError:  # on the node the files lie side by side
         write_atomically,
     )
     from _systemd import Systemd, SystemdError  # type: ignore[import-not-found,no-redef]
-    from _unit_status import gpu_memory  # type: ignore[import-not-found,no-redef]
+    from _unit_status import gpu_memory, ready_after  # type: ignore[import-not-found,no-redef]
 
 SETTINGS = "/etc/gpu-inference/metrics.json"
 FILE = "llmops.prom"
@@ -146,11 +146,9 @@ def samples_of_unit(unit: Unit, shown: Mapping[str, str], gpu: int | None, gpu_b
         yield "llmops_unit_phase", {**labels, "phase": name}, int(name == phase)
     if shown.get("NRestarts", "").isdigit():
         yield "llmops_unit_restarts_total", labels, int(shown["NRestarts"])
-    moments = unit.state.get("monotonic") or {}
-    if ready and moments.get("ready_at") is not None and moments.get("started") is not None:
-        yield "llmops_unit_start_duration_seconds", labels, round(moments["ready_at"] - moments["started"], 3)
     bound = unit.service.get("memory_limit_mib")
     for name, value in (
+        ("llmops_unit_start_duration_seconds", ready_after(unit.state) if ready else None),
         ("llmops_unit_memory_bytes", main_memory_of(unit, root)),
         ("llmops_unit_memory_budget_bytes", bound * MIB if isinstance(bound, int) else None),
         ("llmops_unit_gpu_memory_bytes", gpu),

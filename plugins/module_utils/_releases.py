@@ -23,6 +23,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Run
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._instance_spec import parse_env
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import (
     ENV_FILE,
     LABEL,
@@ -43,8 +44,8 @@ LATEST, PREVIOUS = "latest", "previous"
 
 _SEAL = "seal"
 _CREDENTIALS = re.compile(r"://[^/@\s]*:[^/@\s]*@")
-#: No part of the folder of an instance: what steers a run only.
-_OF_TODAY = ("check", "layer", "afterwards", "live_files", "secret_live_files", "live_owner")
+#: No part of a release: what is replaced while a container runs.
+_LIVE = ("live_files", "secret_live_files", "live_owner")
 
 Release = dict[str, t.Any]
 
@@ -99,7 +100,7 @@ def content(texts: Mapping[str, str]) -> Release:
     """What a release has of the files in an instance folder: no secret, and no value with a password in it."""
     service = json.loads(texts[SERVICE_FILE])
     secret = set(service.get("secret_names") or ())
-    variables = dict(line.partition("=")[::2] for line in texts.get(ENV_FILE, "").split("\n") if line)
+    variables = parse_env(texts.get(ENV_FILE, ""))
     secret |= {name for name, value in variables.items() if _CREDENTIALS.search(value)}
     return {
         "config_hash": service["config_hash"],
@@ -134,14 +135,14 @@ def parameters_of(release: Release, today: Mapping[str, t.Any], image: str) -> d
             "which the inventory does not give this service any more"
         )
     return {
-        **{key: today.get(key) for key in _OF_TODAY},
+        **{key: today.get(key) for key in _LIVE},
         **service,
         "image": image,
         "pull": "never" if image != service["image"] else "missing",
         "files": release["files"],
         "environment": release["environment"],
         "secret_environment": {name: at_hand[name] for name in release["secret_names"]},
-        "check": None,  # it has been read by its image before
+        # No check: its image has read it before.
     }
 
 
@@ -175,7 +176,8 @@ def go_back(
             numbers[instance.instance] = int(release["number"])
         except UnitsError as error:
             errors.append(str(error))
-    errors += [f"{name}: there is no such instance" for name in wanted if name not in {f"{one['kind']}/{one['name']}" for one in instances}]
+    there = {f"{one['kind']}/{one['name']}" for one in instances}
+    errors += [f"{name}: there is no such instance" for name in wanted if name not in there]
     if errors:
         raise UnitsError("; ".join(errors))
     return found, numbers

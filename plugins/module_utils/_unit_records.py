@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.llmops.gpu_inference.plugins.module_utils import _releases as releases
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Run
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import Paths, read_json
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import Instance, Paths
 
 #: Of a release that is recorded, what a report has. It holds more, such as the environment.
 RELEASE = ("number", "config_hash", "image_digests", "recorded_at", "ready_after", "memory_mib", "gpu_memory_mib", "version")
@@ -23,11 +24,12 @@ _PATIENCE = 30.0
 def newest_releases(paths: Paths) -> dict[str, dict[str, t.Any]]:
     """By unit, such as C(vllm@chat). C(proved): whether it was asked for its answers, and they held."""
     found = {}
-    for file in sorted((paths.lasting / "releases").glob("*@*/[0-9]*.json")):
-        document = read_json(file)
-        if document is not None:
-            kept = {key: document[key] for key in RELEASE if key in document}
-            found[file.parent.name] = {**kept, "proved": document.get("proof") is not None}
+    for folder in sorted((paths.lasting / "releases").glob("*@*")):
+        kind, _at, name = folder.name.partition("@")
+        release = releases.newest(paths, Instance(kind, name))
+        if release is not None:
+            kept = {key: release[key] for key in RELEASE if key in release}
+            found[folder.name] = {**kept, "proved": release.get("proof") is not None}
     return found
 
 

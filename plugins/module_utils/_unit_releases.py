@@ -24,7 +24,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils import _metri
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _releases as releases
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import redact
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import reason
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._engine_probe import endpoint_of
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._engine_endpoint import endpoint_of
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Run, run_command
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._instance_spec import SpecError, parse_env, parse_spec
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import (
@@ -39,6 +39,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._probation im
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._proof import Bounds, Measured, columns, judge, measure
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_errors import UnitsError
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_folder import read_folder
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_status import ready_after
 
 #: Of the collection, for the record.
 VERSION = "0.9.0"
@@ -266,12 +267,10 @@ class Prover:
     def _seen_of(self, instance: Instance) -> dict[str, t.Any]:
         """Seconds until it was ready, and the memory that it holds in MiB."""
         state = read_json(self._paths.state(instance.kind, instance.name)) or {}
-        moments = state.get("monotonic") or {}
-        both = moments.get("ready_at") is not None and moments.get("started") is not None
         unit = metrics.Unit(instance.kind, instance.name, {}, state)
         memory, gpu = metrics.main_memory_of(unit, "/"), metrics.gpu_memory_of([unit], self._run, "/").get(instance.container)
         return {
-            "ready_after": round(moments["ready_at"] - moments["started"], 3) if both else None,
+            "ready_after": ready_after(state),
             "memory_mib": None if memory is None else memory // metrics.MIB,
             "gpu_memory_mib": None if gpu is None else gpu // metrics.MIB,
             "launcher_program": state.get("program_hash"),

@@ -119,10 +119,11 @@ def number(text: str | None) -> int:
     return int(text) if text and text.isdigit() else 0
 
 
-def _ready_after(state: Mapping[str, Any]) -> int | None:
+def ready_after(state: Mapping[str, Any]) -> float | None:
+    """Seconds from the start of a unit until it had answered, the last time, by the state file of its launcher."""
     moments = state.get("monotonic") or {}
     started, ready = moments.get("started"), moments.get("ready_at")
-    return round(ready - started) if isinstance(started, (int, float)) and isinstance(ready, (int, float)) and ready >= started else None
+    return round(ready - started, 3) if isinstance(started, (int, float)) and isinstance(ready, (int, float)) and ready >= started else None
 
 
 def assemble(
@@ -143,7 +144,7 @@ def assemble(
         unit, container = f"{kind}@{name}.service", f"{kind}-{name}"
         shown = units.get(unit, {})
         state = states.get(unit) or {}
-        ready_for = seconds_since(state, "ready_at", now)
+        ready_for, started_for = seconds_since(state, "ready_at", now), ready_after(state)
         active = shown.get("ActiveState") or "inactive"
         image_id = containers[container][1] if container in containers else ""
         service = services.get(unit) or {}
@@ -161,7 +162,7 @@ def assemble(
                 detail=str(state.get("detail") or ""),
                 url=(service.get("probe") or {}).get("base_url"),
                 uptime=int(ready_for) if ready_for is not None and active == "active" else None,
-                ready_after=_ready_after(state),
+                ready_after=None if started_for is None else round(started_for),
                 restarts=number(shown.get("NRestarts")),
                 memory_mib=memory.get(container),
                 gpu_memory_mib=gpu.get(container),

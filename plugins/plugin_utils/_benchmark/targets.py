@@ -11,9 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ...module_utils._engine_signs import Signs, signs_of
 from .._engines.base import Asked, Engine
 from .._engines.load_generator import Load, LoadGenerator
 from .._engines.registry import ENGINES
+from .._gateway.urls import network_url
 from .._plan.findings import hint
 from .options import GATEWAY, INPUT_TOKENS, Options, problem, read_options
 
@@ -22,7 +24,6 @@ CAPABILITIES = frozenset(capability for generator in GENERATORS.values() for cap
 #: Tokens that a model's own template adds to a prompt, as far as is left for them.
 _TEMPLATE = 64
 ByHost = dict[str, list[dict[str, Any]]]
-_GATEWAY_CONTAINER = "http{}://litellm-gateway:4000"
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,13 @@ class Served:
 
     @property
     def watched(self) -> dict[str, Any]:
-        url = f"http://127.0.0.1:{self.instance['port']}{self.engine.metrics_path}"
-        return {"url": url, "gauges": list(self.engine.requests_in_progress)}
+        url = f"http://127.0.0.1:{self.instance['port']}{self.signs.counters}"
+        return {"url": url, "gauges": list(self.signs.busy)}
+
+    @property
+    def signs(self) -> Signs:
+        """How it tells of requests that it has."""
+        return signs_of(self.engine.name)
 
 
 def served(plan: Mapping[str, Any]) -> list[Served]:
@@ -107,7 +113,7 @@ def _unfit(plan: Mapping[str, Any], one: Served, options: Options) -> str:
             f"it takes {one.asked.context} tokens, and {wanted} are asked for, {_TEMPLATE} of them for its template; "
             f"lower benchmark_input_tokens or benchmark_output_tokens"
         )
-    if not one.engine.requests_in_progress and not options.under_load:
+    if not one.signs.busy and not options.under_load:
         return f"{one.engine.title} does not tell whether others use it; -e benchmark_under_load=true measures it all the same"
     if options.through != GATEWAY and _tool(plan, one.host, options) is None:
         titles = " or ".join(ENGINES[name].title for name in GENERATORS)
@@ -172,8 +178,9 @@ def _place_for_gateway(plan: Mapping[str, Any], options: Options, problems: list
         return None
     for host in dict.fromkeys([*gateway["hosts"], *(row["host"] for row in plan["table"])]):
         tool = _tool(plan, host, options)
-        if tool is not None and host in gateway["hosts"]:
-            return host, *tool, str(gateway["networks"][0]), _GATEWAY_CONTAINER.format("s" if "tls" in gateway else "")
+        url = network_url(gateway, host)
+        if tool is not None and url:
+            return host, *tool, str(gateway["networks"][0]), url
         if tool is not None:
             return host, *tool, str(plan["hosts"][host]["networks"][0]["name"]), str(gateway["url"])
     problems.append(problem("through", GATEWAY, "no host has an image with a load generator; name one in benchmark_image"))

@@ -134,9 +134,6 @@ class Engine(ABC):
     dialect: ClassVar[Dialect]
     #: What measures servers and is in its image.
     load_generator: ClassVar[LoadGenerator | None] = None
-    #: Below the server's root, where it tells of requests that it has; of its Prometheus metrics, those that count them.
-    metrics_path: ClassVar[str] = "/metrics"
-    requests_in_progress: ClassVar[tuple[str, ...]] = ()
     #: Whether it says without a key how it divides a text into tokens (C(/tokenize), as vLLM has it).
     counts_tokens: ClassVar[bool] = False
 

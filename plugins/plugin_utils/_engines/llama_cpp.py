@@ -69,7 +69,6 @@ class LlamaCpp(Engine):
     several_gpus = "llama.cpp divides a model among the GPUs that gpus names"
     description = "llama.cpp server"
     dialect = Dialect(health_path="/health")
-    requests_in_progress = ("llamacpp:requests_processing", "llamacpp:requests_deferred")
     fallback_image = _IMAGE.format("")
 
     def default_image(self, platform: Platform, hardware: Hardware | None) -> tuple[str | None, str]:

@@ -79,7 +79,6 @@ class Vllm(Engine):
     }
     dialect = Dialect(health_path=HEALTH_PATH)
     load_generator = VllmBench()
-    requests_in_progress = ("vllm:num_requests_running", "vllm:num_requests_waiting")
     counts_tokens = True
     fallback_image = VLLM_IMAGE
 

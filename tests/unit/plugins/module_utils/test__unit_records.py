@@ -6,21 +6,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from ansible_collections.llmops.gpu_inference.plugins.module_utils import _releases as releases
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _unit_records as records
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Ran
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import Paths
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import Instance, Paths
 
 
 def test_the_newest_release_of_each_unit_without_its_environment(tmp_path: Path) -> None:
     folder = tmp_path / "releases/vllm@chat"
-    folder.mkdir(parents=True)
-    for number, proof in ((9, {"speed": 1}), (10, None)):
-        document = {"number": number, "config_hash": "aa", "environment": {"A": "b"}, "proof": proof}
-        (folder / f"{number:04}.json").write_text(json.dumps(document))
+    for number in range(1, 11):
+        document = {"config_hash": "aa", "environment": {"A": "b"}, "proof": {"speed": 1} if number < 10 else None}
+        releases.record(Paths(lasting=tmp_path), Instance("vllm", "chat"), document)
     (folder / "before.json").write_text("{}")
     (folder / "0011.json").write_text("{")
     assert records.newest_releases(Paths(lasting=tmp_path)) == {"vllm@chat": {"number": 10, "config_hash": "aa", "proved": False}}
