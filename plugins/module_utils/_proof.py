@@ -19,7 +19,7 @@ import math
 import time
 import typing as t
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._probe import Endpoint, answer_request, tiny_png
@@ -104,6 +104,8 @@ class Interview:
         except TransportError as error:
             return {"error": f"{error.cause}: {error.detail}"}
         self.took = self.clock() - began
+        if self.endpoint.api_key:  # a server may repeat it, and what is measured is kept
+            reply = replace(reply, body=reply.body.replace(self.endpoint.api_key.encode(), b"********"))
         document = reply.json()
         if reply.status != 200 or document is None:
             return {"error": f"HTTP {reply.status}: {reply.text(200)}"}
@@ -149,8 +151,9 @@ def _context(interview: Interview) -> int | None:
     listed = interview.ask("/models")
     rows = listed.get("data") if isinstance(listed, dict) else None
     for row in rows if isinstance(rows, list) else ():
-        if isinstance(row, dict) and row.get("id") == interview.endpoint.model and isinstance(row.get("max_model_len"), int):
-            return int(row["max_model_len"])
+        length = row.get("max_model_len") if isinstance(row, dict) and row.get("id") == interview.endpoint.model else None
+        if isinstance(length, int) and not isinstance(length, bool):
+            return length
     return None
 
 

@@ -247,6 +247,14 @@ def test_speed_is_seen_of_short_answers_too_and_not_of_other_ones() -> None:
     assert found(Engine(), Engine(says=short)) == []  # the way to its first token weighs more
 
 
+@pytest.mark.parametrize("status", [200, 502])
+def test_a_key_that_a_server_repeats_is_not_kept(status: int) -> None:
+    body = json.dumps({"choices": [{"message": {"content": "You are sk-engine"}}], "usage": {"completion_tokens": 3}}).encode()
+    told = proof.measure(ENDPOINT, (), proof.Bounds(), lambda _request: Reply(status, body))
+    assert "sk-engine" not in json.dumps(told)
+    assert "********" in json.dumps(told)
+
+
 def test_it_takes_few_requests() -> None:
     engine = Engine()
     ask(engine)
