@@ -41,6 +41,8 @@ def units_with_secrets(units: Sequence[Mapping[str, Any]], secrets: Mapping[str,
 def container_unit_endpoints(units: Sequence[Mapping[str, Any]], reconciled: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
     endpoints = []
     for unit in units:
+        if not unit.get("probe"):
+            continue  # of an engine over several hosts the first answers for all
         probe = dict(unit["probe"])
         known = (reconciled or {}).get(f"{unit['kind']}/{unit['name']}") or {}
         key = (unit.get("secret_environment") or {}).get(probe.pop("api_key_variable", None))

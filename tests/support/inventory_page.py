@@ -29,6 +29,7 @@ from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_
     MigKeys,
 )
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_models import ModelKeys
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_multinode import MultinodeKeys
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_rollout import AnswerKeys, ProofKeys, RolloutKeys
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_services import MountKeys, ServiceKeys
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_settings import MetricsKeys, NetworkKeys, ProxyKeys
@@ -42,6 +43,7 @@ MAPPINGS: Final[Mapping[str, type[Keys]]] = {
     "inference_models": ModelKeys,
     "inference_services": ServiceKeys,
     "inference_services[].mounts[]": MountKeys,
+    "inference_multinode_services": MultinodeKeys,
     "inference_gateway": GatewayKeys,
     "inference_gateway.cache": CacheKeys,
     "inference_gateway.media": MediaKeys,

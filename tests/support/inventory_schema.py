@@ -36,6 +36,7 @@ from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_gateway import ALIASES, GatewayKeys
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_hardware import HardwareKeys
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_models import MODELS
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_multinode import MULTINODES
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_services import SERVICES
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_settings import SettingsKeys
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._platforms.registry import EXPECTATIONS
@@ -59,6 +60,7 @@ _CLIENT: Final[Schema] = {
 _VALUES: Final[Mapping[str, Schema]] = {
     "inference_models": MODELS,
     "inference_services": SERVICES,
+    "inference_multinode_services": MULTINODES,
     "inference_model_aliases": ALIASES,
     "inference_gateway": GatewayKeys.schema(),
     "inference_external_endpoints": EXTERNALS,
@@ -117,7 +119,12 @@ def describe(schema: Any, path: str, sentences: Mapping[str, Mapping[str, str]])
 def inventory_schema() -> dict[str, Any]:
     page = sentences_of_the_page()
     networks = page.pop("inference_network, inference_engines_network")
-    sentences: dict[str, Mapping[str, str]] = {**page, "inference_network": networks, "inference_engines_network": networks}
+    sentences: dict[str, Mapping[str, str]] = {
+        **page,
+        "inference_network": networks,
+        "inference_engines_network": networks,
+        "inference_multinode_services[].mounts[]": page["inference_services[].mounts[]"],
+    }
     rows = {name: said for heading in page.values() for name, said in heading.items() if name in VARIABLES}
     variables = {name: {"description": rows[name], **describe(value_of(_VALUES[name]), name, sentences)} for name in sorted(VARIABLES)}
     group = {"$ref": "#/definitions/group"}

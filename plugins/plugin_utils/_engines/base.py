@@ -85,6 +85,8 @@ class Means:
     given: Mapping[str, Any] = field(default_factory=dict)
     api_key: str | None = field(default=None, repr=False)
     huggingface_token: str | None = field(default=None, repr=False)
+    #: Keys of the engines of all hosts. The members of an engine over several hosts know each other by that of the first.
+    keys: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class Engine(ABC):
@@ -130,6 +132,8 @@ class Engine(ABC):
     settings: ClassVar[Mapping[str, Any]] = {"watchdog_seconds": WATCHDOG}
     #: What the proxy in front of a host lets through. A path that ends in / stands for everything below it, / alone for itself.
     proxied: ClassVar[tuple[str, ...]] = ("/v1/", "/health", "/metrics")
+    #: Whether one of it can run over several hosts.
+    spans_hosts: ClassVar[bool] = False
     #: How the gateway speaks with it.
     dialect: ClassVar[Dialect]
     #: What measures servers and is in its image.

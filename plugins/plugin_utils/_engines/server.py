@@ -57,7 +57,7 @@ def server_unit(
     docker_arguments: Sequence[str],
     *,
     environment: Mapping[str, str],
-    probe: Mapping[str, Any],
+    probe: Mapping[str, Any] | None,
     watchdog: int,
     limit: Any,
     secrets: Mapping[str, str | None] | None = None,
@@ -65,8 +65,8 @@ def server_unit(
 ) -> dict[str, Any]:
     """The instance as module container_units takes it.
 
-    C(environment): the engine's; the user's own C(env) has the last word. C(probe): what is particular to it. C(limit): MiB of main memory.
-    C(more): further keys of the unit.
+    C(environment): the engine's; the user's own C(env) has the last word. C(probe): what is particular to it, None where nobody can ask it.
+    C(limit): MiB of main memory. C(more): further keys of the unit.
     """
     device, access, gpus = _gpus(instance)
     silence = instance.get("silence_timeout")
@@ -85,18 +85,22 @@ def server_unit(
         "secret_environment": {name: value for name, value in (secrets or {}).items() if name and value},
         # A Jetson's one GPU has no UUID.
         "locks": [] if device == "cpu" else gpus or ["gpu"],
-        "probe": {
-            "base_url": f"http://127.0.0.1:{instance['port']}/v1",
-            "level": "answer",
-            "capability": instance.get("capability") or "chat",
-            "modalities": list(instance.get("modalities") or []),
-            "dimension": instance.get("dimension"),
-            **probe,
-        },
+        "probe": None if probe is None else _probe(instance, probe),
         "start_timeout": int(instance.get("ready_timeout") or defaults.READY_TIMEOUT),
         "silence_timeout": defaults.SILENCE_TIMEOUT if silence is None else int(silence),
         "stop_timeout": int(instance.get("stop_timeout") or defaults.STOP_TIMEOUT),
         "watchdog": watchdog,
         **({"memory_limit_mib": int(limit)} if limit else {}),
         **more,
+    }
+
+
+def _probe(instance: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "base_url": f"http://127.0.0.1:{instance['port']}/v1",
+        "level": "answer",
+        "capability": instance.get("capability") or "chat",
+        "modalities": list(instance.get("modalities") or []),
+        "dimension": instance.get("dimension"),
+        **own,
     }

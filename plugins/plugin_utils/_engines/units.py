@@ -24,9 +24,10 @@ def engine_units(
     variables: Mapping[str, Any] | None = None,
     api_key: str | None = None,
     huggingface_token: str | None = None,
+    keys: Mapping[str, str] | None = None,
 ) -> list[dict[str, Any]]:
     """The container units of a host's part of the plan. Raises ValueError with all that is wrong."""
-    means = Means(host["data_dir"], variables or {}, api_key, huggingface_token)
+    means = Means(host["data_dir"], variables or {}, api_key, huggingface_token, keys or {})
     units: list[dict[str, Any]] = []
     errors: list[str] = []
     for name, engine in ENGINES.items():

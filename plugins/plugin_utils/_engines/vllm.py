@@ -24,10 +24,12 @@ from .base import Engine, Means, Surroundings
 from .dialect import Dialect
 from .server import HUB_CACHE
 from .vllm_adapters import TRANSCRIPTION_SINCE, adapter_troubles
-from .vllm_arguments import GPU_FACTORS, flag_troubles, gone_arguments, slice_arguments
+from .vllm_arguments import GPU_FACTORS, flag_troubles, gone_arguments, half_troubles, slice_arguments
 from .vllm_bench import VllmBench
 from .vllm_capability import capability_doubt, capability_troubles
 from .vllm_flags import number, overlay
+from .vllm_group import ADDRESS_VARIABLE, group_part, group_troubles
+from .vllm_group import version_trouble as group_version_trouble
 from .vllm_images import (
     VLLM_IMAGE,
     VLLM_VERSION,
@@ -56,6 +58,7 @@ class Vllm(Engine):
     wants = "a hub id or a path"
     container_port = CONTAINER_PORT
     takes_share = True
+    spans_hosts = True
     #: API server and engine with CUDA's libraries, and a process for each further GPU. An estimate.
     main_memory = 4096.0
     main_memory_per_further_gpu = 3072.0
@@ -98,7 +101,12 @@ class Vllm(Engine):
         self, told: HostFindings, model: Model, variant: Variant, service: Service, choice: Choice, version: str | None
     ) -> dict[str, Any]:
         given = overlay(variant.engine_args or {}, service.engine_args)
-        troubles = [*gone_arguments(given, version), *flag_troubles(given)]
+        troubles = [*gone_arguments(given, version)]
+        if service.part is None:
+            troubles += flag_troubles(given)
+        else:
+            troubles += [*group_troubles(given), *half_troubles(given)]
+            _check_part(told, model, variant, service, version)
         if adapters_of(variant):
             troubles += adapter_troubles(given)
         if "max-model-len" in given and (service.max_model_len or variant.max_model_len) is not None:
@@ -123,6 +131,8 @@ class Vllm(Engine):
         return {name: value for name, value in values.items() if value is not None and value > 1}
 
     def gpus_needed(self, service: Service, arguments: Mapping[str, Any]) -> tuple[int, Trouble | None]:
+        if service.part is not None:
+            return service.part.whole.per_host, None
         factors = self.gpu_factors(arguments)
         factor = math.prod(factors.values())
         parallel = service.tensor_parallel_size
@@ -166,7 +176,7 @@ class Vllm(Engine):
         parallel = service.tensor_parallel_size or (
             max(1, task.count) if service.gpus is not None and not self.gpu_factors(task.engine_args) else 1
         )
-        shm_size, trouble = shm_size_for(task, parallel)
+        shm_size, trouble = shm_size_for(task, parallel if service.part is None else service.part.whole.ranks)
         if trouble is not None:
             told.tell(trouble)
         device = find_device(grant.devices[0], told.hardware.devices) if grant and grant.devices and told.hardware else None
@@ -193,13 +203,14 @@ class Vllm(Engine):
             "drop_page_cache": _drop_page_cache(told, service),
             "dimension": model.dimension,
             **({"adapters": adapters} if adapters else {}),
+            **(group_part(service.part, task) if service.part is not None else {}),
         }
 
     def units(self, instances: Sequence[Mapping[str, Any]], means: Means) -> list[dict[str, Any]]:
         return [
             container_unit(
                 instance,
-                api_key=means.api_key,
+                api_key=means.keys[instance["group"]["members"][0]["host"]] if instance.get("group") and means.keys else means.api_key,
                 huggingface_token=means.huggingface_token,
                 data_dir=means.data_dir,
                 huggingface_dir=self.setting(means, "huggingface_dir"),
@@ -208,6 +219,16 @@ class Vllm(Engine):
             )
             for instance in instances
         ]
+
+
+def _check_part(told: HostFindings, model: Model, variant: Variant, service: Service, version: str | None) -> None:
+    """What a member of an engine over several hosts cannot be."""
+    trouble = group_version_trouble(version)
+    if trouble:
+        told.add(f"{service.path}.hosts", None, trouble)
+    if ADDRESS_VARIABLE in {**(variant.env or {}), **service.env}:
+        message = "is set by the collection for an engine over several hosts, from inference_cluster_address; leave it out"
+        told.add(f"{service.path if ADDRESS_VARIABLE in service.env else model.path}.env.{ADDRESS_VARIABLE}", None, message)
 
 
 def _check_capability(told: HostFindings, task: Task, grant: Grant | None) -> None:

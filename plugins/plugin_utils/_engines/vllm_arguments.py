@@ -167,7 +167,9 @@ def _against_the_rest(flag: Flag, found: Mapping[str, Any], written: Mapping[str
 # --- what one service on one host cannot give ----------------------------------------------------------------------
 
 _ELSEWHERE = "name it in inference_external_endpoints if you run it yourself"
-_ONE_HOST = f"a service is one engine on one host, and this one would wait for others. Serve a model that fits one host, or {_ELSEWHERE}"
+_ONE_HOST = (
+    f"a service is one engine on one host, and this one would wait for others. Declare it in inference_multinode_services, or {_ELSEWHERE}"
+)
 _PAIR = (
     "the gateway would send each request to one engine of the pair, as to equal replicas, but both have to see it. "
     f"Use {{both}}, or a router in front of the pair: {_ELSEWHERE}"
@@ -187,6 +189,11 @@ def flag_troubles(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     local, size = number(arguments, "data-parallel-size-local"), number(arguments, "data-parallel-size") or 1
     if local is not None and local != size:
         yield "data-parallel-size-local", f"is not the data-parallel-size ({size}), so other ranks run on other hosts; {_ONE_HOST}"
+    yield from half_troubles(arguments)
+
+
+def half_troubles(arguments: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What makes an engine one half of a pair."""
     for name, both in (("kv-transfer-config", "kv_role: kv_both"), ("ec-transfer-config", "ec_role: ec_both")):
         for path, role in _roles(settings(arguments, name)):
             if not both.endswith(f" {role}"):

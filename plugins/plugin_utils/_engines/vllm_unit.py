@@ -23,6 +23,7 @@ from .docker_arguments import CONFINED, volume
 from .server import HUB_CACHE, gpus_given, mounted, published, server_unit
 from .vllm_adapters import adapter_flags
 from .vllm_flags import file_entries, keyed
+from .vllm_group import KEY_VARIABLE, group_config, group_environment, ranks, unit_group
 from .vllm_hub import asks_hub, download_command
 
 CONTAINER_PORT = 8000
@@ -150,7 +151,7 @@ def engine_config(instance: Mapping[str, Any]) -> dict[str, Any]:
     config.update({key: value for key, value in optional.items() if value is not None})
     arguments = instance.get("engine_args") or {}
     config.update(adapter_flags(instance.get("adapters") or {}, keyed(arguments)))
-    for key, value in file_entries(arguments, version).items():
+    for key, value in (*file_entries(arguments, version).items(), *group_config(instance).items()):
         if value is None:
             config.pop(key, None)
         else:
@@ -206,8 +207,8 @@ def docker_arguments(instance: Mapping[str, Any], *, data_dir: str, huggingface_
         # No --ulimit nofile: Docker 29 lowered the soft limit to 1024, but vLLM raises its own (set_ulimit in its api_server).
         # Docker's 64 MiB are too little: engine and API server talk through shared memory, tensor parallelism more so.
         "--shm-size",
-        str(instance.get("shm_size") or default_shm_size(int(instance.get("tensor_parallel_size") or 1))),
-        *published(instance, CONTAINER_PORT),
+        str(instance.get("shm_size") or default_shm_size(ranks(instance))),
+        *([] if instance.get("group") else published(instance, CONTAINER_PORT)),
         *volume(f"{instances_dir}/vllm/{name}/config.yaml", CONFIG_PATH, read_only=True),
         *volume(huggingface_dir, HUB_CACHE),
         # torch.compile's cache: without it each new container compiles again.
@@ -235,6 +236,8 @@ def container_unit(
     names = list(instance.get("served_model_names") or [instance["name"]])
     command = ["--config", CONFIG_PATH]
     download = download_command(instance)
+    # Of an engine over several hosts the first answers for all.
+    rank = (instance.get("group") or {}).get("rank")
     on_cpu = instance.get("device") == "cpu" and instance.get("memory_mib")
     return server_unit(
         "vllm",
@@ -246,12 +249,14 @@ def container_unit(
         entrypoint=None,
         command=command if instance.get("image_has_entrypoint", True) else ["vllm", "serve", *command],
         files={"config.yaml": yaml_text(engine_config(instance))},
-        environment=DEFAULT_ENVIRONMENT,
-        secrets={"VLLM_API_KEY": api_key, "HF_TOKEN": huggingface_token if asks_hub(instance) else None},
-        probe={
+        environment={**DEFAULT_ENVIRONMENT, **group_environment(instance)},
+        secrets={KEY_VARIABLE: api_key, "HF_TOKEN": huggingface_token if asks_hub(instance) else None},
+        probe=None
+        if rank
+        else {
             "health_path": HEALTH_PATH,
             "model": names[0],
-            "api_key_variable": "VLLM_API_KEY",
+            "api_key_variable": KEY_VARIABLE,
             **({"further_models": list(instance["adapters"])} if instance.get("adapters") else {}),
         },
         watchdog=watchdog,
@@ -262,4 +267,5 @@ def container_unit(
         download_command=download,
         check={"entrypoint": "python3", "command": ["-c", CHECK_PROGRAM], "input": "config.yaml"},
         **({"layer": layer} if layer else {}),
+        **unit_group(instance),
     )

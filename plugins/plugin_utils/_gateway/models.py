@@ -35,6 +35,8 @@ class Backend:
     order: int | None = None
     weight: int | None = None
     health: bool = True
+    #: Also for the gateway on its own host, which else asks the container.
+    by_proxy: bool = False
     #: Where it differs from the model's: the same model may be served with a shorter context on a smaller machine.
     max_input_tokens: int | None = None
 
@@ -53,12 +55,13 @@ class Backend:
             order=_optional_int(data.get("order")),
             weight=_optional_int(data.get("weight")),
             health=bool(data.get("health", True)),
+            by_proxy=bool(data.get("by_proxy")),
             max_input_tokens=_optional_int(data.get("max_input_tokens")),
         )
 
     def openai_base(self, gateway_host: str) -> str:
         """The OpenAI base URL as the gateway's container on C(gateway_host) reaches it."""
-        if self.container and self.host == gateway_host:
+        if self.container and self.host == gateway_host and not self.by_proxy:
             return f"http://{self.container}:{self.container_port}/v1"
         return str(self.url or "").rstrip("/")
 

@@ -46,6 +46,8 @@ class Backend:
     source: str
     #: Whether gateways on other hosts reach it by https.
     tls: bool = False
+    #: Whether the gateway on its own host asks its proxy too, because it is on the network of the host.
+    by_proxy: bool = False
     #: The LoRA adapter of the model that it answers with here.
     adapter: str | None = None
 
@@ -138,6 +140,7 @@ def collect(hosts: Mapping[str, Host], backends: Sequence[Backend], externals: S
                 "weight": backend.weight,
                 "health": True,
                 "max_input_tokens": backend.max_model_len,
+                **({"by_proxy": True} if backend.by_proxy else {}),
             }
         )
         entry.hosts.append(backend.host)
@@ -402,8 +405,11 @@ def gateway_hosts(hosts: Mapping[str, Host]) -> list[str]:
     return [host.name for host in hosts.values() if host.is_gateway]
 
 
-def check_addresses(hosts: Mapping[str, Host], serving: Sequence[str], report: Report) -> None:
-    """An engine's host must have an address that gateways elsewhere can use."""
+def check_addresses(hosts: Mapping[str, Host], serving: Sequence[str], behind_proxies: Collection[str], report: Report) -> None:
+    """An engine's host must have an address that gateways elsewhere can use.
+
+    C(behind_proxies): hosts with engines that the container of a gateway on the same host, too, reaches by that address.
+    """
     gateways = gateway_hosts(hosts)
     for name in hosts:
         if not re.fullmatch(HOST_NAME, name):
@@ -413,8 +419,9 @@ def check_addresses(hosts: Mapping[str, Host], serving: Sequence[str], report: R
         trouble = host_trouble(host.address)
         if trouble and gateways:
             report.add("inference_address", host.address, f"{trouble}; without it, ansible_host and the name of the host count", [name])
-        if any(gateway != name for gateway in gateways) and LOOPBACK.fullmatch(host.address):
-            others = ", ".join(gateway for gateway in gateways if gateway != name)
+        asking = [gateway for gateway in gateways if gateway != name or name in behind_proxies]
+        if asking and LOOPBACK.fullmatch(host.address):
+            others = ", ".join(asking)
             report.add(
                 "inference_address",
                 host.address,

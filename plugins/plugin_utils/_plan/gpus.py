@@ -13,7 +13,7 @@ from typing import Any
 from .._engines.base import Engine
 from .host_findings import HostFindings
 from .memory import find_device
-from .model import Model, Service
+from .model import Model, Part, Service
 from .platform import mig_remedy
 from .task import argument_path
 
@@ -61,6 +61,9 @@ def gpus_of(
 ) -> tuple[int, tuple[str, ...]]:
     """How many GPUs, and which where the user said so."""
     if device == "cpu":
+        if service.part is not None and service.part.whole.per_host > 1:
+            name, value, many = _ranks(service.part)
+            told.add(f"{service.path}.{name}", value, f"is more than one rank for each of {many}, and on the CPU a host has one")
         return 0, ()
     pins = pins_of(told, service, report=True)
     count, trouble = engine.gpus_needed(service, arguments)
@@ -79,10 +82,20 @@ def gpus_of(
     return (len(pins) or count), pins
 
 
+def _ranks(part: Part) -> tuple[str, int | None, str]:
+    """Where the size of an engine over several hosts is written, and over how many hosts it goes."""
+    name, value = next(iter(part.whole.sizes.items()), ("tensor_parallel_size", None))
+    return name, value, f"{len(part.whole.hosts)} hosts ({part.whole.product})"
+
+
 def _too_many(
     told: HostFindings, model: Model, service: Service, arguments: Mapping[str, Any], engine: Engine, count: int, whole: int
 ) -> None:
     """Where the user asks for more GPUs than there are. Those that are not there, and an engine over several hosts, are told already."""
+    if service.part is not None:
+        name, value, many = _ranks(service.part)
+        told.judge(f"{service.path}.{name}", value, f"needs {count} GPUs on each of {many}, this host has {whole}")
+        return
     factors = engine.gpu_factors(arguments)
     wish: dict[str, int] = {argument_path(model, service, name, told.platform.name): value for name, value in factors.items()}
     parallel = service.tensor_parallel_size

@@ -34,6 +34,9 @@ NETWORK_NAME = r"(?!(?:bridge|default|host|ingress|none)\Z)[A-Za-z0-9][A-Za-z0-9
 NETWORK_EXPECTED = "the name of a Docker network that you may make (letters, digits and _ . -; not bridge, default, host, ingress or none)"
 #: Names of hosts in the inventory: part of ids that LiteLLM answers in a header, and of variables' names.
 HOST_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.:@-]{0,252}"
+#: Names of network interfaces: the kernel takes 15 characters without blanks and slashes (dev_valid_name).
+INTERFACE = r"(?!\.{1,2}\Z)[A-Za-z0-9][A-Za-z0-9._-]{0,14}"
+INTERFACE_EXPECTED = "the name of a network interface, such as enp1s0f0np0 (ip -brief address shows them)"
 _HOST_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 PATH = r"/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+(?:/(?!\.{1,2}(?:/|\Z))[A-Za-z0-9._~-]+)*/?"
 DURATION = "a number of seconds"

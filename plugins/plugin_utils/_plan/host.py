@@ -7,12 +7,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from .._engines.base import Engine, Surroundings
-from .._engines.choice import Choice, choose_engine, forced_engine, source_trouble, variant_for
+from .._engines.choice import choose_engine, forced_engine, source_trouble, variant_for
 from .._engines.registry import ENGINES
 from .._platforms.base import Platform
 from .._platforms.registry import CPU
@@ -22,13 +22,13 @@ from .adapters import adapter_names, adapters_of
 from .bounds import settle_bounds
 from .findings import Report, hint
 from .gpus import device_of, gpus_of, pins_of
-from .grammar import LONGEST_LABEL, normal_path
 from .grants import grants_of
 from .host_findings import HostFindings
 from .images import check_floating, is_floating
 from .memory import Grant, find_device
 from .model import INVALID_SOURCE, Host, Model, Service, Variant
 from .platform import Hardware
+from .service_findings import check_adapters, check_mounts, check_name, check_own_keys, check_part
 from .sharing import without_collisions
 from .task import Task
 
@@ -46,6 +46,8 @@ class HostPlan:
         self.table: list[dict[str, Any]] = []
         self.backends: list[gateway_part.Backend] = []
         self.proxied: list[dict[str, Any]] = []
+        #: Ports of what a gateway on this host, too, reaches by the proxy: it has no name on the engines' network.
+        self.open_here: list[int] = []
         #: MiB of GPU memory by container, over all its GPUs.
         self.gpu_memory: dict[str, float] = {}
 
@@ -106,7 +108,7 @@ class HostPlan:
         forced = forced_engine(model, self.platform.name, host.settings.engine)
         variant = variant_for(model, self.platform.name, forced)
         choice = choose_engine(model, variant, self.platform, forced)
-        self._own_keys(model, variant, choice)
+        check_own_keys(self.told, model, variant, choice)
         if variant.source is None and choice.engine.needs_source:
             self.told.add(f"{model.path}.source", None, f"is required for the platform {self.platform.name}, which {where} uses")
             return None
@@ -121,16 +123,17 @@ class HostPlan:
             self.told.add(f"{place}.{trouble.field}", value, trouble.message)
             return None
         engine = choice.engine
+        check_part(self.told, model, service, choice)
         port = service.port or engine.default_port
         if port is None:
             self.told.add(f"{where}.port", None, "is required: the port on 127.0.0.1 of the host where the engine answers")
             return None
-        self._name(service, engine, port)
-        self._mounts(service, engine)
+        check_name(self.told, service, engine, port)
+        check_mounts(self.told, service, engine)
         device = device_of(self.told, service)
         name, given, image_path = self._image(model, variant, service, engine, device)
         version = engine.version(variant, name)
-        self._adapters(model, variant, service, choice, version)
+        check_adapters(self.told, model, variant, service, choice, version)
         arguments = engine.arguments(self.told, model, variant, service, choice, version)
         count, pins = gpus_of(self.told, model, service, device, arguments, engine)
         env = {key: value for key, value in {**(variant.env or {}), **service.env}.items() if value is not None}
@@ -153,42 +156,6 @@ class HostPlan:
             env=env,
             offloads=engine.offloads(arguments, env, max(1, count), version) if device == "gpu" else (),
         )
-
-    def _adapters(self, model: Model, variant: Variant, service: Service, choice: Choice, version: str | None) -> None:
-        names = list(adapters_of(variant))
-        trouble = choice.engine.adapters_trouble(model.capability, version) if names else None
-        if trouble:
-            without = f"on_platform: {{{self.platform.name}: {{adapters: {{{names[0]}: null}}}}}}"
-            self.told.add(f"{model.path}.adapters", names, f"{trouble}, or leave them out there: {without} (rule {choice.rule})")
-        left = list(adapters_of(model.base)) if variant.adapters is None else []
-        if left:
-            self.told.warn(
-                f"{service.path} ({model.name}) runs in {choice.engine.title} by its on_platform, without the model's adapters: "
-                f"{', '.join(left)} will be asked of other hosts only"
-            )
-
-    def _name(self, service: Service, engine: Engine, port: int) -> None:
-        label = engine.unit_name(service, port).partition(".")[0]
-        if len(label) > LONGEST_LABEL:
-            longest = LONGEST_LABEL - len(label) + len(service.name.partition(".")[0])
-            message = f"has more than {longest} characters: the gateway asks for {engine.name}-NAME, and a name in DNS has 63 at most"
-            self.told.add(f"{service.path}.name", service.name, message)
-
-    def _own_keys(self, model: Model, variant: Variant, choice: Choice) -> None:
-        for name, other in ENGINES.items():
-            for key in other.own_keys:
-                value = getattr(variant, key)
-                if value is not None and key not in choice.engine.own_keys:
-                    message = f"is for models with engine: {name}, and the engine is {choice.engine.name} ({choice.rule}); leave it out"
-                    over = model.on_platform.get(self.platform.name)
-                    place = f"{model.path}.on_platform.{self.platform.name}" if over and getattr(over, key) is not None else model.path
-                    self.told.add(f"{place}.{key}", value, message)
-
-    def _mounts(self, service: Service, engine: Engine) -> None:
-        for mount in service.mounts:
-            ours = engine.own_targets.get(normal_path(mount.target))
-            if ours:
-                self.told.add(f"{service.path}.mounts", mount.target, f"is where the collection mounts {ours}; choose another target")
 
     def _image(self, model: Model, variant: Variant, service: Service, engine: Engine, device: str) -> tuple[str, bool, str]:
         """The image, whether the user named it, and where that is done."""
@@ -227,6 +194,9 @@ class HostPlan:
         return {names[key]: value for key, value in proxy.items()}
 
     def _backend(self, task: Task) -> None:
+        part = task.service.part
+        if part is not None and part.rank:
+            return  # the first member answers for all
         engine = task.engine
         source = task.variant.source or ""
         unit = engine.unit_name(task.service, task.port)
@@ -246,12 +216,14 @@ class HostPlan:
             max_model_len=length if length is not None and length > 0 else None,
             source=source,
             tls=self.host.settings.node_proxy_tls,
+            by_proxy=part is not None,
         )
         self.backends.append(backend)
         for name, place in adapters_of(task.variant).items():
             self.backends.append(replace(backend, adapter=name, served_name=name, source=place))
         if not any(item["port"] == task.port for item in self.proxied):
             self.proxied.append({"name": unit, "port": task.port, "upstream_port": task.port, "engine": engine.name})
+            self.open_here += [task.port] if part is not None else []
 
     def _own_memory(self, task: Task, grant: Grant | None) -> float | None:
         """MiB of this service alone: services of one instance share a grant."""
@@ -284,6 +256,7 @@ class HostPlan:
                 "device": task.device,
                 "model": task.model.name,
                 "hardware": self.origin,
+                **({"rank": part.rank, "members": list(part.whole.hosts)} if (part := task.service.part) is not None else {}),
             }
         )
 
@@ -303,7 +276,6 @@ class HostPlan:
         if settings.dns:
             daemon["dns"] = list(settings.dns)
         toolkit = host.is_node and self.platform.toolkit
-        others = [other for other in hosts.values() if other.is_gateway and other.name != host.name]
         return {
             "platform": self.platform.name,
             "hardware": self.origin,
@@ -314,10 +286,16 @@ class HostPlan:
             "toolkit": {"enabled": toolkit, "platform": self.platform.name, "cdi": toolkit and self.access.name == "cdi"},
             "networks": self._all_networks(),
             **self.instances,
-            "proxy": [{**item, "allowed_addresses": [other.address for other in others]} for item in self.proxied] if others else [],
+            "proxy": self._proxy([other.address for other in hosts.values() if other.is_gateway and other.name != host.name]),
             **({"metrics": self._metrics()} if settings.metrics else {}),
             **({"rollout": dict(settings.rollout)} if settings.rollout else {}),
         }
+
+    def _proxy(self, gateways: Sequence[str]) -> list[dict[str, Any]]:
+        settings = self.host.settings
+        own = [settings.engines_network.subnet, settings.network.subnet] if self.host.is_gateway else []
+        allowed = [[*gateways, *(own if item["port"] in self.open_here else [])] for item in self.proxied]
+        return [{**item, "allowed_addresses": addresses} for item, addresses in zip(self.proxied, allowed) if addresses]
 
     def _metrics(self) -> dict[str, Any]:
         settings = self.host.settings
@@ -328,7 +306,7 @@ class HostPlan:
         networks = {}
         if host.is_node or host.is_gateway:
             networks[settings.engines_network.name] = settings.engines_network.subnet
-        used = {name for instances in self.instances.values() for instance in instances for name in instance["networks"]}
+        used = {name for instances in self.instances.values() for instance in instances for name in instance["networks"]} - {"host"}
         if host.is_gateway or host.is_client or settings.network.name in used:
             networks[settings.network.name] = settings.network.subnet
         for name in sorted(used):

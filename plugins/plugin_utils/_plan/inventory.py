@@ -19,7 +19,7 @@ from typing import Any
 
 from .._clients import entries as client_entries
 from .._platforms.registry import EXPECTATIONS
-from .._secrets.secrecy import looks_secret, present, secret_env
+from .._secrets.secrecy import WITH_ENV, looks_secret, present, secret_env
 from .findings import Finding
 
 GROUPS = ("inference_nodes", "gateways", "inference_clients")
@@ -60,7 +60,7 @@ def plain(value: Any) -> Any:
 
 def without_secrets(variable: str, value: Any) -> Any:
     """The value with its secrets reduced to whether they are there, or to where they are to be found."""
-    if variable in ("inference_models", "inference_services"):
+    if variable in WITH_ENV:
         if next(secret_env(variable, value), None):
             value = copy.deepcopy(value)
             for found, name, env in secret_env(variable, value):

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,6 +30,8 @@ VARIABLES = (
     "inference_address",
     "inference_allow_floating_tags",
     "inference_clients_config",
+    "inference_cluster_address",
+    "inference_cluster_interface",
     "inference_data_dir",
     "inference_dns",
     "inference_engine",
@@ -45,6 +48,7 @@ VARIABLES = (
     "inference_metrics",
     "inference_model_aliases",
     "inference_models",
+    "inference_multinode_services",
     "inference_network",
     "inference_node_proxy_tls",
     "inference_platform",
@@ -146,6 +150,40 @@ class Service:
     pull: str = "missing"
     drop_page_cache: bool | None = None
     written: Mapping[str, str] = field(default_factory=dict)
+    #: What the host is in a service over several hosts.
+    part: Part | None = None
+
+
+@dataclass(frozen=True)
+class Multinode:
+    """One entry of C(inference_multinode_services): a vLLM engine over several hosts, of which the first answers."""
+
+    service: Service  # what every member has in common
+    hosts: tuple[str, ...]
+    sizes: Mapping[str, int]  # those that are given, by key
+
+    @property
+    def ranks(self) -> int:
+        """How many GPUs the members have to have together."""
+        return math.prod(self.sizes.values())
+
+    @property
+    def per_host(self) -> int:
+        return max(1, self.ranks // max(1, len(self.hosts)))
+
+    @property
+    def product(self) -> str:
+        return " x ".join(f"{name} {value}" for name, value in self.sizes.items())
+
+
+@dataclass(frozen=True)
+class Part:
+    """One host of such a service."""
+
+    whole: Multinode
+    rank: int
+    addresses: tuple[str, ...]  # of all members, by which they reach each other
+    interface: str | None
 
 
 @dataclass(frozen=True)
@@ -229,6 +267,8 @@ class Settings:
     engines_network: Network = field(default_factory=lambda: Network(ENGINES_NETWORK, "10.89.17.0/24"))
     metrics: Mapping[str, Any] = field(default_factory=dict)
     rollout: Mapping[str, Any] = field(default_factory=dict)
+    cluster_address: str | None = None
+    cluster_interface: str | None = None
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from typing import Any
 from .._gateway.urls import gateway_url
 from .._gateway.variables import EXTERNAL_KEY, key_variable
 from . import gateway as gateway_part
+from . import multinode
 from . import tls as tls_part
 from .adapters import adapter_names, as_model, check_names
 from .advisories import LITELLM, vulnerable
@@ -54,7 +55,7 @@ def build_plan(inventory: Mapping[str, Any]) -> dict[str, Any]:
     """The plan of an inventory; raises PlanError with every finding."""
     report = Report()
     raw_hosts = fit_hosts(inventory.get("hosts") or {}, report)
-    hosts = read_hosts({**inventory, "hosts": raw_hosts}, report)
+    hosts = multinode.with_members(read_hosts({**inventory, "hosts": raw_hosts}, report), raw_hosts, report)
     hardware = _read_hardware(hosts, raw_hosts, report)
     platforms = {name: resolve_platform(host, hardware[name], report) for name, host in hosts.items()}
     externals, global_aliases, gateway = _read_shared(hosts, raw_hosts, report)
@@ -64,6 +65,7 @@ def build_plan(inventory: Mapping[str, Any]) -> dict[str, Any]:
         results[name] = HostPlan(host, platforms[name], hardware[name], report)
         if host.is_node:
             results[name].resolve(gateway.port if host.is_gateway else None)
+    multinode.finish(results, gateway.port)
     backends = [backend for result in results.values() for backend in result.backends]
 
     models = [model for host in hosts.values() for model in host.models.values()]
@@ -78,7 +80,8 @@ def build_plan(inventory: Mapping[str, Any]) -> dict[str, Any]:
     serving = [name for name, result in results.items() if result.backends]
     gateways = gateway_part.gateway_hosts(hosts)
     clients = [host.name for host in hosts.values() if host.is_client]
-    gateway_part.check_addresses(hosts, serving, report)
+    behind_proxies = [name for name, result in results.items() if result.open_here]
+    gateway_part.check_addresses(hosts, serving, behind_proxies, report)
     gateway_part.check_clients(hosts, gateway, report)
     if clients and not gateways:
         report.add("gateways", [], f"the group is empty, but the clients {', '.join(clients[:3])} need a gateway; put a host into it")
@@ -92,7 +95,7 @@ def build_plan(inventory: Mapping[str, Any]) -> dict[str, Any]:
         gateway_plan = _gateway(hosts, gateways, gateway, platforms[gateways[0]].name, entries, aliases, fallbacks, catalogue, report)
     proxied = [name for name in serving if any(gateway_host != name for gateway_host in gateways)]
     tls_part.warn_of_clear_keys(hosts, gateway, gateways, proxied, externals, report)
-    tls = tls_part.part(hosts, gateway, proxied)
+    tls = tls_part.part(hosts, gateway, [name for name in serving if name in proxied or (gateways and name in behind_proxies)])
     client_entries = {name: _client_entries(hosts[name], raw_hosts[name].get("vars") or {}, gateway, report) for name in clients}
     findings = report.findings
     if findings:

@@ -168,12 +168,12 @@ def parse_services(raw: Any, report: Report) -> tuple[Service, ...]:
     if isinstance(raw, (str, bytes, Mapping)) or not isinstance(raw, (list, tuple)):
         report.add("inference_services", raw, "must be a list of services such as {model: chat, port: 8070, memory: 12GiB}")
         return ()
-    return tuple(_service(item, f"inference_services[{position}]", report) for position, item in enumerate(raw))
+    return tuple(service_of(ServiceKeys.fields(item, f"inference_services[{position}]", report)) for position, item in enumerate(raw))
 
 
-def _service(raw: Any, path: str, report: Report) -> Service:
+def service_of(fields: Fields) -> Service:
+    """A service as its keys say."""
     keys = ServiceKeys
-    fields = keys.fields(raw, path, report)
     model = keys.model.read(fields)
     device = keys.device.read(fields) or None
     gpus = keys.gpus.read(fields)
@@ -182,7 +182,7 @@ def _service(raw: Any, path: str, report: Report) -> Service:
         gpus = None
     engine_args, written = keys.engine_args.read(fields)
     return Service(
-        path=path,
+        path=fields.path,
         model=model,
         name=keys.name.read(fields) or unit_name(model),
         port=keys.port.read(fields) or (INVALID_PORT if fields.has("port") else None),

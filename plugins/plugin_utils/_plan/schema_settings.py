@@ -29,6 +29,8 @@ from .grammar import (
     ANY_TEXT,
     IMAGE,
     IMAGE_EXPECTED,
+    INTERFACE,
+    INTERFACE_EXPECTED,
     NETWORK_EXPECTED,
     NETWORK_NAME,
     PATH,
@@ -49,6 +51,7 @@ from .keys import (
     list_of,
     mapping_of,
     matching,
+    maybe_text,
     text,
     with_reader,
 )
@@ -59,6 +62,8 @@ from .tls import PROXY_TLS
 _DEFAULTS = Settings()
 _IMAGES = (*INTERCHANGEABLE, "litellm")
 _IMAGE = matching(IMAGE)
+#: An IP address as an editor knows one; IPv6 may be in brackets.
+_ADDRESS = r"\[?[0-9A-Fa-f:.]*[.:][0-9A-Fa-f:.]*\]?"
 _RESERVE = any_of(SHARE, {"const": 0}, {"const": "0"})
 
 
@@ -68,6 +73,15 @@ def _address(fields: Fields) -> str | None:
     if trouble:
         fields.add("inference_address", text, trouble)
     return None if trouble else text or None
+
+
+def _cluster_address(fields: Fields) -> str | None:
+    text = fields.text("inference_cluster_address", pattern=ANY_TEXT, expected="an IP address of the host")
+    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    trouble = address_trouble(bare) if bare else None
+    if trouble:
+        fields.add("inference_cluster_address", text, trouble)
+    return None if trouble else bare or None
 
 
 def _data_dir(fields: Fields) -> str:
@@ -207,6 +221,8 @@ class SettingsKeys(Keys):
     inference_platform = choice(("auto", *PLATFORMS), _DEFAULTS.platform)
     inference_platform_expected = choice((*PLATFORMS, "auto"), "auto")
     inference_address = with_reader({"type": "string"}, _address)
+    inference_cluster_address = with_reader(matching(_ADDRESS), _cluster_address)
+    inference_cluster_interface = maybe_text(pattern=INTERFACE, expected=INTERFACE_EXPECTED)
     inference_gpu_access = choice(("runtime", "cdi"), _DEFAULTS.gpu_access)
     inference_gpu_reserve = with_reader(any_of(_RESERVE, mapping_of(_RESERVE)), _reserve)
     inference_data_dir = with_reader({"type": "string", "pattern": "^/"}, _data_dir)
@@ -254,4 +270,6 @@ def parse_settings(raw: Any, report: Report) -> Settings:
         engines_network=engines_network,
         metrics=keys.inference_metrics.read(fields),
         rollout=keys.inference_rollout.read(fields),
+        cluster_address=keys.inference_cluster_address.read(fields),
+        cluster_interface=keys.inference_cluster_interface.read(fields),
     )

@@ -17,6 +17,11 @@ def _gib(value: Any) -> str:
     return "?" if value is None else f"{value:.1f} GiB"
 
 
+def _service(row: Mapping[str, Any]) -> str:
+    """With which part of it, where it runs over several hosts."""
+    return f"{row['service']} ({row['rank'] + 1} of {len(row['members'])})" if "members" in row else str(row["service"])
+
+
 #: Where the hardware of a host is known from.
 _ORIGINS: Mapping[str, str] = {
     "facts": "as seen",
@@ -29,7 +34,7 @@ _COLUMNS: tuple[tuple[str, Callable[[Mapping[str, Any]], str]], ...] = (
     ("PLATFORM", lambda row: str(row["platform"])),
     ("HARDWARE", lambda row: _ORIGINS[str(row.get("hardware") or "unknown")]),
     ("GPU", lambda row: str(row["gpu"]) or "?"),
-    ("SERVICE", lambda row: str(row["service"])),
+    ("SERVICE", lambda row: _service(row)),
     ("ENGINE", lambda row: str(row["engine"])),
     ("PORT", lambda row: str(row["port"])),
     ("MEMORY", lambda row: _gib(row["memory"])),

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .._plan.inventory import plain, reason
-from .secrecy import secret_env
+from .secrecy import WITH_ENV, secret_env
 
 
 class GivenSecrets:
@@ -53,7 +53,7 @@ class GivenSecrets:
     def environment(self, host: str) -> dict[str, str]:
         """Secret variables of the engines of a host, by the references that the plan has in their place."""
         found: dict[str, str] = {}
-        for variable in ("inference_models", "inference_services"):
+        for variable in WITH_ENV:
             found.update((reference, env[name]) for reference, name, env in secret_env(variable, self.value(host, variable)))
         return found
 

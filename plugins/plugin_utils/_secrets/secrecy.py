@@ -32,13 +32,14 @@ _SURE_NAME = re.compile(
 #: Names of fields whose single values are shown. A field of the same name below OPAQUE is not.
 _SHOWN = """
 adapters alias aliases allow_data allowed_domains ansible_host bind cache capability command connections container_extra_arguments
-container_port default_fallbacks device digest dimension drop_page_cache enabled engine engine_version fallbacks gateways
-gpu_memory_utilization gpus health_check_interval health_path host_memory image image_has_entrypoint image_packages inventory_hostname
+container_port data_parallel_size default_fallbacks device digest dimension drop_page_cache enabled engine engine_version fallbacks gateways
+gpu_memory_utilization gpus health_check_interval health_path host_memory hosts image image_has_entrypoint image_packages inventory_hostname
 kv_cache_memory location max_images max_input_tokens max_model_len max_tokens media memory method methods modalities mode model model_name
-models mounts name networks order passthrough path platform port provider pull read_only ready_timeout required revision served_name
-shm_size size source speaks start_timeout sticky_sessions stop_timeout stream_timeout subnet target_path temperature tensor_parallel_size
-timeout ttl type weight
-inference_address inference_allow_floating_tags inference_data_dir inference_dns inference_engine inference_gpu_access
+models mounts name networks order passthrough path pipeline_parallel_size platform port provider pull read_only ready_timeout required
+revision served_name shm_size size source speaks start_timeout sticky_sessions stop_timeout stream_timeout subnet target_path temperature
+tensor_parallel_size timeout ttl type weight
+inference_address inference_allow_floating_tags inference_cluster_address inference_cluster_interface inference_data_dir
+inference_dns inference_engine inference_gpu_access
 inference_gpu_reserve inference_node_proxy_tls inference_platform inference_platform_expected
 tls certificate_file key_file ca_file
 base_url public_url target inference_registry_mirrors
@@ -141,6 +142,10 @@ def is_reference(value: Any) -> bool:
     return isinstance(value, str) and value.startswith(_REFERENCE)
 
 
+#: Variables whose entries have a C(env).
+WITH_ENV = ("inference_models", "inference_services", "inference_multinode_services")
+
+
 def secret_env(variable: str, value: Any) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """What may be secret in the C(env) of models and services: its reference, its name, and the mapping that has it."""
     places: list[tuple[str, Any]] = []
@@ -151,7 +156,7 @@ def secret_env(variable: str, value: Any) -> Iterator[tuple[str, str, dict[str, 
                 platforms = model.get("on_platform")
                 if isinstance(platforms, dict):
                     places += [(f"{variable}.{name}.on_platform.{platform}", variant) for platform, variant in platforms.items()]
-    elif variable == "inference_services" and isinstance(value, list):
+    elif isinstance(value, list):
         places = [(f"{variable}[{position}]", service) for position, service in enumerate(value)]
     for path, place in places:
         env = place.get("env") if isinstance(place, dict) else None

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from support.inventories import dgpu
+from support.inventories import dgpu, spark
 from support.inventory_page import MAPPINGS, PAGE, SECTIONS, cells, names
 
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.checks import plan_findings
@@ -91,7 +91,14 @@ def test_the_examples_plan() -> None:
     variables: dict[str, Any] = {}
     for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.S):
         variables |= yaml.safe_load(block) or {}
+    several = variables.pop("inference_multinode_services")
     host = {"groups": ["inference_nodes", "gateways", "inference_clients"], "vars": variables, "hardware": dgpu()}
     plan = build_plan({"hosts": {"gpu01": host}, "in_play": ["gpu01"]})
     assert plan["warnings"] == []
     assert plan_findings(plan) == []
+    own = {"inference_models": {"big": {"source": "a/b"}}, "inference_multinode_services": several}
+    sparks = {
+        f"spark{number}": {"groups": ["inference_nodes"], "vars": {**own, "ansible_host": f"10.0.0.{number}"}, "hardware": spark()}
+        for number in (1, 2)
+    }
+    assert build_plan({"hosts": sparks, "in_play": list(sparks)})["table"]

@@ -38,6 +38,7 @@ from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_
     check_declared,
 )
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_models import parse_models
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_multinode import parse_multinodes
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_services import parse_services
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.schema_settings import (
     SettingsKeys,
@@ -167,6 +168,11 @@ class Place:
 PLACES: dict[str, Place] = {
     "inference_models": Place("inference_models", parse_models, lambda more: {"chat": {"source": "x", **more}}),
     "inference_services": Place("inference_services", parse_services, lambda more: [{"model": "chat", **more}]),
+    "inference_multinode_services": Place(
+        "inference_multinode_services",
+        parse_multinodes,
+        lambda more: [{"model": "chat", "hosts": ["a", "b"], "port": 8070, "tensor_parallel_size": 2, **more}],
+    ),
     "inference_services[].mounts[]": Place(
         "inference_services", parse_services, lambda more: [{"model": "chat", "mounts": [{"source": "/a", **more}]}]
     ),
