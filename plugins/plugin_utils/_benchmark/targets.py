@@ -42,6 +42,16 @@ class Served:
         return f"{self.engine.name}@{self.instance['name']}"
 
     @property
+    def url(self) -> str:
+        """As a container on its network reaches it."""
+        on_host = "group" in self.instance
+        return (
+            f"http://127.0.0.1:{self.instance['port']}"
+            if on_host
+            else f"http://{self.engine.name}-{self.instance['name']}:{self.asked.port}"
+        )
+
+    @property
     def watched(self) -> dict[str, Any]:
         url = f"http://127.0.0.1:{self.instance['port']}{self.signs.counters}"
         return {"url": url, "gauges": list(self.signs.busy)}
@@ -55,6 +65,8 @@ class Served:
 def served(plan: Mapping[str, Any]) -> list[Served]:
     found = []
     for row in plan["table"]:
+        if row.get("rank"):
+            continue  # of an engine over several hosts the first answers
         engine = ENGINES[row["engine"]]
         instances = plan["hosts"][row["host"]][row["engine"]]
         instance = next((one for one in instances if one["port"] == row["port"]), None)
@@ -131,8 +143,7 @@ def _at_engines(
     for one in wanted:
         tool = _tool(plan, one.host, options)
         if tool is not None:  # of the others _unfit has told
-            url = f"http://{one.engine.name}-{one.instance['name']}:{one.asked.port}"
-            target = _target(one, options, *tool, seed, url, one.asked.upstream)
+            target = _target(one, options, *tool, seed, one.url, one.asked.upstream)
             targets.setdefault(one.host, []).append({**target, "watch": [one.watched], "behind": _units([one])})
     return targets, {}
 

@@ -41,9 +41,12 @@ def metrics_targets(plan: Mapping[str, Any], host: str | None = None) -> list[di
 
 
 def _engines(plan: Mapping[str, Any], host: str) -> Iterator[dict[str, Any]]:
-    """Their ports are on 127.0.0.1, where they ask for no key. Others than gateways do not reach them."""
+    """Their ports are on 127.0.0.1, where they ask for no key. Others than gateways do not reach them.
+
+    Of an engine over several hosts the first answers for all.
+    """
     for row in plan.get("table") or ():
-        if row["host"] == host and signs_of(row["engine"]).counters == JOBS["engine"]:
+        if row["host"] == host and not row.get("rank") and signs_of(row["engine"]).counters == JOBS["engine"]:
             yield target_of("engine", server_url("127.0.0.1", row["port"]), host=host, service=row["service"])
 
 

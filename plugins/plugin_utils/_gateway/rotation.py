@@ -26,12 +26,24 @@ def _unit_of(container: str) -> Instance:
 
 
 def drained(plan: Mapping[str, Any], host: str, service: str = "") -> dict[str, list[str]]:
-    """C(plan): that of all hosts. C(service): by the name of its unit or of the service; with it go LoRA adapters."""
+    """C(plan): that of all hosts. C(service): by the name of its unit or of the service; with it go LoRA adapters.
+
+    An engine over several hosts goes with each of them, although only the first answers.
+    """
     gateway = plan.get("gateway")
     if not gateway:
         raise NothingToDrainError("this inventory has no gateway, so nobody is sent to an engine")
     backends = [backend for model in models_of(gateway) for backend in model.backends if backend.host and backend.container]
-    here = {backend.id: _unit_of(str(backend.container)) for backend in backends if backend.host == host}
+    elsewhere = {
+        (row["members"][0], f"{row['engine']}-{row['service']}")
+        for row in plan.get("table") or ()
+        if row["host"] == host and row.get("rank")
+    }
+    here = {
+        backend.id: _unit_of(str(backend.container))
+        for backend in backends
+        if backend.host == host or (backend.host, backend.container) in elsewhere
+    }
     if not here:
         hosts = sorted({str(backend.host) for backend in backends})
         wanted = host or "a host without a name (give -e host=NAME)"

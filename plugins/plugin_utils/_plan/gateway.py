@@ -389,7 +389,7 @@ def _key_goes_astray(item: Mapping[str, Any], entries: Sequence[Entry], aliases:
         for backend in entry.backends:
             places = owners.setdefault(str(backend["key_variable"]), set())
             places.add(_origin(backend["url"]))
-            if backend["container"]:
+            if backend["container"] and not backend.get("by_proxy"):
                 places.add(("http", backend["container"], backend["container_port"]))
     if variable not in owners:
         return f"is not the key of any server behind the gateway.{hint(variable, owners)}"

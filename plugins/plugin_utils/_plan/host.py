@@ -256,6 +256,7 @@ class HostPlan:
                 "device": task.device,
                 "model": task.model.name,
                 "hardware": self.origin,
+                # Of an engine over several hosts the first answers for all.
                 **({"rank": part.rank, "members": list(part.whole.hosts)} if (part := task.service.part) is not None else {}),
             }
         )

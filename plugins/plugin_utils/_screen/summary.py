@@ -105,12 +105,16 @@ class _Summary:
         file = self.files.get(name, "")
         return file, (file or f"your own variable {variable}") + also
 
+    def _answering(self) -> list[Mapping[str, Any]]:
+        """Of an engine over several hosts the first one."""
+        return [row for row in self.plan["table"] if not row.get("rank")]
+
     def models(self) -> list[str]:
         gateway = self.plan["gateway"]
         title = "WOULD BE SERVED BY" if self.run.check_mode else "SERVED BY"
         if gateway is None:
             places: dict[str, list[str]] = {}
-            for row in self.plan["table"]:
+            for row in self._answering():
                 places.setdefault(str(row["service"]), []).append(str(row["host"]))
             return aligned(("SERVICE", title), [(name, _hosts(hosts, self.run, self.run.engines)) for name, hosts in places.items()])
         rows = []
@@ -126,7 +130,7 @@ class _Summary:
         if self.run.check_mode:
             return []  # what it asks may not be there yet
         if gateway is None:
-            rows = [row for row in self.plan["table"] if not self.run.trouble(str(row["host"]), self.run.engines)]
+            rows = [row for row in self._answering() if not self.run.trouble(str(row["host"]), self.run.engines)]
             if not rows:
                 return []
             host = str(rows[0]["host"])

@@ -12,6 +12,9 @@ import pytest
 import yaml
 from support.inventories import cpu, dgpu, gpu, host, inventory, service, spark
 
+from ansible_collections.llmops.gpu_inference.plugins.filter.units import container_unit_endpoints
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._benchmark.targets import choose
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._clients.prometheus_targets import metrics_targets
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._engines.units import engine_units
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.config import build_config
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.endpoints import build_endpoints
@@ -19,6 +22,8 @@ from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.rota
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.inventory import without_secrets
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.plan import PlanError, build_plan
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.table import render
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._screen.run import Run
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._screen.summary import summary
 
 MODELS = {"big": {"source": "org/big"}, "small": {"source": "org/small"}}
 KEYS = {"spark1": "1" * 20, "spark2": "2" * 20}
@@ -255,6 +260,47 @@ def test_secrets_of_env_stay_out_of_the_plan() -> None:
     value = [group(env={"HUB_PASSWORD": "correct horse"})]
     assert "correct horse" not in str(without_secrets("inference_multinode_services", value))
     assert "correct horse" in str(value)
+
+
+# --- whoever asks, asks the first one ----------------------------------------------------------------------------
+
+
+def test_endpoints_that_are_waited_for() -> None:
+    plan = build_plan(sparks())
+    assert [item["name"] for item in container_unit_endpoints(units(plan, "spark1"))] == ["big"]
+    assert container_unit_endpoints(units(plan, "spark2")) == []
+
+
+@pytest.mark.parametrize("name", ["spark1", "spark2"])
+def test_a_group_goes_out_of_rotation_with_each_of_its_hosts(name: str) -> None:
+    plan = build_plan(sparks(own={"spark2": {"inference_services": [service("small", 8080, memory="5GiB")]}}))
+    assert drained(plan, name, "big") == {"backends": ["big-spark1"], "units": ["vllm@big.service"]}
+    assert drained(plan, name)["backends"] == ["big-spark1", *(["small-spark2"] if name == "spark2" else [])]
+
+
+def test_a_benchmark_asks_the_first_one_on_the_network_of_its_host() -> None:
+    chosen = choose(build_plan(sparks()), {"concurrency": [1]}, 0)
+    assert chosen["problems"] == []
+    ((name, (target,)),) = chosen["targets"].items()
+    assert (name, target["network"]) == ("spark1", "host")
+    assert "http://127.0.0.1:8070" in target["steps"][0]["command"]
+    assert target["watch"][0]["url"] == "http://127.0.0.1:8070/metrics"
+
+
+def test_prometheus_asks_the_first_one() -> None:
+    plan = build_plan(sparks())
+    found = {name: [item["targets"] for item in metrics_targets(plan, name)] for name in ("spark1", "spark2")}
+    assert found["spark1"] == [*found["spark2"], ["127.0.0.1:8070"]]
+
+
+def test_the_end_of_a_run_names_the_first_one() -> None:
+    inv = sparks()
+    del inv["hosts"]["gw"]
+    inv["in_play"] = ["spark1", "spark2"]
+    done = Run((), 2, frozenset(["spark1", "spark2"]), frozenset())
+    lines = summary(build_plan(inv), done, {}, str)
+    assert [line.split() for line in lines if line.startswith("big ")] == [["big", "spark1"]]
+    assert any(line.startswith("On spark1, with the key") for line in lines)
 
 
 # --- what is refused ---------------------------------------------------------------------------------------------
