@@ -48,6 +48,8 @@ class HostPlan:
         self.proxied: list[dict[str, Any]] = []
         #: Ports of what a gateway on this host, too, reaches by the proxy: it has no name on the engines' network.
         self.open_here: list[int] = []
+        #: Who reaches the ports at which the members of engines over several hosts meet. Empty where there are none.
+        self.cluster: dict[str, Any] = {}
         #: MiB of GPU memory by container, over all its GPUs.
         self.gpu_memory: dict[str, float] = {}
 
@@ -290,6 +292,7 @@ class HostPlan:
             "proxy": self._proxy([other.address for other in hosts.values() if other.is_gateway and other.name != host.name]),
             **({"metrics": self._metrics()} if settings.metrics else {}),
             **({"rollout": dict(settings.rollout)} if settings.rollout else {}),
+            **({"cluster": self.cluster} if self.cluster else {}),
         }
 
     def _proxy(self, gateways: Sequence[str]) -> list[dict[str, Any]]:

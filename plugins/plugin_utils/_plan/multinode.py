@@ -148,7 +148,9 @@ def finish(results: Mapping[str, HostPlan], gateway_port: int) -> None:
     """Compares the members of each engine, and gives them the digest by which they know each other."""
     engines: dict[str, list[tuple[HostPlan, Part, dict[str, Any]]]] = {}
     for result in results.values():
-        _check_own_ports(result, gateway_port if result.host.is_gateway else None)
+        own_gateway = gateway_port if result.host.is_gateway else None
+        _check_own_ports(result, own_gateway)
+        result.cluster = _cluster(result, own_gateway)
         for part, instance in _parts(result):
             instance["group"]["digest"] = digest(instance)
             engines.setdefault(part.whole.service.path, []).append((result, part, instance))
@@ -163,6 +165,25 @@ def _parts(result: HostPlan) -> Iterator[tuple[Part, dict[str, Any]]]:
             yield service.part, by_port[service.port]
 
 
+def _cluster(result: HostPlan, gateway_port: int | None) -> dict[str, Any]:
+    """Who may open connections to the ports at which members meet. Most of those change with every start, so they are a whole range."""
+    parts = [part for part, _instance in _parts(result)]
+    if not parts:
+        return {}
+    ports = {port for part, instance in _parts(result) for port in own_ports(instance["port"], _replicas(part))}
+    return {
+        "address": parts[0].addresses[parts[0].rank],
+        "members": sorted({address for part in parts for address in part.addresses}),
+        "ports": sorted(ports),
+        # What others reach at the same address.
+        "open_ports": sorted({item["port"] for item in result.proxied} | ({gateway_port} if gateway_port is not None else set())),
+    }
+
+
+def _replicas(part: Part) -> int:
+    return part.whole.sizes.get("data_parallel_size", 1)
+
+
 def _check_own_ports(result: HostPlan, gateway_port: int | None) -> None:
     """Ports that members take besides that of the service, on a host with others."""
     services = [service for service in result.host.services if service.enabled and service.port not in (None, INVALID_PORT)]
@@ -172,7 +193,7 @@ def _check_own_ports(result: HostPlan, gateway_port: int | None) -> None:
     for service in services:
         if service.part is None:
             continue
-        for port, what in own_ports(int(service.port or 0), service.part.whole.sizes.get("data_parallel_size", 1)).items():
+        for port, what in own_ports(int(service.port or 0), _replicas(service.part)).items():
             other = taken.setdefault(port, f"taken by {service.path} ({service.name}) too")
             if service.path not in other:
                 result.told.add(f"{service.path}.port", service.port, f"{what} take port {port}, which is {other}; use another port")

@@ -42,4 +42,4 @@ def test_apt_goes_on_with_the_lists_at_hand(path: Path) -> None:
 
 
 def test_the_search_itself() -> None:
-    assert {path.parts[-3] for path in USING_APT} == {"docker", "node_proxy", "nvidia_container_toolkit"}
+    assert {path.parts[-3] for path in USING_APT} == {"docker", "network", "node_proxy", "nvidia_container_toolkit"}

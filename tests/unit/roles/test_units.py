@@ -34,6 +34,7 @@ UNITS: dict[str, tuple[str, str, dict[str, Any]]] = {
         "gpu-inference-network.service.j2",
         {"network_networks": [{"name": "inference", "subnet": "10.89.16.0/24"}, {"name": "own"}]},
     ),
+    "gpu-inference-cluster.service": ("network", "gpu-inference-cluster.service.j2", {}),
     "gpu-inference-proxy.service": (
         "node_proxy",
         "gpu-inference-proxy.service.j2",
@@ -41,7 +42,7 @@ UNITS: dict[str, tuple[str, str, dict[str, Any]]] = {
     ),
 }
 # Programs that a unit starts and that not every machine has on which the tests run.
-PROGRAMS = ("/usr/sbin/nginx", "/usr/sbin/iptables")
+PROGRAMS = ("/usr/sbin/nginx", "/usr/sbin/iptables", "/usr/sbin/nft")
 # The unit of the proxy has golden files of its own, and the other kinds differ in their description only.
 WITHOUT_GOLDEN = {"gpu-inference-proxy.service", *(f"{kind}@.service" for kind in KINDS if kind != "vllm")}
 

@@ -177,6 +177,32 @@ def test_members_by_gpus_of_each_host() -> None:
     assert (instance["tensor_parallel_size"], instance["pipeline_parallel_size"], instance["data_parallel_size"]) == (2, 2, 1)
 
 
+def test_who_reaches_the_ranks() -> None:
+    inv = sparks(group(memory="40GiB"), group(name="other", hosts=["spark2", "spark1"], port=8090, memory="40GiB", data_parallel_size=2))
+    inv["hosts"]["spark1"]["groups"] = ["inference_nodes", "gateways"]
+    inv["hosts"]["spark1"]["vars"]["inference_cluster_address"] = "192.168.100.1"
+    two = dgpu(gpu(0), gpu(1), architecture="aarch64")
+    for name in ("spark1", "spark2"):
+        inv["hosts"][name]["hardware"] = two
+    for one in inv["hosts"].values():
+        one["vars"]["inference_multinode_services"][0]["memory"] = one["vars"]["inference_multinode_services"][1]["memory"] = "10GiB"
+    plan = build_plan(inv)
+    ports = [13090, 18070, 18090, 28070, 28090]
+    members = ["10.0.0.2", "192.168.100.1"]
+    assert plan["hosts"]["spark1"]["cluster"] == {
+        "address": "192.168.100.1",
+        "members": members,
+        "ports": ports,
+        "open_ports": [8070, 8400],
+    }
+    assert plan["hosts"]["spark2"]["cluster"] == {"address": "10.0.0.2", "members": members, "ports": ports, "open_ports": [8090]}
+    assert "cluster" not in plan["hosts"]["gw"]
+    assert (
+        "cluster"
+        not in build_plan(sparks(group(enabled=False), own={"spark1": {"inference_services": [service("small")]}}))["hosts"]["spark1"]
+    )
+
+
 def test_several_groups_and_services_side_by_side() -> None:
     groups = [group(memory="40GiB"), group(name="other", hosts=["spark2", "spark1"], port=8090, memory="40GiB")]
     plan = build_plan(sparks(*groups, own={"spark1": {"inference_services": [service("small", 8080, memory="10GiB")]}}))
