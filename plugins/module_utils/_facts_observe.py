@@ -72,6 +72,7 @@ class Observations:
     toolkit_managed: bool = False
     package_manager: str | None = None
     roles: tuple[str, ...] = ()  # those of TRACES
+    addresses: Answer = UNASKED  # of network interfaces
 
     @property
     def wsl(self) -> bool:
@@ -122,6 +123,7 @@ def observe(run: Run, root: str = "/", architecture: str = "", kernel: str = "")
         toolkit_managed=os.path.exists(os.path.join(root, "etc/apt/preferences.d/gpu-inference-nvidia-container-toolkit")),
         package_manager=package_manager(os_release, root),
         roles=tuple(role for role, path in TRACES.items() if os.path.exists(os.path.join(root, path))),
+        addresses=run(["ip", "-brief", "address", "show"]),
     )
 
 

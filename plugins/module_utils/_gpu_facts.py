@@ -87,6 +87,7 @@ def build_facts(seen: Observations, jetpack_releases: Mapping[str, str] | None =
         "os": _os(seen),
         "package_manager": seen.package_manager,
         "roles": list(seen.roles),
+        "networks": networks_of(seen.addresses.stdout),
     }
     return Facts(facts, list(dict.fromkeys(warnings)))
 
@@ -102,6 +103,23 @@ def _l4t(seen: Observations, releases: Mapping[str, str], warnings: list[str]) -
     if jetpack is None:
         warnings.append(f"L4T {release} is in no table, so its JetPack release is unknown. Name it with the option jetpack_releases.")
     return {"release": release, "jetpack": jetpack}
+
+
+#: Interfaces of the host alone: loopback, Docker's bridges and what hangs on them.
+_INNER = re.compile(r"lo|docker\d+|docker_gwbridge|br-[0-9a-f]{12}|veth.*")
+
+
+def networks_of(text: str) -> list[dict[str, t.Any]]:
+    """By C(ip -brief address), the interfaces by which other hosts could reach this one, and their addresses."""
+    found = []
+    for line in filter(str.strip, text.split("\n")):
+        words = line.split()
+        name = words[0].partition("@")[0]
+        # After the state of the interface; "peer" and "metric" have words of their own.
+        kept = [word for before, word in zip(words[1:], words[2:]) if "/" in word and before != "peer" and not word.startswith("fe80:")]
+        if kept and not _INNER.fullmatch(name):
+            found.append({"interface": name, "addresses": kept})
+    return found
 
 
 def _memory(meminfo: str) -> tuple[int, int]:

@@ -120,6 +120,10 @@ ansible_facts:
           description: Those of the roles C(node_proxy) and C(nvidia_container_toolkit) that have left something on the host.
           type: list
           elements: str
+        networks:
+          description: Per network interface C(interface) and C(addresses), without those of the host alone and of Docker.
+          type: list
+          elements: dict
 """
 
 import os

@@ -240,6 +240,7 @@ class HostPlan:
         devices = {device.key: device for device in self.hardware.devices} if self.hardware else {}
         labels = [devices[key].index if key in devices else key for key in (grant.devices if grant else task.pins)]
         memory = self._own_memory(task, grant)
+        part = task.service.part
         if memory is not None and task.device == "gpu":
             unit = task.engine.unit_name(task.service, task.port)
             self.gpu_memory[unit] = self.gpu_memory.get(unit, 0) + round(memory * max(1, len(labels)))
@@ -259,7 +260,7 @@ class HostPlan:
                 "model": task.model.name,
                 "hardware": self.origin,
                 # Of an engine over several hosts the first answers for all.
-                **({"rank": part.rank, "members": list(part.whole.hosts)} if (part := task.service.part) is not None else {}),
+                **({"rank": part.rank, "members": list(part.whole.hosts)} if part is not None else {}),
             }
         )
 

@@ -10,25 +10,27 @@ What only all members together can have wrong is checked here.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from .._engines.vllm_group import ALIKE, GROUP_PORT, MASTER_PORT, REPLICAS_PORT, digest
+from .cluster import places
 from .findings import Report, hint
 from .host import HostPlan
 from .model import INVALID_PORT, Host, Multinode, Part, Service
+from .platform import Hardware
 from .schema import Shared
 from .schema_multinode import parse_multinodes
 
 VARIABLE = "inference_multinode_services"
-_ADDRESS = "inference_cluster_address"
 #: From where on Linux takes the ports of connections that it opens (net.ipv4.ip_local_port_range), where nobody has changed that.
 _EPHEMERAL = 32768
 
 
-def with_members(hosts: Mapping[str, Host], raw: Mapping[str, Any], report: Report) -> dict[str, Host]:
+def with_members(
+    hosts: Mapping[str, Host], hardware: Mapping[str, Hardware | None], raw: Mapping[str, Any], report: Report
+) -> dict[str, Host]:
     """The hosts with their parts of engines over several hosts among their services."""
     found = _read(hosts, raw, report)
     if not found:
@@ -38,10 +40,10 @@ def with_members(hosts: Mapping[str, Host], raw: Mapping[str, Any], report: Repo
         if not whole.service.enabled or len(whole.hosts) < 2:
             continue  # one host is told already
         members = _members(whole, hosts, report)
-        addresses = _addresses(whole, members, report)
-        everywhere = tuple(addresses.get(name, "") for name in whole.hosts)
+        found_at = places(whole.service.path, members, hardware, report)
+        addresses = tuple(found_at[name].address if name in found_at else "" for name in whole.hosts)
         for host in members:
-            part = Part(whole, whole.hosts.index(host.name), everywhere, host.settings.cluster_interface)
+            part = Part(whole, whole.hosts.index(host.name), addresses, found_at[host.name].interface)
             parts.setdefault(host.name, []).append(replace(whole.service, part=part))
         _check_ports(whole, report)
     _check_rollout(found, hosts, report)
@@ -78,37 +80,6 @@ def _members(whole: Multinode, hosts: Mapping[str, Host], report: Report) -> lis
             message = f"is not in the group inference_nodes.{hint(name, nodes)}"
             report.add(f"{whole.service.path}.hosts[{position}]", name, message)
     return members
-
-
-def _addresses(whole: Multinode, members: Sequence[Host], report: Report) -> dict[str, str]:
-    """By which members reach each other; every mistake goes to the report."""
-    found = {host.name: host.settings.cluster_address or host.address.strip("[]") for host in members}
-    owners: dict[str, str] = {}
-    families: dict[int, str] = {}
-    for name, text in found.items():
-        try:
-            address = ipaddress.ip_address(text)
-        except ValueError:
-            message = (
-                f"is required: {whole.service.path} runs on several hosts, which reach each other by IP addresses, and this host is known "
-                f"as {text!r}; give its address in the network of the members"
-            )
-            report.add(_ADDRESS, None, message, [name])
-            continue
-        if address.is_loopback or address.is_unspecified or address.is_multicast:
-            report.add(
-                _ADDRESS, text, "is no address by which another host reaches this one; give that of the network of the members", [name]
-            )
-            continue
-        other = owners.setdefault(str(address), name)
-        if other != name:
-            report.add(_ADDRESS, text, f"is the address of {other} too; give each member its own", [name])
-        other = families.setdefault(address.version, name)
-        if len(families) > 1 and other == name:
-            first = next(iter(families.values()))
-            message = f"is IPv{address.version}, and that of {first} is not; all members of {whole.service.path} need addresses of one kind"
-            report.add(_ADDRESS, text, message, [name])
-    return found
 
 
 def own_ports(port: int, replicas: int = 1) -> dict[int, str]:

@@ -55,8 +55,9 @@ def build_plan(inventory: Mapping[str, Any]) -> dict[str, Any]:
     """The plan of an inventory; raises PlanError with every finding."""
     report = Report()
     raw_hosts = fit_hosts(inventory.get("hosts") or {}, report)
-    hosts = multinode.with_members(read_hosts({**inventory, "hosts": raw_hosts}, report), raw_hosts, report)
-    hardware = _read_hardware(hosts, raw_hosts, report)
+    declared = read_hosts({**inventory, "hosts": raw_hosts}, report)
+    hardware = _read_hardware(declared, raw_hosts, report)
+    hosts = multinode.with_members(declared, hardware, raw_hosts, report)
     platforms = {name: resolve_platform(host, hardware[name], report) for name, host in hosts.items()}
     externals, global_aliases, gateway = _read_shared(hosts, raw_hosts, report)
 

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -67,6 +67,7 @@ class Hardware:
     unsliced: tuple[Device, ...] = ()  # GPUs with MIG enabled and no slice: no engine can use them
     l4t: tuple[int, ...] | None = None
     jetpack: str = ""
+    networks: tuple[tuple[str, str], ...] = ()  # interface, and an address on it with the length of its network
 
     @property
     def kind(self) -> Platform:
@@ -159,7 +160,15 @@ def read_hardware(raw: Any, origin: str) -> Hardware | None:
         unsliced=tuple(unsliced),
         l4t=version_tuple(l4t.get("release")),
         jetpack=str(l4t.get("jetpack") or ""),
+        networks=tuple(_networks(data.get("networks"))),
     )
+
+
+def _networks(raw: Any) -> Iterator[tuple[str, str]]:
+    for entry in raw if isinstance(raw, (list, tuple)) else ():
+        addresses = _mapping(entry).get("addresses")
+        for address in addresses if isinstance(addresses, (list, tuple)) else ():
+            yield str(_mapping(entry).get("interface") or ""), str(address)
 
 
 def choose_hardware(facts: Any, declared: Any, known: Any) -> Hardware | None:

@@ -87,6 +87,7 @@ class HardwareKeys(Keys):
     toolkit = raw(ANYTHING)
     os = raw(ANYTHING)
     package_manager = raw(ANYTHING)
+    networks = raw(ANYTHING)
     roles = raw(ANYTHING)
 
 
@@ -103,6 +104,7 @@ def check_declared(declared: Any, report: Report) -> dict[str, Any] | None:
         "memory_mib": keys.memory_mib.read(fields),
         "unified_memory": keys.unified_memory.read(fields),
         "wsl2": keys.wsl2.read(fields),
+        "networks": keys.networks.read(fields),
         "gpus": [_gpu(GpuKeys.fields(item, f"{path}.gpus[{place}]", report), place) for place, item in enumerate(keys.gpus.read(fields))],
     }
     for name, part in (("driver", DriverKeys), ("l4t", L4tKeys)):

@@ -34,7 +34,7 @@ _COLUMNS: tuple[tuple[str, Callable[[Mapping[str, Any]], str]], ...] = (
     ("PLATFORM", lambda row: str(row["platform"])),
     ("HARDWARE", lambda row: _ORIGINS[str(row.get("hardware") or "unknown")]),
     ("GPU", lambda row: str(row["gpu"]) or "?"),
-    ("SERVICE", lambda row: _service(row)),
+    ("SERVICE", _service),
     ("ENGINE", lambda row: str(row["engine"])),
     ("PORT", lambda row: str(row["port"])),
     ("MEMORY", lambda row: _gib(row["memory"])),

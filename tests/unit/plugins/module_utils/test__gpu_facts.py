@@ -17,7 +17,7 @@ from testbed.toolkit.dress import dress, dress_kernel, names, recording
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._facts_nvidia import Answer
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._facts_observe import Observations, observe
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._gpu_facts import Facts, build_facts
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._gpu_facts import Facts, build_facts, networks_of
 
 DOCKER_INFO = json.dumps(
     {"ServerVersion": "28.3.3", "Runtimes": {"runc": {}, "nvidia": {}}, "CDISpecDirs": ["/etc/cdi"], "CgroupDriver": "systemd"}
@@ -69,6 +69,7 @@ EXPECTED: dict[str, dict[str, t.Any]] = {
         "os": {"id": "ubuntu", "version": "24.04", "codename": "noble", "kernel": "6.14.0-33-generic"},
         "package_manager": None,
         "roles": [],
+        "networks": [],
         "docker": {"version": None, "api_version": None, "runtimes": [], "cdi": False, "cgroup_driver": None},
         "toolkit": {"version": None, "vendor": False},
     },
@@ -365,3 +366,25 @@ def test_never_a_traceback(answers: list[Answer], tegra: str | None, meminfo: st
         toolkit_cli=cli,
     )
     json.dumps(build_facts(seen).facts)
+
+
+def test_networks_by_which_other_hosts_reach_this_one() -> None:
+    text = """lo               UNKNOWN        127.0.0.1/8 ::1/128
+enp1s0f0np0      UP             192.168.100.1/24 fe80::4ab0:2dff:fe12:1/64
+enP7s7           UP             10.0.0.1/24 metric 100 2001:db8::1/64
+eth0@if12        UP             169.254.7.3/16
+docker0          DOWN           172.17.0.1/16
+br-0123456789ab  UP             10.89.16.1/24
+br0              UP             192.168.7.2/24
+veth01@if2       UP             fe80::1/64
+tun0             UNKNOWN        10.8.0.2 peer 10.8.0.1/32
+wlp9s9           DOWN
+
+"""
+    assert {item["interface"]: item["addresses"] for item in networks_of(text)} == {
+        "enp1s0f0np0": ["192.168.100.1/24"],
+        "enP7s7": ["10.0.0.1/24", "2001:db8::1/64"],
+        "eth0": ["169.254.7.3/16"],
+        "br0": ["192.168.7.2/24"],
+    }
+    assert networks_of("") == []

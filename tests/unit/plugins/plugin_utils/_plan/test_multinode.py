@@ -155,6 +155,41 @@ def test_cluster_addresses_and_interfaces_are_those_of_each_host() -> None:
     assert plan["gateway"]["models"][0]["backends"][0]["url"] == "http://10.0.0.1:8070/v1"
 
 
+def on(*networks: tuple[str, str]) -> dict[str, Any]:
+    return spark(networks=[{"interface": interface, "addresses": [address]} for interface, address in networks])
+
+
+def places(plan: dict[str, Any]) -> list[tuple[str, str | None]]:
+    parts = [plan["hosts"][name]["vllm"][0]["group"] for name in ("spark1", "spark2")]
+    return [(part["members"][part["rank"]]["address"], part["interface"]) for part in parts]
+
+
+def test_the_interface_of_an_address_is_found() -> None:
+    hardware = {f"spark{n}": on((f"enp{n}", f"192.168.100.{n}/24"), ("eth0", f"10.0.0.{n}/24")) for n in (1, 2)}
+    own = {f"spark{n}": {"inference_cluster_address": f"192.168.100.{n}"} for n in (1, 2)}
+    assert places(build_plan(sparks(own=own, hardware=hardware))) == [("192.168.100.1", "enp1"), ("192.168.100.2", "enp2")]
+    assert places(build_plan(sparks(hardware=hardware))) == [("10.0.0.1", "eth0"), ("10.0.0.2", "eth0")]
+
+
+def test_the_address_of_an_interface_is_found() -> None:
+    hardware = {f"spark{n}": on((f"enp{n}", f"192.168.100.{n}/24"), ("eth0", f"10.0.0.{n}/24")) for n in (1, 2)}
+    own = {f"spark{n}": {"inference_cluster_interface": f"enp{n}"} for n in (1, 2)}
+    assert places(build_plan(sparks(own=own, hardware=hardware))) == [("192.168.100.1", "enp1"), ("192.168.100.2", "enp2")]
+
+
+def test_the_one_network_of_all_members_is_found() -> None:
+    names = {f"spark{n}": {"ansible_host": f"spark{n}.lan"} for n in (1, 2)}
+    hardware = {f"spark{n}": on(("eth0", f"10.{n}.0.7/24"), ("eth1", f"192.168.100.{n}/24")) for n in (1, 2)}
+    assert places(build_plan(sparks(own=names, hardware=hardware))) == [("192.168.100.1", "eth1"), ("192.168.100.2", "eth1")]
+    both = {f"spark{n}": on(("eth0", f"10.0.0.{n}/24"), ("eth1", f"192.168.100.{n}/24")) for n in (1, 2)}
+    (first,) = findings(sparks(own=names, hardware=both))
+    assert first.startswith("inference_cluster_address (hosts spark1, spark2): is required")
+    assert "several networks in common (10.0.0.0/24, 192.168.100.0/24)" in first
+    # Of what one host says, the other's follows.
+    names["spark1"]["inference_cluster_address"] = "192.168.100.1"
+    assert places(build_plan(sparks(own=names, hardware=both))) == [("192.168.100.1", "eth1"), ("192.168.100.2", "eth1")]
+
+
 def test_the_digest_is_of_what_members_have_in_common() -> None:
     def digest(**changes: Any) -> str:
         return str(build_plan(sparks(group(**changes)))["hosts"]["spark1"]["vllm"][0]["group"]["digest"])
@@ -386,6 +421,29 @@ CASES: list[tuple[dict[str, Any], str, str]] = [
         sparks(own={"spark1": {"inference_cluster_address": "fd00::1"}}),
         "inference_cluster_address (host spark2)",
         "is IPv4, and that of spark1 is not",
+    ),
+    (
+        sparks(own={"spark1": {"inference_cluster_address": "192.168.1.1"}}, hardware={"spark1": on(("eth0", "10.0.0.1/24"))}),
+        'inference_cluster_address (host spark1) = "192.168.1.1":',
+        "is not an address of this host, which has 10.0.0.1 (eth0)",
+    ),
+    (
+        sparks(hardware={"spark1": on(("eth0", "10.1.0.1/24"))}),
+        'inference_cluster_address (host spark1) = "10.0.0.1":',
+        "is not an address of this host",
+    ),
+    (
+        sparks(own={"spark1": {"inference_cluster_interface": "eth7"}}, hardware={"spark1": on(("eth0", "10.0.0.1/24"))}),
+        'inference_cluster_interface (host spark1) = "eth7":',
+        "has no address on this host, or is none; there are eth0",
+    ),
+    (
+        sparks(
+            own={"spark1": {"inference_cluster_interface": "eth1", "inference_cluster_address": "10.0.0.1"}},
+            hardware={"spark1": on(("eth0", "10.0.0.1/24"), ("eth1", "10.1.0.1/24"))},
+        ),
+        'inference_cluster_interface (host spark1) = "eth1":',
+        "has not the address 10.0.0.1",
     ),
     (sparks(own={"spark1": {"inference_cluster_address": "spark1"}}), "inference_cluster_address", "must be an IP address"),
     (
