@@ -42,6 +42,7 @@ class Cause(str, Enum):
     PARTLY_ON_CPU = "partly_on_cpu"
     BAD_ANSWER = "bad_answer"
     DOCKER_DOWN = "docker_down"
+    GROUP_ENDED = "group_ended"
     UNKNOWN = "unknown"
 
     def __str__(self) -> str:
@@ -96,6 +97,8 @@ REMEDIES: t.Mapping[Cause, str] = {
     "lower the context, or free the GPU.",
     Cause.BAD_ANSWER: "The server answers, but not with a usable result. Compare the capability with what the engine serves and read "
     "its log.",
+    Cause.GROUP_ENDED: "All hosts of this model stop and start together. Look at the host that is named: 'systemctl status' and "
+    "'journalctl -u' of the unit there.",
     Cause.DOCKER_DOWN: "The Docker daemon is not reachable. Run 'systemctl status docker' and 'journalctl -u docker' on the host.",
     Cause.UNKNOWN: "Read the log lines and 'journalctl -u' of the unit on its host.",
 }

@@ -16,13 +16,13 @@ try:
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _docker_cli as docker_cli
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _progress as progress
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import Cause, redact
-    from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_events import Failure
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_events import Failure, GroupEnded
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_life import Life
 except ImportError:  # on the node the files lie side by side
     import _docker_cli as docker_cli  # type: ignore[import-not-found,no-redef]
     import _progress as progress  # type: ignore[import-not-found,no-redef]
     from _causes import Cause, redact  # type: ignore[import-not-found,no-redef]
-    from _launcher_events import Failure  # type: ignore[import-not-found,no-redef]
+    from _launcher_events import Failure, GroupEnded  # type: ignore[import-not-found,no-redef]
     from _launcher_life import Life  # type: ignore[import-not-found,no-redef]
 
 KEPT_LINES = 3000
@@ -94,6 +94,9 @@ class Following:
         elif isinstance(event, docker_cli.DaemonState):
             life.daemon_up = event.up
             life.say("Docker is back" if event.up else "Docker does not answer; the container may still run")
+        elif isinstance(event, GroupEnded):
+            if event.generation == life.generation:
+                raise life.failure(Cause.GROUP_ENDED, event.why)
         elif isinstance(event, docker_cli.Exited):
             self._exited(event)
 

@@ -205,11 +205,16 @@ def reason(text: str) -> str:
     return " ".join(telling[first:])[:1000] or "Docker gave no reason"
 
 
-def create_argv(spec: Spec, env_file: str, name: str | None = None, labels: Mapping[str, str] | None = None) -> list[str]:
-    """Arguments of docker create. Nothing secret: keys come from the env file. C(name), C(labels): in place of the instance's own."""
+def create_argv(
+    spec: Spec, env_file: str, name: str | None = None, labels: Mapping[str, str] | None = None, more: Mapping[str, str] | None = None
+) -> list[str]:
+    """Arguments of docker create. Nothing secret: keys come from the env file.
+
+    C(name), C(labels): in place of the instance's own. C(more): further labels.
+    """
     argv = ["create", "--name", name or spec.container, "--pull", "never", "--env-file", env_file]
     own = {"owner": OWNER, "instance": spec.instance, "config-hash": spec.config_hash, "locks": ",".join(spec.locks)}
-    for key, value in (own if labels is None else labels).items():
+    for key, value in {**(own if labels is None else labels), **(more or {})}.items():
         argv += ["--label", f"{LABEL}{key}={value}"]
     if not docker_flags.values(spec.docker_arguments, "log-driver"):
         # The journal keeps the log. Docker's copy only bridges the moments in which nobody reads.

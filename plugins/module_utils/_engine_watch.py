@@ -11,20 +11,24 @@ from __future__ import annotations
 
 try:
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _launch_rules as rules
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils import _progress as progress
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import Cause
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._container_follow import Following
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._engine_probe import Asking
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._engine_signs import signs_of
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils._group import Alone
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_events import Probed, Reload
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_life import HUNG_REMEDY, Life
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._local_http import fetch, fetch_json, server_root
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._probe import Endpoint
 except ImportError:  # on the node the files lie side by side
     import _launch_rules as rules  # type: ignore[import-not-found,no-redef]
+    import _progress as progress  # type: ignore[import-not-found,no-redef]
     from _causes import Cause  # type: ignore[import-not-found,no-redef]
     from _container_follow import Following  # type: ignore[import-not-found,no-redef]
     from _engine_probe import Asking  # type: ignore[import-not-found,no-redef]
     from _engine_signs import signs_of  # type: ignore[import-not-found,no-redef]
+    from _group import Alone  # type: ignore[import-not-found,no-redef]
     from _launcher_events import Probed, Reload  # type: ignore[import-not-found,no-redef]
     from _launcher_life import HUNG_REMEDY, Life  # type: ignore[import-not-found,no-redef]
     from _local_http import fetch, fetch_json, server_root  # type: ignore[import-not-found,no-redef]
@@ -33,9 +37,11 @@ except ImportError:  # on the node the files lie side by side
 
 class Serving:
     def __init__(self, life: Life, following: Following, asking: Asking) -> None:
+        self.group = Alone()
         self._life = life
         self._following = following
         self._asking = asking
+        self._told = ""
 
     def _sign_of_life(self, endpoint: Endpoint, counter: float | None, limit: float) -> Probed:
         """A busy engine is judged by its counters, an idle one by a tiny answer."""
@@ -59,6 +65,14 @@ class Serving:
                 pass
         return Probed(self._asking.probe(endpoint, limit, level), counter)
 
+    def _tell_of_others(self) -> str:
+        """Who is out of reach: without them nothing answers, and that is no fault of the engine's."""
+        away = self.group.away
+        if away != self._told:
+            self._told = away
+            self._life.update(progress.READY, None, f"waiting for {away}" if away else "", force=True)
+        return away
+
     def serve(self) -> None:
         life = self._life
         endpoint = self._asking.endpoint()
@@ -72,7 +86,8 @@ class Serving:
             life.check_stop()
             if life.reloading:
                 raise Reload
-            if not life.daemon_up:
+            away = self._tell_of_others()
+            if away or not life.daemon_up:
                 watch = watch.excuse(now)
             if watch.hung(now):
                 raise life.slow(

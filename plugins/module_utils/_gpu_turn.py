@@ -16,12 +16,14 @@ try:
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _docker_cli as docker_cli
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _launch_rules as rules
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _progress as progress
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import Cause
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_life import Life
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import FileLock, read_json
 except ImportError:  # on the node the files lie side by side
     import _docker_cli as docker_cli  # type: ignore[import-not-found,no-redef]
     import _launch_rules as rules  # type: ignore[import-not-found,no-redef]
     import _progress as progress  # type: ignore[import-not-found,no-redef]
+    from _causes import Cause  # type: ignore[import-not-found,no-redef]
     from _launcher_life import Life  # type: ignore[import-not-found,no-redef]
     from _node import FileLock, read_json  # type: ignore[import-not-found,no-redef]
 
@@ -37,8 +39,11 @@ class GpuTurn:
         """Of the instance, once its folder is read."""
         self.locks = tuple(FileLock(self._life.paths.gpu_lock(lock)) for lock in self._life.spec.locks)
 
-    def take(self) -> None:
-        """Takes the locks in a fixed order, then makes sure that nobody loads on these GPUs without a lock."""
+    def take(self, patience: float | None = None) -> None:
+        """Takes the locks in a fixed order, then makes sure that nobody loads on these GPUs without a lock.
+
+        C(patience): seconds after which it gives up, so that hosts which wait for each other's GPUs do not do so for ever.
+        """
         life, state = self._life, self._life.state
         if not self.locks:
             return
@@ -47,6 +52,8 @@ class GpuTurn:
             while not lock.try_lock(f"{life.spec.unit} {os.getpid()}\n"):
                 life.update(progress.WAITING_FOR_GPU, None, lock_holder(lock.path))
                 state.gpu_waited = life.clock.monotonic() - began
+                if patience is not None and state.gpu_waited > patience:
+                    raise life.failure(Cause.GROUP_ENDED, f"its GPU was not free within {patience:.0f} s: {lock_holder(lock.path)}")
                 life.pause(0.5)
         life.say("GPU lock taken: {}".format(", ".join(life.spec.locks)))
         unattended: dict[str, float] = {}

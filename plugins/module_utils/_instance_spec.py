@@ -42,6 +42,17 @@ class ProbeSpec:
 
 
 @dataclass(frozen=True)
+class GroupSpec:
+    """The hosts of one model on several; the first is rank 0, and leads."""
+
+    rank: int
+    port: int  # where their launchers hear each other
+    digest: str  # of what all of them must have alike
+    key_variable: str
+    members: tuple[tuple[str, str], ...]  # host, and its address on the cluster's network
+
+
+@dataclass(frozen=True)
 class Spec(Instance):
     """An instance, as the reconciler wrote it into service.json."""
 
@@ -66,6 +77,7 @@ class Spec(Instance):
     secret_names: tuple[str, ...] = ()
     restart_limit: int = 5
     memory_limit_mib: int | None = None
+    group: GroupSpec | None = None
 
 
 def _strings(document: Mapping[str, Any], key: str) -> tuple[str, ...]:
@@ -80,6 +92,20 @@ def _bound(document: Mapping[str, Any]) -> int | None:
     if not document.get("memory_limit_mib") or docker_flags.values(_strings(document, "docker_arguments"), "memory"):
         return None
     return int(document["memory_limit_mib"])
+
+
+def _group(document: Mapping[str, Any]) -> GroupSpec | None:
+    raw = document.get("group")
+    if not raw:
+        return None
+    try:
+        members = tuple((str(member["host"]), str(member["address"])) for member in raw["members"])
+        found = GroupSpec(int(raw["rank"]), int(raw["port"]), str(raw["digest"]), str(raw["key_variable"]), members)
+    except (KeyError, TypeError) as error:
+        raise SpecError(f"group has no {error}") from error
+    if not 0 <= found.rank < len(members):
+        raise SpecError("group has no member of this rank")
+    return found
 
 
 def parse_spec(text: str, kind: str, name: str) -> Spec:
@@ -140,6 +166,7 @@ def parse_spec(text: str, kind: str, name: str) -> Spec:
             secret_names=_strings(document, "secret_names"),
             restart_limit=int(document.get("restart_limit") or 5),
             memory_limit_mib=_bound(document),
+            group=_group(document),
         )
     except (TypeError, ValueError) as error:
         raise SpecError(f"service.json has a value of the wrong type: {error}") from error

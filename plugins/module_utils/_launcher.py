@@ -27,6 +27,7 @@ from typing import IO, Callable
 
 try:
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _docker_cli as docker_cli
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils import _group as group
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _launch_rules as rules
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _memory_limit as memory_limit
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _moments as moments
@@ -45,6 +46,7 @@ try:
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._sd_notify import Notifier
 except ImportError:  # on the node the files lie side by side
     import _docker_cli as docker_cli  # type: ignore[import-not-found,no-redef]
+    import _group as group  # type: ignore[import-not-found,no-redef]
     import _launch_rules as rules  # type: ignore[import-not-found,no-redef]
     import _memory_limit as memory_limit  # type: ignore[import-not-found,no-redef]
     import _moments as moments  # type: ignore[import-not-found,no-redef]
@@ -83,6 +85,7 @@ class Launcher:
         self._proof = Proof(self.life, self.gpu, self.following, asking)
         self._serving = Serving(self.life, self.following, asking)
         self._ending = Ending(self.life, self.gpu, self.following)
+        self.group = group.Alone()
 
     def run(self) -> int:
         life = self.life
@@ -91,6 +94,7 @@ class Launcher:
             self._load()
             self.gpu.know_locks()
             self._take_own_lock()
+            self._know_group()
             self._wait_for_docker()
             container = life.docker.find(life.spec.container)
             if container is not None and rules.decide_existing(container, life.spec) == rules.ADOPT:
@@ -113,6 +117,12 @@ class Launcher:
         except Failure:
             self._starting.wait_after_failures()
             self.life.load()  # it may have been mended meanwhile
+
+    def _know_group(self) -> None:
+        self.group = group.of(self.life)
+        for part in (self._starting, self._proof, self._serving, self._ending):
+            part.group = self.group
+        self.group.join()
 
     def _take_own_lock(self) -> None:
         """One launcher for each instance. A neighbour takes it for a moment to remove a container that nobody looks after."""
@@ -150,6 +160,7 @@ class Launcher:
         # Not beyond now: the clock may have been set back since, and lines of earlier times would be taken for known.
         position = min(state.log_position or life.clock.stamp(), life.clock.stamp(1.0))
         life.say(f"adopts the running container {container.id[:12]}")
+        self.group.adopt(container)
         bounded = memory_limit.change(life.docker.call, container, life.spec.memory_limit_mib, bool(life.spec.locks))
         if bounded:
             life.say(bounded)

@@ -18,6 +18,7 @@ try:
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import Cause, Diagnosis, redact
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._container_follow import Following
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._gpu_turn import GpuTurn
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils._group import Alone
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_life import Life
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import write_atomically
 except ImportError:  # on the node the files lie side by side
@@ -27,6 +28,7 @@ except ImportError:  # on the node the files lie side by side
     from _causes import Cause, Diagnosis, redact  # type: ignore[import-not-found,no-redef]
     from _container_follow import Following  # type: ignore[import-not-found,no-redef]
     from _gpu_turn import GpuTurn  # type: ignore[import-not-found,no-redef]
+    from _group import Alone  # type: ignore[import-not-found,no-redef]
     from _launcher_life import Life  # type: ignore[import-not-found,no-redef]
     from _node import write_atomically  # type: ignore[import-not-found,no-redef]
 
@@ -37,6 +39,7 @@ EXIT_PERMANENT = 78  # RestartPreventExitStatus of the units
 
 class Ending:
     def __init__(self, life: Life, gpu: GpuTurn, following: Following) -> None:
+        self.group = Alone()
         self._life = life
         self._gpu = gpu
         self._following = following
@@ -45,12 +48,15 @@ class Ending:
         life, state = self._life, self._life.state
         life.update(progress.STOPPING, force=True)
         life.notifier.send(STOPPING="1")
+        self.group.before_stop()
         self._remove_container()
+        self.group.ended(None)
         state.diagnosis = None
         state.ready = None
         state.container_id = None
         state.loading = False
         life.update(progress.STOPPED, force=True)
+        self.group.linger()
         return EXIT_STOPPED
 
     def _remove_container(self) -> None:
@@ -80,7 +86,7 @@ class Ending:
         life, state = self._life, self._life.state
         now = life.clock.now()
         ready_for = now.monotonic - state.ready.monotonic if state.ready is not None else 0.0
-        counts = diagnosis.cause is not Cause.DOCKER_DOWN
+        counts = diagnosis.cause not in (Cause.DOCKER_DOWN, Cause.GROUP_ENDED)
         if counts:
             state.failures = rules.count_failure(state.failures, ready_for)
             diagnosis = rules.verdict(diagnosis, state.failures, life.spec.restart_limit, state.served)
@@ -97,6 +103,8 @@ class Ending:
         life.say(f"{diagnosis.cause}: {diagnosis.message}")
         if diagnosis.remedy:
             life.say(f"remedy: {diagnosis.remedy}")
+        if self.group.planned:
+            self._remove_container()  # requests in work may end
         self._following.let_go()
         try:
             container = life.docker.find(life.spec.container, interruptible=False) if life.spec.image else None
@@ -114,4 +122,6 @@ class Ending:
         except OSError as error:
             life.say(f"cannot write the count of failures: {error}")
         self._gpu.release()
+        self.group.ended(diagnosis)
+        self.group.linger()
         return EXIT_PERMANENT if diagnosis.permanent else EXIT_FAILED

@@ -37,5 +37,13 @@ class Probed:
 
 
 @dataclass(frozen=True)
+class GroupEnded:
+    """Another host has ended this generation of the group."""
+
+    generation: int
+    why: str
+
+
+@dataclass(frozen=True)
 class Signalled:
     """Wakes the main loop up."""

@@ -91,6 +91,7 @@ class Life:
         self.secrets: tuple[str, ...] = ()
         self.lines: list[str] = []  # of the container's log
         self.daemon_up = True
+        self.generation: int | None = None  # of the containers of a model on several hosts
         self.deadline = 0.0  # of the start, monotonic
         self.status = ""
         self.written = 0.0

@@ -81,6 +81,9 @@ class Paths:
     def releases(self, kind: str, name: str) -> Path:
         return self.lasting / "releases" / f"{kind}@{name}"
 
+    def group(self, kind: str, name: str) -> Path:
+        return self.lasting / "groups" / f"{kind}@{name}.json"
+
     def gpu_lock(self, lock: str) -> Path:
         return self.runtime / "locks" / f"gpu-{safe_name(lock)}.lock"
 

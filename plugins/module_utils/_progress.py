@@ -19,6 +19,7 @@ from typing import Callable
 PULLING = "pulling"
 DOWNLOADING = "downloading"
 WAITING_FOR_GPU = "waiting_for_gpu"
+WAITING_FOR_MEMBERS = "waiting_for_members"
 STARTING = "starting"
 LOADING_WEIGHTS = "loading_weights"
 COMPILING = "compiling"

@@ -41,7 +41,7 @@ LAUNCHER_KEYS = (
     "restart_limit",
 )
 # Settings of the launcher that came later: left out where they are not given, so that the hashes of older units hold.
-_LATER_KEYS = ("memory_limit_mib",)
+_LATER_KEYS = ("memory_limit_mib", "group")
 
 
 @dataclass(frozen=True)

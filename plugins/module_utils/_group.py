@@ -1,0 +1,382 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+# It also lies beside _launcher.py on the managed nodes, so it uses the standard library only and runs on Python 3.9.
+
+"""The other hosts of an instance: none for most, and those of its group where one model runs on several (docs/multinode.md).
+
+Whatever ends a generation ends the launcher's attempt, as any failure does: its container goes, systemd starts it again, and it waits for
+the others. So there is one way to start, on one host or on ten.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import random
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+
+try:
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils import _group_link as link
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils import _group_rules as rules
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils import _progress as progress
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import Cause, Diagnosis, redact
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import Container
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils._instance_spec import GroupSpec
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_events import GroupEnded
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_life import Life
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import LABEL, is_locked, read_json, write_atomically
+except ImportError:  # on the node the files lie side by side
+    import _group_link as link  # type: ignore[import-not-found,no-redef]
+    import _group_rules as rules  # type: ignore[import-not-found,no-redef]
+    import _progress as progress  # type: ignore[import-not-found,no-redef]
+    from _causes import Cause, Diagnosis, redact  # type: ignore[import-not-found,no-redef]
+    from _docker_cli import Container  # type: ignore[import-not-found,no-redef]
+    from _instance_spec import GroupSpec  # type: ignore[import-not-found,no-redef]
+    from _launcher_events import GroupEnded  # type: ignore[import-not-found,no-redef]
+    from _launcher_life import Life  # type: ignore[import-not-found,no-redef]
+    from _node import LABEL, is_locked, read_json, write_atomically  # type: ignore[import-not-found,no-redef]
+
+GENERATION = "generation"
+#: Seconds for which a launcher that ends lets the others hear of it.
+LINGER = 4.0
+
+
+class Alone:
+    """An instance on one host: nobody to wait for."""
+
+    #: Whether the end of this attempt was planned, so that requests in work may end.
+    planned = False
+
+    def join(self) -> None:
+        pass
+
+    def begin(self) -> None:
+        pass
+
+    def adopt(self, container: Container) -> None:
+        pass
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Further labels of the container."""
+        return {}
+
+    @property
+    def patience(self) -> float | None:
+        """Seconds to wait for a GPU while others wait for this host; None: as long as it takes."""
+        return None
+
+    @property
+    def ready(self) -> bool:
+        """Whether the others say that the model answers, of an instance that cannot be asked itself."""
+        return True
+
+    @property
+    def away(self) -> str:
+        """Who is out of reach, in words."""
+        return ""
+
+    def before_stop(self) -> None:
+        pass
+
+    def ended(self, diagnosis: Diagnosis | None) -> None:
+        """The attempt has ended: for this reason, or as told."""
+
+    def linger(self) -> None:
+        """Until the others have heard of it."""
+
+
+def of(life: Life) -> Alone:
+    """The group of an instance, once its folder is read."""
+    group = life.spec.group
+    if group is None:
+        return Alone()
+    secret = life.env.get(group.key_variable, "")
+    if not secret:
+        raise life.failure(Cause.UNKNOWN, f"the group's key {group.key_variable} is not in its environment", permanent=True)
+    key = link.group_key(secret, life.spec.instance)
+    return Leader(life, group, key) if group.rank == 0 else Follower(life, group, key)
+
+
+class _Member(Alone):
+    def __init__(self, life: Life, group: GroupSpec, key: bytes) -> None:
+        self._life = life
+        self._group = group
+        self._key = key
+        self._lock = threading.Lock()
+        self._address = group.members[group.rank][1]
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        return {GENERATION: str(self._life.generation)}
+
+    @property
+    def patience(self) -> float | None:
+        # By chance, so that two groups that hold a GPU each and want the other's do not give up together for ever.
+        return random.uniform(20, 60)  # noqa: S311
+
+    def _images(self) -> tuple[str, ...]:
+        shown = self._life.docker.call("image", "inspect", "--format", '{{.Id}} {{join .RepoDigests " "}}', self._life.spec.image)
+        return tuple(word.rpartition("@")[2] for word in shown.out.split()) if shown.rc == 0 else ()
+
+    def _busy(self) -> str:
+        """What holds a GPU of this instance now."""
+        held = [lock for lock in self._life.spec.locks if is_locked(self._life.paths.gpu_lock(lock))]
+        return f"GPU {', '.join(held)} is taken by a start" if held else ""
+
+    def _wait(self, text: str) -> None:
+        self._life.update(progress.WAITING_FOR_MEMBERS, None, text)
+        self._life.pause(0.25)
+
+    @staticmethod
+    def _generation_of(container: Container) -> int:
+        try:
+            return int(container.labels.get(LABEL + GENERATION, ""))
+        except ValueError:
+            return 0  # none that anybody would want
+
+
+class Leader(_Member):
+    """Rank 0: asks all others every second, begins generations and ends them."""
+
+    def __init__(self, life: Life, group: GroupSpec, key: bytes) -> None:
+        super().__init__(life, group, key)
+        now = life.clock.monotonic()
+        self._seen = {host: rules.Seen(host, now) for host, _address in group.members[1:]}
+        self._asked = dict.fromkeys(self._seen, 0.0)
+        self._wants: int | None = None
+        self._why = "it is starting"
+        self._adopted = False
+        self._told_end: int | None = None  # of which generation
+
+    def join(self) -> None:
+        for host, address in self._group.members[1:]:
+            threading.Thread(target=self._follow, args=(host, address), daemon=True).start()
+
+    def begin(self) -> None:
+        life = self._life
+        mine = rules.Reply(life.spec.instance, self._group.digest, self._images())
+        while True:
+            seen = self._look()
+            obstacles = [rules.obstacle(member, mine, life.clock.monotonic()) for member in seen]
+            waits = next((text for text in obstacles if text), "") or self._busy()
+            if not waits:
+                self._propose(rules.next_generation([member.reply.begun for member in seen if member.reply is not None]))
+                if self._promised():
+                    life.say(f"generation {life.generation} begins on {', '.join(host for host, _address in self._group.members)}")
+                    return
+                continue
+            self._tell(waits)
+            self._judge(seen)
+            self._wait(waits)
+
+    def _propose(self, generation: int) -> None:
+        with self._lock:
+            self._wants = self._life.generation = generation
+
+    def _tell(self, why: str) -> None:
+        with self._lock:
+            self._wants = self._life.generation = None
+            self._why = why
+
+    def _judge(self, seen: list[rules.Seen]) -> None:
+        """A member that has given up is worth a cause, since waiting does not mend it."""
+        gone = next((member for member in seen if member.error and member.reply is not None and member.reply.gave_up), None)
+        text = gone.away(self._life.clock.monotonic()) if gone is not None else ""
+        state = self._life.state
+        if text and state.diagnosis is None:
+            state.diagnosis = self._life.diagnose(Cause.GROUP_ENDED, f"waiting for {text}")
+
+    def _promised(self) -> bool:
+        """Whether all members have promised to run the generation; one that does not answer in time gets another chance later."""
+        life = self._life
+        deadline = life.clock.monotonic() + 3 * rules.ANSWER_WITHIN
+        while life.clock.monotonic() < deadline:
+            if all(not member.error and member.reply is not None and member.reply.generation == life.generation for member in self._look()):
+                return True
+            life.pause(0.1)
+        self._tell("it begins again, since a member did not answer")
+        return False
+
+    def _look(self) -> list[rules.Seen]:
+        with self._lock:
+            return list(self._seen.values())
+
+    def _follow(self, host: str, address: str) -> None:
+        """Asks one member for as long as this process lives."""
+        life = self._life
+        while True:
+            with self._lock:
+                word = rules.Word(life.spec.instance, self._group.digest, self._wants, life.state.ready is not None, self._why)
+            try:
+                said = link.ask(address, self._group.port, self._key, rules.document(word), rules.ANSWER_WITHIN, self._address)
+                seen = self._seen[host].heard(rules.Reply.read(said), life.clock.monotonic())
+            except link.Refused as error:
+                seen = self._seen[host].missed(rules.REFUSED, str(error), life.clock.monotonic())
+            except (link.LinkError, KeyError, TypeError, ValueError) as error:
+                seen = self._seen[host].missed(rules.STRANGER, str(error), life.clock.monotonic())
+            except OSError as error:
+                seen = self._seen[host].missed(rules.UNREACHABLE, self._why_not(error), life.clock.monotonic())
+            with self._lock:
+                self._seen[host] = seen
+                # Only what was said to this very word tells of its generation.
+                current = word.wants == self._wants
+                if current:
+                    self._asked[host] = life.clock.monotonic()
+            if current and word.wants is not None and self._has_promised(seen, word.wants):
+                self._end(word.wants, rules.ended_by(seen, word.wants, life.clock.monotonic()), bool(seen.reply and seen.reply.leaving))
+            life.sleep(rules.ASK_EVERY)
+
+    def _has_promised(self, seen: rules.Seen, generation: int) -> bool:
+        """What was adopted all had promised, also those that have not been heard since."""
+        return self._adopted if seen.reply is None else seen.reply.begun >= generation
+
+    def _end(self, generation: int, why: str, planned: bool) -> None:
+        if not why or self._told_end == generation:
+            return
+        self._told_end = generation
+        self.planned = planned
+        self._life.events.put(GroupEnded(generation, why))
+
+    def _why_not(self, error: OSError) -> str:
+        if error.errno == errno.EADDRNOTAVAIL:
+            return f"the cluster address {self._address} is not one of this host"
+        return error.strerror or str(error) or type(error).__name__
+
+    def adopt(self, container: Container) -> None:
+        self._adopted = True
+        self._propose(self._generation_of(container))
+
+    @property
+    def away(self) -> str:
+        now = self._life.clock.monotonic()
+        return next((text for text in (member.away(now) for member in self._look()) if text), "")
+
+    def ended(self, diagnosis: Diagnosis | None) -> None:
+        life = self._life
+        why = f"rank 0 has failed: {diagnosis.message}" if diagnosis is not None else "the unit of rank 0 is being stopped"
+        if diagnosis is not None and diagnosis.cause is Cause.GROUP_ENDED:
+            why = diagnosis.message
+        self._tell(redact(why, life.secrets))
+        with self._lock:
+            self._asked = dict.fromkeys(self._asked, 0.0)
+
+    def linger(self) -> None:
+        life = self._life
+        deadline = life.clock.monotonic() + LINGER
+        while life.clock.monotonic() < deadline:
+            with self._lock:
+                if all(self._asked.values()):
+                    return
+            life.alive()
+            life.sleep(0.1)
+
+
+class Follower(_Member):
+    """Any other rank: answers the leader, promises generations, and runs what it has promised."""
+
+    def __init__(self, life: Life, group: GroupSpec, key: bytes) -> None:
+        super().__init__(life, group, key)
+        self._leader = group.members[0][0]
+        self._path = life.paths.group(life.kind, life.name)
+        begun = int((read_json(self._path) or {}).get("begun") or 0)
+        trouble = str((life.previous.get("last_failure") or {}).get("message") or "")
+        self._state = rules.Membership(rules.Reply(life.spec.instance, group.digest, begun=begun, trouble=trouble))
+        self._prepared = False
+        self._answers = 0
+
+    def join(self) -> None:
+        life = self._life
+        addresses = {self._group.members[0][1]}
+        listener = link.Listener(self._address, self._group.port, self._key, addresses, self._answer, rules.ANSWER_WITHIN)
+        try:
+            listener.start()
+        except OSError as error:
+            text = f"cannot listen on {self._address} port {self._group.port} for the group: {error.strerror or error}"
+            raise life.failure(Cause.PORT_IN_USE, text) from error
+
+    def _answer(self, question: dict[str, object]) -> dict[str, object]:
+        life = self._life
+        word = rules.Word.read(question)
+        if word.group != life.spec.instance:
+            raise ValueError(word.group)
+        with self._lock:
+            reply = replace(self._state.reply, obstacle=self._busy() if self._prepared else life.state.where)
+            state = replace(self._state, reply=reply).hear(word, life.clock.monotonic())
+            if state.reply.begun != reply.begun:
+                # Before it is said: a promise that was forgotten would be made twice.
+                write_atomically(self._path, json.dumps({"begun": state.reply.begun}) + "\n")
+            if state.ended and not self._state.ended and state.reply.generation is not None:
+                life.events.put(GroupEnded(state.reply.generation, state.ended))
+            self._state = state
+            self._answers += 1
+            return rules.document(state.reply)
+
+    def begin(self) -> None:
+        life = self._life
+        with self._lock:
+            self._state = replace(self._state, reply=replace(self._state.reply, images=self._images()))
+            self._prepared = True
+        while True:
+            with self._lock:
+                if self._state.ended:  # before anything of it was started
+                    self._state = replace(self._state, ended="", reply=replace(self._state.reply, generation=None))
+                state = self._state
+            if state.reply.generation is not None:
+                life.generation = state.reply.generation
+                life.say(f"generation {life.generation} begins, led by {self._leader}")
+                return
+            self._wait(state.waits_for(self._leader, life.clock.monotonic()))
+
+    def adopt(self, container: Container) -> None:
+        generation = self._life.generation = self._generation_of(container)
+        with self._lock:
+            reply = self._state.reply
+            reply = replace(reply, generation=generation, begun=max(reply.begun, generation), trouble="")
+            self._state = replace(self._state, reply=reply)
+
+    @property
+    def ready(self) -> bool:
+        with self._lock:
+            return self._state.ready
+
+    @property
+    def away(self) -> str:
+        now = self._life.clock.monotonic()
+        with self._lock:
+            heard = self._state.heard
+            return self._state.waits_for(self._leader, now) if heard is None or now - heard > rules.AWAY_AFTER else ""
+
+    def before_stop(self) -> None:
+        """The rank that answers ends its requests first; it cannot do so without this one."""
+        life = self._life
+        with self._lock:
+            if self._state.reply.generation is None:
+                return
+            self._state = replace(self._state, reply=replace(self._state.reply, leaving=True))
+        deadline = life.clock.monotonic() + life.spec.stop_timeout + LINGER
+        while life.clock.monotonic() < deadline and not self._state.ended and not self.away:
+            life.alive()
+            life.sleep(0.2)
+
+    def ended(self, diagnosis: Diagnosis | None) -> None:
+        """Said once the container is gone."""
+        life = self._life
+        with self._lock:
+            self._prepared = False
+            self._answers = 0
+            trouble = redact(diagnosis.message, life.secrets) if diagnosis is not None else "it was stopped"
+            gave_up = diagnosis is not None and diagnosis.permanent
+            self._state = replace(self._state, reply=replace(self._state.reply, generation=None, trouble=trouble, gave_up=gave_up))
+
+    def linger(self) -> None:
+        life = self._life
+        deadline = life.clock.monotonic() + LINGER
+        while life.clock.monotonic() < deadline and not self._answers and not self.away:
+            life.alive()
+            life.sleep(0.1)
