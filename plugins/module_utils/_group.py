@@ -52,14 +52,11 @@ class Alone:
     #: Whether the end of this attempt was planned, so that requests in work may end.
     planned = False
 
-    def join(self) -> None:
-        pass
+    def join(self, adopted: Container | None) -> None:
+        """Speaks with the others from now on. C(adopted): the container of a generation that runs already."""
 
     def begin(self) -> None:
-        pass
-
-    def adopt(self, container: Container) -> None:
-        pass
+        """Waits for a generation to take part in."""
 
     @property
     def labels(self) -> Mapping[str, str]:
@@ -90,6 +87,9 @@ class Alone:
     def linger(self) -> None:
         """Until the others have heard of it."""
 
+    def leave(self) -> None:
+        """Neither asks nor answers any more."""
+
 
 def of(life: Life) -> Alone:
     """The group of an instance, once its folder is read."""
@@ -110,6 +110,7 @@ class _Member(Alone):
         self._key = key
         self._lock = threading.Lock()
         self._address = group.members[group.rank][1]
+        self._waited_for = ""
 
     @property
     def labels(self) -> Mapping[str, str]:
@@ -127,10 +128,11 @@ class _Member(Alone):
     def _busy(self) -> str:
         """What holds a GPU of this instance now."""
         held = [lock for lock in self._life.spec.locks if is_locked(self._life.paths.gpu_lock(lock))]
-        return f"GPU {', '.join(held)} is taken by a start" if held else ""
+        return f"another instance starts on {', '.join(held)}" if held else ""
 
     def _wait(self, text: str) -> None:
-        self._life.update(progress.WAITING_FOR_MEMBERS, None, text)
+        self._life.update(progress.WAITING_FOR_MEMBERS, None, text, force=text != self._waited_for)
+        self._waited_for = text
         self._life.pause(0.25)
 
     @staticmethod
@@ -152,9 +154,13 @@ class Leader(_Member):
         self._wants: int | None = None
         self._why = "it is starting"
         self._adopted = False
+        self._left = False
         self._told_end: int | None = None  # of which generation
 
-    def join(self) -> None:
+    def join(self, adopted: Container | None) -> None:
+        if adopted is not None:
+            self._adopted = True
+            self._propose(self._generation_of(adopted))
         for host, address in self._group.members[1:]:
             threading.Thread(target=self._follow, args=(host, address), daemon=True).start()
 
@@ -190,7 +196,7 @@ class Leader(_Member):
         text = gone.away(self._life.clock.monotonic()) if gone is not None else ""
         state = self._life.state
         if text and state.diagnosis is None:
-            state.diagnosis = self._life.diagnose(Cause.GROUP_ENDED, f"waiting for {text}")
+            state.diagnosis = self._life.diagnose(Cause.GROUP_ENDED, text)
 
     def _promised(self) -> bool:
         """Whether all members have promised to run the generation; one that does not answer in time gets another chance later."""
@@ -209,28 +215,31 @@ class Leader(_Member):
 
     def _follow(self, host: str, address: str) -> None:
         """Asks one member for as long as this process lives."""
+        while not self._left:
+            self._ask(host, address)
+            self._life.sleep(rules.ASK_EVERY)
+
+    def _ask(self, host: str, address: str) -> None:
         life = self._life
-        while True:
-            with self._lock:
-                word = rules.Word(life.spec.instance, self._group.digest, self._wants, life.state.ready is not None, self._why)
-            try:
-                said = link.ask(address, self._group.port, self._key, rules.document(word), rules.ANSWER_WITHIN, self._address)
-                seen = self._seen[host].heard(rules.Reply.read(said), life.clock.monotonic())
-            except link.Refused as error:
-                seen = self._seen[host].missed(rules.REFUSED, str(error), life.clock.monotonic())
-            except (link.LinkError, KeyError, TypeError, ValueError) as error:
-                seen = self._seen[host].missed(rules.STRANGER, str(error), life.clock.monotonic())
-            except OSError as error:
-                seen = self._seen[host].missed(rules.UNREACHABLE, self._why_not(error), life.clock.monotonic())
-            with self._lock:
-                self._seen[host] = seen
-                # Only what was said to this very word tells of its generation.
-                current = word.wants == self._wants
-                if current:
-                    self._asked[host] = life.clock.monotonic()
-            if current and word.wants is not None and self._has_promised(seen, word.wants):
-                self._end(word.wants, rules.ended_by(seen, word.wants, life.clock.monotonic()), bool(seen.reply and seen.reply.leaving))
-            life.sleep(rules.ASK_EVERY)
+        with self._lock:
+            word = rules.Word(life.spec.instance, self._group.digest, self._wants, life.state.ready is not None, self._why)
+        try:
+            said = link.ask(address, self._group.port, self._key, rules.document(word), rules.ANSWER_WITHIN, self._address)
+            seen = self._seen[host].heard(rules.Reply.read(said), life.clock.monotonic())
+        except link.Refused as error:
+            seen = self._seen[host].missed(rules.REFUSED, str(error), life.clock.monotonic())
+        except (link.LinkError, KeyError, TypeError, ValueError) as error:
+            seen = self._seen[host].missed(rules.STRANGER, str(error), life.clock.monotonic())
+        except OSError as error:
+            seen = self._seen[host].missed(rules.UNREACHABLE, self._why_not(error), life.clock.monotonic())
+        with self._lock:
+            self._seen[host] = seen
+            # Only what was said to this very word tells of its generation.
+            current = word.wants == self._wants
+            if current:
+                self._asked[host] = life.clock.monotonic()
+        if current and word.wants is not None and self._has_promised(seen, word.wants):
+            self._end(word.wants, rules.ended_by(seen, word.wants, life.clock.monotonic()), bool(seen.reply and seen.reply.leaving))
 
     def _has_promised(self, seen: rules.Seen, generation: int) -> bool:
         """What was adopted all had promised, also those that have not been heard since."""
@@ -247,10 +256,6 @@ class Leader(_Member):
         if error.errno == errno.EADDRNOTAVAIL:
             return f"the cluster address {self._address} is not one of this host"
         return error.strerror or str(error) or type(error).__name__
-
-    def adopt(self, container: Container) -> None:
-        self._adopted = True
-        self._propose(self._generation_of(container))
 
     @property
     def away(self) -> str:
@@ -276,6 +281,9 @@ class Leader(_Member):
             life.alive()
             life.sleep(0.1)
 
+    def leave(self) -> None:
+        self._left = True
+
 
 class Follower(_Member):
     """Any other rank: answers the leader, promises generations, and runs what it has promised."""
@@ -289,13 +297,17 @@ class Follower(_Member):
         self._state = rules.Membership(rules.Reply(life.spec.instance, group.digest, begun=begun, trouble=trouble))
         self._prepared = False
         self._answers = 0
+        self._listener = link.Listener(self._address, group.port, key, {group.members[0][1]}, self._answer, rules.ANSWER_WITHIN)
 
-    def join(self) -> None:
+    def join(self, adopted: Container | None) -> None:
         life = self._life
-        addresses = {self._group.members[0][1]}
-        listener = link.Listener(self._address, self._group.port, self._key, addresses, self._answer, rules.ANSWER_WITHIN)
+        if adopted is not None:
+            life.generation = self._generation_of(adopted)
+            reply = self._state.reply
+            reply = replace(reply, generation=life.generation, begun=max(reply.begun, life.generation), trouble="")
+            self._state = replace(self._state, reply=reply)
         try:
-            listener.start()
+            self._listener.start()
         except OSError as error:
             text = f"cannot listen on {self._address} port {self._group.port} for the group: {error.strerror or error}"
             raise life.failure(Cause.PORT_IN_USE, text) from error
@@ -332,13 +344,6 @@ class Follower(_Member):
                 life.say(f"generation {life.generation} begins, led by {self._leader}")
                 return
             self._wait(state.waits_for(self._leader, life.clock.monotonic()))
-
-    def adopt(self, container: Container) -> None:
-        generation = self._life.generation = self._generation_of(container)
-        with self._lock:
-            reply = self._state.reply
-            reply = replace(reply, generation=generation, begun=max(reply.begun, generation), trouble="")
-            self._state = replace(self._state, reply=reply)
 
     @property
     def ready(self) -> bool:
@@ -380,3 +385,6 @@ class Follower(_Member):
         while life.clock.monotonic() < deadline and not self._answers and not self.away:
             life.alive()
             life.sleep(0.1)
+
+    def leave(self) -> None:
+        self._listener.close()

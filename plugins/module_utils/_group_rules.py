@@ -110,7 +110,7 @@ class Seen:
         if self.error == REFUSED:
             # Only its last word says whether that is for good.
             if self.reply is not None and self.reply.gave_up:
-                return f"{self.host}, which has given up: {self.reply.trouble}"
+                return f"{self.host} has given up: {self.reply.trouble}"
             return f"{self.host}: its unit does not run, for {_fives(seconds)} s"
         if self.error == STRANGER:
             return f"{self.host}: {self.detail}"
@@ -128,14 +128,14 @@ def obstacle(seen: Seen, mine: Reply, now: float) -> str:
         return seen.away(now) or f"{seen.host}: no answer yet"
     reply = seen.reply
     if reply.digest != mine.digest:
-        return f"{seen.host}, which has another configuration of this group; run site.yml for all of its hosts"
+        return f"{seen.host} has another configuration of this group; run site.yml for all of its hosts"
     if reply.generation is not None:
-        return f"{seen.host} to end generation {reply.generation}"
+        return f"{seen.host} has yet to end generation {reply.generation}"
     if reply.obstacle:
         return f"{seen.host}: {reply.obstacle}"
     # An id is of the same bytes on all hosts, but for hosts whose Docker keeps its images in different ways.
     if not set(reply.images) & set(mine.images):
-        return f"{seen.host}, which has another image of the same name ({_short(reply)}, here {_short(mine)}); pull it on both"
+        return f"{seen.host} has another image of the same name ({_short(reply)}, here {_short(mine)}); pull it on both"
     return ""
 
 

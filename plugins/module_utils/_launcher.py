@@ -97,8 +97,10 @@ class Launcher:
             self._know_group()
             self._wait_for_docker()
             container = life.docker.find(life.spec.container)
-            if container is not None and rules.decide_existing(container, life.spec) == rules.ADOPT:
-                self._adopt(container)
+            adopted = container if container is not None and rules.decide_existing(container, life.spec) == rules.ADOPT else None
+            self.group.join(adopted)
+            if adopted is not None:
+                self._adopt(adopted)
             else:
                 self._starting.start()
             self._proof.become_ready()
@@ -109,6 +111,8 @@ class Launcher:
             return self._ending.fail(failure.diagnosis)
         except docker_cli.DockerDown as error:
             return self._ending.fail(life.diagnose(Cause.DOCKER_DOWN, str(error)))
+        finally:
+            self.group.leave()
         raise AssertionError("serve() does not return")
 
     def _load(self) -> None:
@@ -122,7 +126,6 @@ class Launcher:
         self.group = group.of(self.life)
         for part in (self._starting, self._proof, self._serving, self._ending):
             part.group = self.group
-        self.group.join()
 
     def _take_own_lock(self) -> None:
         """One launcher for each instance. A neighbour takes it for a moment to remove a container that nobody looks after."""
@@ -160,7 +163,6 @@ class Launcher:
         # Not beyond now: the clock may have been set back since, and lines of earlier times would be taken for known.
         position = min(state.log_position or life.clock.stamp(), life.clock.stamp(1.0))
         life.say(f"adopts the running container {container.id[:12]}")
-        self.group.adopt(container)
         bounded = memory_limit.change(life.docker.call, container, life.spec.memory_limit_mib, bool(life.spec.locks))
         if bounded:
             life.say(bounded)

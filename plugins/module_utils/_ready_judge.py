@@ -115,6 +115,8 @@ def judge_unit(view: UnitView, baseline: Baseline, wall_began: float) -> Verdict
         told = words.get(view.load_state, f"systemd cannot use it ({view.load_state})")
         return Verdict(diagnosis(Cause.UNIT_FAILED, f"unit {view.unit}: {told}"), SETTLE)
     state = view.own_state
+    if state is not None and state.cause == str(Cause.GROUP_ENDED):
+        return _of_group(view, state, baseline)
     if state is not None and state.phase == "failed":
         if state.since >= wall_began or view.main_pid != 0:
             return Verdict(of_state(view, state, "the start failed"))
@@ -135,6 +137,16 @@ def judge_unit(view: UnitView, baseline: Baseline, wall_began: float) -> Verdict
         return Verdict(_of_unit(view, "it died and waits to be started again"), SETTLE)
     if view.active_state == "inactive":
         return Verdict(_of_unit(view, "it is not running"), SETTLE)
+    return None
+
+
+def _of_group(view: UnitView, state: LauncherState, baseline: Baseline) -> Verdict | None:
+    """Another host has ended the attempt of all, which happens when it is changed a moment later than this one: all begin again."""
+    if state.phase != "failed":
+        # It waits for a host that has given up.
+        return Verdict(of_state(view, state, "it waits for another host"), SETTLE)
+    if view.restarts > baseline.restarts + 2:
+        return Verdict(of_state(view, state, "the start failed again and again"))
     return None
 
 

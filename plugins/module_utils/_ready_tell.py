@@ -21,6 +21,7 @@ PHASE_TEXT: t.Mapping[str, str] = {
     "pulling": "pulling the image",
     "downloading": "downloading the model",
     "waiting_for_gpu": "waiting for the GPU",
+    "waiting_for_members": "waiting for the other hosts",
     "starting": "starting",
     "loading_weights": "loading weights",
     "compiling": "compiling",

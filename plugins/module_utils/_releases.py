@@ -36,7 +36,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import 
 )
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_errors import UnitsError
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_images import image_id
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_wanted import CONTAINER_KEYS, LAUNCHER_KEYS
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_wanted import CONTAINER_KEYS, LATER_KEYS, LAUNCHER_KEYS
 
 KEPT = 10
 #: Which release is meant, beside a number: the newest; the newest one of another configuration or image than that.
@@ -104,7 +104,7 @@ def content(texts: Mapping[str, str]) -> Release:
     secret |= {name for name, value in variables.items() if _CREDENTIALS.search(value)}
     return {
         "config_hash": service["config_hash"],
-        "service": {key: service[key] for key in (*CONTAINER_KEYS, *LAUNCHER_KEYS, "memory_limit_mib") if key in service},
+        "service": {key: service[key] for key in (*CONTAINER_KEYS, *LAUNCHER_KEYS, *LATER_KEYS) if key in service},
         "files": {name: texts[name] for name in service.get("files") or ()},
         "environment": {name: value for name, value in variables.items() if name not in secret},
         "secret_names": sorted(secret & set(variables)),

@@ -29,6 +29,16 @@ CHECK = {
     "input": {"type": "str"},
 }
 
+MEMBER = {"host": {"type": "str", "required": True}, "address": {"type": "str", "required": True}}
+
+GROUP = {
+    "rank": {"type": "int", "required": True},
+    "port": {"type": "int", "required": True},
+    "digest": {"type": "str", "required": True},
+    "key_variable": {"type": "str", "required": True, "no_log": False},
+    "members": {"type": "list", "elements": "dict", "required": True, "options": MEMBER},
+}
+
 INSTANCE = {
     "kind": {"type": "str", "required": True},
     "name": {"type": "str", "required": True},
@@ -52,6 +62,7 @@ INSTANCE = {
     "watchdog": {"type": "float", "default": 0},
     "drop_page_cache": {"type": "bool", "default": False},
     "memory_limit_mib": {"type": "int"},
+    "group": {"type": "dict", "options": GROUP},
     "pull_models": {"type": "list", "elements": "str", "default": []},
     "download_entrypoint": {"type": "str"},
     "download_command": {"type": "list", "elements": "str", "default": []},

@@ -41,7 +41,7 @@ LAUNCHER_KEYS = (
     "restart_limit",
 )
 # Settings of the launcher that came later: left out where they are not given, so that the hashes of older units hold.
-_LATER_KEYS = ("memory_limit_mib", "group")
+LATER_KEYS = ("memory_limit_mib", "group")
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,15 @@ def _check(parameters: Mapping[str, t.Any], environment: Mapping[str, str]) -> l
     variable = probe.get("api_key_variable")
     if variable and variable not in environment:
         errors.append(f"instance {where}: probe.api_key_variable: '{variable}' is not among environment and secret_environment")
+    return errors + [f"instance {where}: {error}" for error in _group_errors(parameters.get("group"), environment)]
+
+
+def _group_errors(group: Mapping[str, t.Any] | None, environment: Mapping[str, str]) -> list[str]:
+    errors = []
+    if group and group["key_variable"] not in environment:
+        errors.append(f"group.key_variable: '{group['key_variable']}' is not among environment and secret_environment")
+    if group and not 0 <= group["rank"] < len(group["members"]):
+        errors.append(f"group.rank: {group['rank']} is none of the {len(group['members'])} members")
     return errors
 
 
@@ -144,7 +153,7 @@ def want(parameters: Mapping[str, t.Any]) -> Wanted:
         raise UnitsError("; ".join(errors))
     files = {name: str(text) for name, text in (parameters.get("files") or {}).items()}
     service: dict[str, t.Any] = {key: parameters.get(key) for key in CONTAINER_KEYS + LAUNCHER_KEYS}
-    service.update({key: parameters[key] for key in _LATER_KEYS if parameters.get(key) is not None})
+    service.update({key: parameters[key] for key in LATER_KEYS if parameters.get(key) is not None})
     service["locks"] = sorted(set(service["locks"] or []))
     if service["probe"]:
         service["probe"] = {key: value for key, value in service["probe"].items() if value is not None}

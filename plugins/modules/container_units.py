@@ -192,6 +192,43 @@ options:
             restart. One that holds more than nine tenths of it, or got its GPU by the hook of an old toolkit, gets it with its next start.
             A C(--memory) in O(instances[].docker_arguments) wins.
         type: int
+      group:
+        description:
+          - The hosts of one model that runs on several. Their launchers speak with each other, and their containers start and stop
+            together.
+          - A changed one makes no other container.
+        type: dict
+        suboptions:
+          rank:
+            description: Which of O(instances[].group.members) this host is, from 0. The first one leads.
+            type: int
+            required: true
+          port:
+            description: TCP port where a member's launcher hears that of the first one.
+            type: int
+            required: true
+          digest:
+            description: Of the configuration that all members share. One with another digest takes no part.
+            type: str
+            required: true
+          key_variable:
+            description: Name of the variable in O(instances[].secret_environment) that members know each other by.
+            type: str
+            required: true
+          members:
+            description: All hosts of the group.
+            type: list
+            elements: dict
+            required: true
+            suboptions:
+              host:
+                description: Its name, for messages.
+                type: str
+                required: true
+              address:
+                description: Its IP address on the network between the members.
+                type: str
+                required: true
       pull_models:
         description: Models to pull through the server once it runs. For Ollama.
         type: list

@@ -280,7 +280,7 @@ endpoints:
         - One of V(dns), V(refused), V(timeout), V(tls_mismatch), V(auth), V(not_openai), V(wrong_model), V(stale_server), V(unit_failed),
           V(crash_loop), V(out_of_memory), V(download_failed), V(registry_tls), V(registry_down), V(image_missing), V(bad_flag),
           V(bad_model), V(context_too_long), V(kv_cache_too_small), V(shared_memory), V(port_in_use), V(gpu_lost), V(runtime_missing),
-          V(partly_on_cpu), V(bad_answer), V(docker_down), V(unknown).
+          V(partly_on_cpu), V(bad_answer), V(docker_down), V(group_ended), V(unknown).
       type: str
       sample: out_of_memory
     message:
@@ -297,8 +297,8 @@ endpoints:
     phase:
       description:
         - What the launcher of the unit is doing; null when there is no launcher and the endpoint is not ready.
-        - One of V(pulling), V(downloading), V(waiting_for_gpu), V(starting), V(loading_weights), V(compiling), V(capturing_graphs),
-          V(warming_up), V(ready), V(stopping), V(stopped), V(failed).
+        - One of V(pulling), V(downloading), V(waiting_for_gpu), V(waiting_for_members), V(starting), V(loading_weights), V(compiling),
+          V(capturing_graphs), V(warming_up), V(ready), V(stopping), V(stopped), V(failed).
       type: str
       sample: loading_weights
     percent:

@@ -89,7 +89,11 @@ def ps(docker: Played, argv: list[str]) -> int:
 
 
 def image(docker: Played, argv: list[str]) -> int:
-    return 0 if argv[-1] in docker.play().get("images", []) else 1
+    if argv[-1] not in docker.play().get("images", []):
+        return 1
+    if "--format" in argv:
+        print(docker.play().get("image_id", "sha256:0123456789abcdef"))
+    return 0
 
 
 def create(docker: Played, argv: list[str]) -> int:

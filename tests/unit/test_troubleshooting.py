@@ -36,6 +36,7 @@ WORDS = {
     "unit_failed": ["it has failed", " (systemd: ", ", result ", ", exit status ", " restarts)"],
     "crash_loop": ["it died and waits to be started again"],
     "bad_answer": ["POST ", " failed"],
+    "group_ended": ["its part on ", " has ended: "],
     "partly_on_cpu": ["ready, but with a drawback"],
 }
 
@@ -72,7 +73,7 @@ def test_messages_before_an_engine_starts_are_in_the_code() -> None:
 def test_the_words_of_an_example_are_in_the_code(cause: str) -> None:
     code = "".join(
         (ROOT / "plugins" / "module_utils" / name).read_text(encoding="utf-8")
-        for name in ("_probe.py", "_probe_http.py", "_endpoint_ready.py", "_ready_judge.py")
+        for name in ("_probe.py", "_probe_http.py", "_endpoint_ready.py", "_ready_judge.py", "_group_rules.py")
     )
     example = SECTIONS[cause].split("```text\n")[1].split("\n```")[0]
     assert [words for words in WORDS[cause] if words not in example or words not in code] == []

@@ -363,6 +363,25 @@ def test_a_launcher_without_docker_is_not_waited_for_long() -> None:
     assert world.now < 11
 
 
+def test_another_host_that_ends_the_attempt_is_no_failure_until_it_does_so_again_and_again() -> None:
+    ended = LauncherState("failed", since=WALL, cause="group_ended", message="its part on b has ended: out of memory", pid=10)
+    failed = replace(STARTING, active_state="activating", sub_state="auto-restart", main_pid=0, state=ended, restarts=1)
+    world = World({"a": [(0, REFUSED, 0), (30, OK, 0)]}, {UNIT: [(0, failed), (20, replace(READY, restarts=2))]})
+    assert world.poll(target(unit=UNIT)).outcomes[0].ready
+    again = replace(failed, restarts=9, main_pid=10)
+    world = World({"a": [(0, REFUSED, 0)]}, {UNIT: [(0, failed), (9, again)]})
+    outcome = world.poll(target(unit=UNIT)).outcomes[0]
+    assert (outcome.cause, world.now < 14) == ("group_ended", True)
+    assert "failed again and again. its part on b has ended: out of memory" in outcome.message
+
+
+def test_a_host_that_has_given_up_is_not_waited_for() -> None:
+    waits = LauncherState("waiting_for_members", cause="group_ended", message="b has given up: no such model", pid=10)
+    world = World({"a": [(0, REFUSED, 0)]}, {UNIT: [(0, STARTING), (3, replace(STARTING, state=waits))]})
+    assert world.poll(target(unit=UNIT)).outcomes[0].message.endswith("it waits for another host. b has given up: no such model")
+    assert world.now < 11
+
+
 def test_ready_with_a_drawback() -> None:
     slow = replace(READY, state=LauncherState("ready", cause="partly_on_cpu", message="35 % of the model lies on the CPU", pid=10))
     world = World({"a": [(0, OK, 0)]}, {UNIT: [(0, slow)]})
