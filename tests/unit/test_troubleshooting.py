@@ -36,7 +36,7 @@ WORDS = {
     "unit_failed": ["it has failed", " (systemd: ", ", result ", ", exit status ", " restarts)"],
     "crash_loop": ["it died and waits to be started again"],
     "bad_answer": ["POST ", " failed"],
-    "group_ended": ["its part on ", " has ended: "],
+    "group_ended": ["its part on ", " has ended"],
     "partly_on_cpu": ["ready, but with a drawback"],
 }
 
