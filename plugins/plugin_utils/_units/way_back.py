@@ -29,11 +29,12 @@ def _instance(unit: str) -> str:
 
 def to_go_back(units: Sequence[Mapping[str, Any]], unproved: Mapping[str, int | None], failed: Collection[str]) -> list[str]:
     """Those that failed, and with each what was changed on the same GPUs: memory may have moved from one to the other. Only what has a
-    release can go."""
+    release can go, and no part of an engine over several hosts: its other parts would not follow."""
+    parts = {f"{unit['kind']}/{unit['name']}" for unit in units if unit.get("group")}
     locks = {f"{unit['kind']}/{unit['name']}": set(unit.get("locks") or ()) for unit in units}
     held = {lock for instance in failed for lock in locks.get(instance, ())}
     return [
         instance
         for instance, release in unproved.items()
-        if release is not None and (instance in failed or locks.get(instance, set()) & held)
+        if release is not None and instance not in parts and (instance in failed or locks.get(instance, set()) & held)
     ]

@@ -48,3 +48,10 @@ def test_what_goes_back(unproved: dict[str, int | None], results: dict[str, Any]
 def test_what_went_back_is_asked_where_it_was() -> None:
     probe = {"base_url": "http://127.0.0.1:8071/v1", "model": "chat"}
     assert units_as_released(UNITS, {"vllm/chat": probe}) == [{**UNITS[0], "probe": probe}]
+
+
+def test_a_part_of_an_engine_over_several_hosts_goes_nowhere_alone() -> None:
+    part = {"kind": "vllm", "name": "big", "locks": ["GPU-a"], "group": {"rank": 0}}
+    unproved = {"vllm/big": 2, "vllm/chat": 3}
+    results = waited(big=False, chat=True)
+    assert units_to_go_back([*UNITS, part], unproved, results) == {"vllm/chat": "latest"}
