@@ -32,6 +32,13 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_work im
 
 STILL_SERVES = "The old container still serves with its old configuration; the next run tries again."
 SECRET = "sk-a-canary-that-must-not-be-seen"
+GROUP = {
+    "rank": 0,
+    "port": 18070,
+    "digest": "abc",
+    "key_variable": "VLLM_API_KEY",
+    "members": [{"host": "a", "address": "10.0.0.1"}, {"host": "b", "address": "10.0.0.2"}],
+}
 
 
 def instance(name: str = "chat", kind: str = "vllm", **changes: t.Any) -> dict[str, t.Any]:
@@ -76,6 +83,8 @@ def instance(name: str = "chat", kind: str = "vllm", **changes: t.Any) -> dict[s
         ({"pull": "always"}, False, True),
         ({"memory_limit_mib": None}, False, False),
         ({"memory_limit_mib": 8192}, False, True),
+        ({"group": None}, False, False),
+        ({"group": GROUP}, False, True),
         ({"image": "vllm/vllm-openai:v0.33.0"}, True, True),
         ({"command": []}, True, True),
         ({"docker_arguments": ["--init", "--shm-size=1g"]}, True, True),
@@ -124,6 +133,10 @@ def test_secrets_are_in_the_env_file_only() -> None:
         ([instance(environment={"A-B": "1"})], ["'A-B' is not the name of an environment variable"]),
         ([instance(environment={"A": "1\n2"})], ["A has a line break"]),
         ([instance(secret_environment={})], ["'VLLM_API_KEY' is not among"]),
+        (
+            [instance(group={**GROUP, "rank": 2, "key_variable": "OTHER"})],
+            ["group.key_variable: 'OTHER' is not among environment", "group.rank: 2 is none of the 2 members"],
+        ),
         ([instance(), instance()], ["is there twice"]),
         ([instance(kind="other")], ["its kind is not among 'kinds' (vllm)"]),
         ([instance(name="A"), instance(name="B")], ["name 'A'", "name 'B'"]),  # all errors at once
