@@ -44,6 +44,8 @@ except ImportError:  # on the node the files lie side by side
 GENERATION = "generation"
 #: Seconds for which a launcher that ends lets the others hear of it.
 LINGER = 4.0
+#: Seconds for which it listens whether another part had ended before its own: one that loses the others often ends by itself.
+BLAME_WITHIN = 3.0
 
 
 class Alone:
@@ -81,6 +83,10 @@ class Alone:
     def before_stop(self) -> None:
         pass
 
+    def blame(self, diagnosis: Diagnosis) -> Diagnosis:
+        """What has ended this attempt: this, or something on another host before it."""
+        return diagnosis
+
     def ended(self, diagnosis: Diagnosis | None) -> None:
         """The attempt has ended: for this reason, or as told."""
 
@@ -111,6 +117,8 @@ class _Member(Alone):
         self._lock = threading.Lock()
         self._address = group.members[group.rank][1]
         self._waited_for = ""
+        self._ended_at: float | None = None  # monotonic
+        self._trouble = ""
 
     @property
     def labels(self) -> Mapping[str, str]:
@@ -134,6 +142,28 @@ class _Member(Alone):
         self._life.update(progress.WAITING_FOR_MEMBERS, None, text, force=text != self._waited_for)
         self._waited_for = text
         self._life.pause(0.25)
+
+    def blame(self, diagnosis: Diagnosis) -> Diagnosis:
+        life = self._life
+        if life.generation is None or diagnosis.cause is Cause.GROUP_ENDED:
+            return diagnosis
+        now = life.clock.monotonic()
+        with self._lock:
+            self._ended_at, self._trouble = now, redact(diagnosis.message, life.secrets)
+        while life.clock.monotonic() < now + BLAME_WITHIN:
+            why = self._ended_before(now)
+            if why:
+                return life.diagnose(Cause.GROUP_ENDED, why)
+            life.alive()
+            life.sleep(0.1)
+        return diagnosis
+
+    def _ended_before(self, moment: float) -> str:
+        """Why a part on another host had ended by then."""
+        raise NotImplementedError
+
+    def _ended_for(self) -> float | None:
+        return None if self._ended_at is None else self._life.clock.monotonic() - self._ended_at
 
     @staticmethod
     def _generation_of(container: Container) -> int:
@@ -222,7 +252,9 @@ class Leader(_Member):
     def _ask(self, host: str, address: str) -> None:
         life = self._life
         with self._lock:
-            word = rules.Word(life.spec.instance, self._group.digest, self._wants, life.state.ready is not None, self._why)
+            why = f"rank 0 has failed: {self._trouble}" if self._trouble else self._why
+            ready = life.state.ready is not None
+            word = rules.Word(life.spec.instance, self._group.digest, self._wants, ready, why, self._ended_for())
         try:
             said = link.ask(address, self._group.port, self._key, rules.document(word), rules.ANSWER_WITHIN, self._address)
             seen = self._seen[host].heard(rules.Reply.read(said), life.clock.monotonic())
@@ -252,6 +284,12 @@ class Leader(_Member):
         self.planned = planned
         self._life.events.put(GroupEnded(generation, why))
 
+    def _ended_before(self, moment: float) -> str:
+        for seen in self._look():
+            if seen.ended_at is not None and seen.ended_at < moment and seen.reply is not None:
+                return rules.ended_by(seen, seen.reply.begun, moment)
+        return ""
+
     def _why_not(self, error: OSError) -> str:
         if error.errno == errno.EADDRNOTAVAIL:
             return f"the cluster address {self._address} is not one of this host"
@@ -267,6 +305,7 @@ class Leader(_Member):
         why = f"rank 0 has failed: {diagnosis.message}" if diagnosis is not None else "the unit of rank 0 is being stopped"
         if diagnosis is not None and diagnosis.cause is Cause.GROUP_ENDED:
             why = diagnosis.message
+        self._trouble = ""
         self._tell(redact(why, life.secrets))
         with self._lock:
             self._asked = dict.fromkeys(self._asked, 0.0)
@@ -327,7 +366,8 @@ class Follower(_Member):
                 life.events.put(GroupEnded(state.reply.generation, state.ended))
             self._state = state
             self._answers += 1
-            return rules.document(state.reply)
+            ended_for = self._ended_for()
+            return rules.document(replace(state.reply, ended_for=ended_for, trouble=self._trouble or state.reply.trouble))
 
     def begin(self) -> None:
         life = self._life
@@ -344,6 +384,11 @@ class Follower(_Member):
                 life.say(f"generation {life.generation} begins, led by {self._leader}")
                 return
             self._wait(state.waits_for(self._leader, life.clock.monotonic()))
+
+    def _ended_before(self, moment: float) -> str:
+        with self._lock:
+            ended_at = self._state.leader_ended_at
+            return self._state.ended if ended_at is not None and ended_at < moment else ""
 
     @property
     def ready(self) -> bool:
@@ -375,6 +420,7 @@ class Follower(_Member):
         with self._lock:
             self._prepared = False
             self._answers = 0
+            self._trouble = ""
             trouble = redact(diagnosis.message, life.secrets) if diagnosis is not None else "it was stopped"
             gave_up = diagnosis is not None and diagnosis.permanent
             self._state = replace(self._state, reply=replace(self._state.reply, generation=None, trouble=trouble, gave_up=gave_up))

@@ -39,6 +39,7 @@ class Word:
     wants: int | None  # the generation that is to run
     ready: bool = False  # whether it has answered
     why: str = ""  # what the leader waits for, or why it has ended a generation
+    ended_for: float | None = None  # seconds since its own part ended
 
     @classmethod
     def read(cls, document: Mapping[str, Any]) -> Word:
@@ -49,6 +50,7 @@ class Word:
             wants=None if wants is None else int(wants),
             ready=bool(document.get("ready")),
             why=str(document.get("why") or ""),
+            ended_for=_seconds(document.get("ended_for")),
         )
 
 
@@ -65,6 +67,7 @@ class Reply:
     trouble: str = ""  # why it has ended the last one
     gave_up: bool = False  # its unit has failed for good
     leaving: bool = False  # its unit is being stopped
+    ended_for: float | None = None  # seconds since its part ended
 
     @classmethod
     def read(cls, document: Mapping[str, Any]) -> Reply:
@@ -79,7 +82,12 @@ class Reply:
             trouble=str(document.get("trouble") or ""),
             gave_up=bool(document.get("gave_up")),
             leaving=bool(document.get("leaving")),
+            ended_for=_seconds(document.get("ended_for")),
         )
+
+
+def _seconds(value: Any) -> float | None:
+    return None if value is None else float(value)
 
 
 def document(told: Word | Reply) -> dict[str, Any]:
@@ -95,9 +103,12 @@ class Seen:
     reply: Reply | None = None  # the last one, also of a member that does not answer now
     error: str = ""  # REFUSED, UNREACHABLE, STRANGER; empty while it answers
     detail: str = ""
+    ended_at: float | None = None  # its part
 
     def heard(self, reply: Reply, now: float) -> Seen:
-        return replace(self, reply=reply, error="", detail="", since=self.since if self.reply is not None and not self.error else now)
+        since = self.since if self.reply is not None and not self.error else now
+        ended_at = None if reply.ended_for is None else now - reply.ended_for
+        return replace(self, reply=reply, error="", detail="", since=since, ended_at=ended_at)
 
     def missed(self, error: str, detail: str, now: float) -> Seen:
         return replace(self, error=error, detail=detail, since=self.since if self.error == error else now)
@@ -156,7 +167,7 @@ def ended_by(seen: Seen, generation: int, now: float) -> str:
         return ""
     if seen.reply.leaving:
         return f"the unit on {seen.host} is being stopped"
-    if seen.reply.generation != generation:
+    if seen.reply.generation != generation or seen.ended_at is not None:
         return f"its part on {seen.host} has ended" + (f": {seen.reply.trouble}" if seen.reply.trouble else "")
     return ""
 
@@ -169,16 +180,18 @@ class Membership:
     word: Word | None = None
     heard: float | None = None
     ended: str = ""  # why its generation is to end
+    leader_ended_at: float | None = None  # the part of the leader
 
     def hear(self, word: Word, now: float) -> Membership:
         """The leader's word, in the order in which it was said: only it begins and ends generations."""
         reply = self.reply
         ended = self.ended
-        if reply.generation is not None and word.wants != reply.generation:
+        if reply.generation is not None and (word.wants != reply.generation or word.ended_for is not None):
             ended = ended or word.why or "it was ended where rank 0 runs"
         elif self._may_begin(word):
             reply = replace(reply, generation=word.wants, begun=word.wants or 0, trouble="")
-        return replace(self, reply=reply, word=word, heard=now, ended=ended)
+        ended_at = None if word.ended_for is None else now - word.ended_for
+        return replace(self, reply=reply, word=word, heard=now, ended=ended, leader_ended_at=ended_at)
 
     def _may_begin(self, word: Word) -> bool:
         mine = self.reply

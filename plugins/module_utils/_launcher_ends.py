@@ -86,6 +86,7 @@ class Ending:
         life, state = self._life, self._life.state
         now = life.clock.now()
         ready_for = now.monotonic - state.ready.monotonic if state.ready is not None else 0.0
+        diagnosis = self.group.blame(diagnosis)
         counts = diagnosis.cause not in (Cause.DOCKER_DOWN, Cause.GROUP_ENDED)
         if counts:
             state.failures = rules.count_failure(state.failures, ready_for)

@@ -127,6 +127,28 @@ def test_the_end_of_a_part_is_the_end_of_all_and_no_failure_of_this_one(led: Led
     assert node.docker.containers() == []
 
 
+@pytest.mark.parametrize(
+    ("ago", "cause", "failures", "message"),
+    [
+        (3.0, "group_ended", 0, "its part on spark2 has ended: out of memory"),
+        # The other way round: it ended since this one had.
+        (0.0, "unknown", 1, "exit code 1"),
+    ],
+)
+def test_the_part_that_ended_first_is_the_one_to_blame(led: Led, ago: float, cause: str, failures: int, message: str) -> None:
+    node = led.node
+
+    def both() -> None:
+        led.change(ended_for=ago, trouble="out of memory")() if ago else None
+        node.end(1)
+
+    node.when("ready", node.after(400, both))
+    assert node.run() == EXIT_FAILED
+    state = node.state()
+    assert (state["cause"], state["failures"]) == (cause, failures)
+    assert message in state["message"]
+
+
 def test_a_cut_link_ends_nothing_and_is_told(led: Led) -> None:
     node = led.node
     node.answer = lambda *_asked: SILENT if isinstance(led.reply, Exception) else GOOD
@@ -248,6 +270,7 @@ class Following:
         self.wants: int | None = None
         self.ready = False
         self.silent = False
+        self.ended_for: float | None = None
         self.replies: list[Reply] = []
         self.refuses: OSError | None = None
         configure(self.node, 1)
@@ -260,7 +283,8 @@ class Following:
         def look() -> None:
             if self.node.passed - moment[0] >= rules.ASK_EVERY and not self.silent:
                 moment[0] = self.node.passed
-                said = answer(rules.document(Word("vllm/chat", "abc", self.wants, self.ready, "" if self.wants else "it waits")))
+                why = "rank 0 has failed: x" if self.ended_for else "" if self.wants else "it waits"
+                said = answer(rules.document(Word("vllm/chat", "abc", self.wants, self.ready, why, self.ended_for)))
                 self.replies.append(Reply.read(json.loads(json.dumps(said))))
 
         def start() -> None:
@@ -322,6 +346,22 @@ def test_a_part_that_ends_tells_why_before_its_launcher_goes(following: Followin
     assert "illegal memory access" in last.trouble
     assert not last.gave_up
     assert node.state()["failures"] == 1
+
+
+@pytest.mark.parametrize(("ago", "cause", "failures"), [(3.0, "group_ended", 0), (None, "unknown", 1)])
+def test_a_part_that_ends_since_the_leaders_has_ended_is_not_to_blame(
+    following: Following, ago: float | None, cause: str, failures: int
+) -> None:
+    node = following.node
+    following.want(4, ready=True)()
+
+    def both() -> None:
+        following.ended_for = ago
+        node.end(1)
+
+    node.when("ready", node.after(400, both))
+    assert node.run() == EXIT_FAILED
+    assert (node.state()["cause"], node.state()["failures"]) == (cause, failures)
 
 
 def test_a_leader_that_is_silent_is_told_and_ends_nothing(following: Following) -> None:

@@ -60,6 +60,7 @@ def test_what_a_generation_waits_for_is_told(what: Seen, text: str) -> None:
         (seen(replace(RUNS, generation=None)), "its part on spark2 has ended"),
         (seen(replace(RUNS, generation=2)), "its part on spark2 has ended"),
         (seen(replace(RUNS, leaving=True)), "the unit on spark2 is being stopped"),
+        (seen(RUNS).heard(replace(RUNS, ended_for=0.5, trouble="out of memory"), NOW), "its part on spark2 has ended: out of memory"),
         # A launcher that was killed comes back and adopts its container.
         (seen(RUNS, rules.REFUSED, 8), ""),
         (seen(RUNS, rules.REFUSED, 11), "the unit on spark2 does not run any more"),
@@ -107,6 +108,8 @@ def test_a_member_ends_what_the_leader_no_longer_wants() -> None:
     runs = Membership(RUNS)
     assert runs.hear(word(3, ready=True), NOW).ended == ""
     assert runs.hear(word(None, why="rank 0 has failed: x"), NOW).ended == "rank 0 has failed: x"
+    failed = runs.hear(replace(word(3, why="rank 0 has failed: y"), ended_for=2.0), NOW)
+    assert (failed.ended, failed.leader_ended_at) == ("rank 0 has failed: y", NOW - 2)
     newer = runs.hear(word(4), NOW)
     assert newer.ended == "it was ended where rank 0 runs"
     assert newer.reply == RUNS, "a new one is promised only when the old one is gone"
