@@ -130,7 +130,8 @@ class _Member(Alone):
         return random.uniform(20, 60)  # noqa: S311
 
     def _images(self) -> tuple[str, ...]:
-        shown = self._life.docker.call("image", "inspect", "--format", '{{.Id}} {{join .RepoDigests " "}}', self._life.spec.image)
+        form = "{{.Id}}{{range .RepoDigests}} {{.}}{{end}}"
+        shown = self._life.docker.call("image", "inspect", "--format", form, self._life.spec.image)
         return tuple(word.rpartition("@")[2] for word in shown.out.split()) if shown.rc == 0 else ()
 
     def _busy(self) -> str:
@@ -182,7 +183,7 @@ class Leader(_Member):
         self._seen = {host: rules.Seen(host, now) for host, _address in group.members[1:]}
         self._asked = dict.fromkeys(self._seen, 0.0)
         self._wants: int | None = None
-        self._why = "it is starting"
+        self._why = f"{group.members[0][0]} is starting"
         self._adopted = False
         self._left = False
         self._told_end: int | None = None  # of which generation
