@@ -134,6 +134,32 @@ def test_four_capabilities() -> None:
     assert dimensions["embedding"] == 2048
 
 
+def test_two_dgx_sparks() -> None:
+    plan = plan_of("two-dgx-sparks")
+    parts = [instances(plan, name)["big"]["group"] for name in ("spark1", "spark2")]
+    assert [part["rank"] for part in parts] == [0, 1]
+    assert [member["address"] for member in parts[1]["members"]] == ["198.51.100.1", "198.51.100.2"]
+    assert parts[0]["digest"] == parts[1]["digest"]
+    assert offered(plan) == {"big": {"big", "LLM", "nvidia/Qwen3-235B-A22B-FP4"}}
+    # The gateway on the first one asks its proxy, at the address that all know and not on the cable.
+    assert plan["gateway"]["models"][0]["backends"][0]["url"] == "http://192.0.2.71:8070/v1"
+    assert [len(plan["hosts"][name]["proxy"]) for name in ("spark1", "spark2")] == [1, 0]
+    assert plan["hosts"]["spark2"]["cluster"]["members"] == ["198.51.100.1", "198.51.100.2"]
+
+
+def test_group_with_fallback() -> None:
+    plan = plan_of("group-with-fallback")
+    models = {model["name"]: model for model in plan["gateway"]["models"]}
+    assert {name: model["fallbacks"] for name, model in models.items()} == {"big": ["small"], "small": ["big"]}
+    assert {name: [backend["host"] for backend in model["backends"]] for name, model in models.items()} == {
+        "big": ["server1"],
+        "small": ["workstation"],
+    }
+    for name in ("server1", "server2"):
+        big = instances(plan, name)["big"]
+        assert (len(big["gpus"]), big["tensor_parallel_size"], big["pipeline_parallel_size"]) == (8, 8, 2)
+
+
 def test_dgpu_and_jetson() -> None:
     plan = plan_of("dgpu-and-jetson")
     assert plan["gateway"]["port"] == 8989
