@@ -15,6 +15,8 @@ def instances_that_failed(unproved: Mapping[str, int | None], waited: Mapping[st
     """Of those that were changed: what M(endpoint_ready) found not ready, or M(unit_releases) refused. All where neither says."""
     if proved.get("refused") is not None:
         return set(proved["refused"])
+    if proved.get("failed"):  # the proof itself came to no end
+        return set(unproved)
     endpoints = waited.get("endpoints")
     if not isinstance(endpoints, list):
         return set(unproved)
