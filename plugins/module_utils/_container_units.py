@@ -22,9 +22,11 @@ import typing as t
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from ansible_collections.llmops.gpu_inference.plugins.module_utils import _proved as proved
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Run, run_command
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._live_files import LiveFolder, place_live, read_live
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import (
+    ENV_FILE,
     OWNER,
     SERVICE_FILE,
     FileLock,
@@ -36,6 +38,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._ollama_api import OllamaApi
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._releases import newest as newest_release
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._systemd import Systemd
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_changes import read_service
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_decision import (
     HELD,
     KEEP,
@@ -162,6 +165,9 @@ class Reconciler:
     def _look(self, wanted: Sequence[Wanted]) -> Work:
         """Raises UnitsError where a folder or a container of that name is somebody else's."""
         forecast = self.settings.check_mode
+        if not forecast:  # after a boot that is not long ago: a launcher may be about to do it
+            for item in wanted:
+                proved.put_back(self.paths, item)
         folders = {item.instance: read_folder(self.paths.folder(item.kind, item.name)) for item in wanted}
         live = {item.instance: read_live(self.paths.folder(item.kind, item.name), item.live) for item in wanted}
         for folder in folders.values():
@@ -247,8 +253,20 @@ class Reconciler:
             self._prover.measure_before([item for item in work.with_action(RESTART) if work.units[item.unit].active == "active"])
         for item in work.wanted:
             if item.instance not in left:
+                self._keep_what_is_proved(item, work.folders[item.instance])
                 self._put_in_place(item, staged.get(item.instance, ()), work)
         self._swap.carry_out(work)
+
+    def _keep_what_is_proved(self, item: Wanted, folder: Folder) -> None:
+        """For a boot, until what replaces it has proved itself. One unproved configuration after another leaves what was kept before."""
+        if self._prover is None:
+            return
+        release = newest_release(self.paths, item) if self.settings.boots_proved else None
+        proved_hash = release["config_hash"] if release is not None else None
+        if proved_hash in (None, item.config_hash):
+            proved.forget(self.paths, item)
+        elif read_service(folder.texts).get("config_hash") == proved_hash:
+            proved.keep(self.paths, item, {*folder.listed, ENV_FILE, SERVICE_FILE} & set(folder.texts))
 
     def _put_in_place(self, item: Wanted, staged: Sequence[Staged], work: Work) -> None:
         folder, live = work.folders[item.instance], work.live[item.instance]

@@ -32,6 +32,7 @@ try:
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _memory_limit as memory_limit
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _moments as moments
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _progress as progress
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils import _proved as proved
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import Cause
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._container_follow import Following
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._container_start import Starting
@@ -42,7 +43,7 @@ try:
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_ends import Ending
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_events import Failure, Reload
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_life import Life
-    from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import FileLock, Paths
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import FileLock, Instance, Paths
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._sd_notify import Notifier
 except ImportError:  # on the node the files lie side by side
     import _docker_cli as docker_cli  # type: ignore[import-not-found,no-redef]
@@ -51,6 +52,7 @@ except ImportError:  # on the node the files lie side by side
     import _memory_limit as memory_limit  # type: ignore[import-not-found,no-redef]
     import _moments as moments  # type: ignore[import-not-found,no-redef]
     import _progress as progress  # type: ignore[import-not-found,no-redef]
+    import _proved as proved  # type: ignore[import-not-found,no-redef]
     from _causes import Cause  # type: ignore[import-not-found,no-redef]
     from _container_follow import Following  # type: ignore[import-not-found,no-redef]
     from _container_start import Starting  # type: ignore[import-not-found,no-redef]
@@ -61,7 +63,7 @@ except ImportError:  # on the node the files lie side by side
     from _launcher_ends import Ending  # type: ignore[import-not-found,no-redef]
     from _launcher_events import Failure, Reload  # type: ignore[import-not-found,no-redef]
     from _launcher_life import Life  # type: ignore[import-not-found,no-redef]
-    from _node import FileLock, Paths  # type: ignore[import-not-found,no-redef]
+    from _node import FileLock, Instance, Paths  # type: ignore[import-not-found,no-redef]
     from _sd_notify import Notifier  # type: ignore[import-not-found,no-redef]
 
 
@@ -116,6 +118,8 @@ class Launcher:
         raise AssertionError("serve() does not return")
 
     def _load(self) -> None:
+        if proved.put_back(self.life.paths, Instance(self.life.kind, self.life.name)):
+            self.life.say("this host went down before the last change had proved itself: starts what served before it")
         try:
             self.life.load()
         except Failure:

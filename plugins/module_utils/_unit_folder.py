@@ -13,6 +13,7 @@ import contextlib
 import errno
 import os
 import re
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ from pathlib import Path
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._files import keep_attributes
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._live_files import remove_live
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import ENV_FILE, SERVICE_FILE, is_ours, read_json
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._proved import FOLDER as PROVED
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_errors import UnitsError
 
 FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -135,6 +137,7 @@ def commit(folder: Path, staged: Sequence[Staged], surplus: Iterable[str]) -> No
 def remove_folder(folder: Folder) -> None:
     """Removes what is ours in it, service.json last. Files that somebody else put there stay, and the folder with them."""
     remove_live(folder.path)
+    shutil.rmtree(folder.path / PROVED, ignore_errors=True)
     for name in [*folder.staged, *folder.listed, ENV_FILE, SERVICE_FILE]:
         with contextlib.suppress(FileNotFoundError):
             (folder.path / name).unlink()

@@ -89,6 +89,7 @@ ARGUMENTS = {
     "live_only": {"type": "bool", "default": False},
     "restart": {"type": "bool", "default": True},
     "proof": {"type": "dict", "options": PROOF},
+    "boots_proved": {"type": "bool", "default": False},
     "releases": {"type": "dict", "default": {}},
     "lock_timeout": {"type": "float", "default": 600},
     "gpu_lock_timeout": {"type": "float", "default": 900},

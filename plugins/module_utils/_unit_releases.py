@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _metrics as metrics
+from ansible_collections.llmops.gpu_inference.plugins.module_utils import _proved as proved
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _releases as releases
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import redact
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import reason
@@ -180,6 +181,7 @@ class Prover:
             return Verdict(instance.instance, None, (f"its folder cannot be read: {error}",))
         except UnitsError as error:
             return Verdict(instance.instance, None, (str(error),))
+        proved.forget(self._paths, instance)
         for file in (before_file(self._paths, instance), after_file(self._paths, instance)):
             with contextlib.suppress(FileNotFoundError):
                 file.unlink()

@@ -40,6 +40,7 @@ class Settings:
     check_timeout: float = 300.0
     check_mode: bool = False
     proof: Proof | None = None  # how what is replaced is measured before; not at all without it
+    boots_proved: bool = False  # whether a host that goes down before a change has proved itself comes up with what served before
 
 
 @dataclass

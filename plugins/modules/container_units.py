@@ -300,6 +300,12 @@ options:
       - Whether to start and restart what differs. Otherwise files are written only, and RV(pending) names what waits for a restart.
     type: bool
     default: true
+  boots_proved:
+    description:
+      - With O(proof). A host that goes down before a change has proved itself comes up with what served before it; the
+        next run tries the change again.
+    type: bool
+    default: false
   releases:
     description:
       - By instance, such as C(vllm/chat), a release that it is to go to in place of what O(instances) says, its number, or V(latest) or
@@ -516,6 +522,7 @@ def main() -> None:
         lock_timeout=min(parameters["lock_timeout"], float(run.get("patience", "inf"))),
         gpu_lock_timeout=parameters["gpu_lock_timeout"],
         proof=Proof.of(parameters["proof"]) if parameters["proof"] else None,
+        boots_proved=parameters["boots_proved"],
         check_mode=module.check_mode,
     )
     went_back: dict[str, int] = {}

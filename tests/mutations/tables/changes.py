@@ -55,6 +55,15 @@ FEATURES = [
         "it died on probation",
     ),
     Feature(
+        "a host that goes down in the middle of a change boots what has proved itself",
+        "nothing is put back",
+        f"{UTILS}/_launcher.py",
+        "        if proved.put_back(",
+        "        if False and proved.put_back(",
+        f"{UNIT}/test__launcher_lives.py::test_a_host_that_went_down_during_a_change_starts_what_served_before_it",
+        "'unproved' == 'proved'",
+    ),
+    Feature(
         "what was changed on the same GPU goes back too",
         "only what failed goes back",
         f"{PLUGIN_UTILS}/_units/way_back.py",

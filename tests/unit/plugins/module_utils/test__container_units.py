@@ -8,6 +8,7 @@ import errno
 import json
 import os
 import re
+import shutil
 import typing as t
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.llmops.gpu_inference.plugins.module_utils import _proved as proved
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _releases as releases
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._container_units import Reconciler
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Ran
@@ -1084,10 +1086,10 @@ class Asked:
         self.seen.update({item.name: (self.folder / item.name / "config.yaml").read_text() for item in items})
 
 
-def with_prover(tmp_path: Path, host: Host, instances: list[dict[str, t.Any]]) -> tuple[Report, Asked]:
+def with_prover(tmp_path: Path, host: Host, instances: list[dict[str, t.Any]], *, boots_proved: bool = False) -> tuple[Report, Asked]:
     asked = Asked(tmp_path)
     paths = Paths(tmp_path / "instances", tmp_path / "run", lasting=tmp_path / "lasting")
-    settings = Settings(paths, ("vllm",), wants_dir=tmp_path / "wants", lock_timeout=0.0, gpu_lock_timeout=0.0)
+    settings = Settings(paths, ("vllm",), wants_dir=tmp_path / "wants", lock_timeout=0.0, gpu_lock_timeout=0.0, boots_proved=boots_proved)
     prover = t.cast(Prover, asked)
     return Reconciler(settings, host.run, sleep=lambda _s: None, prover=prover).apply(want_all(instances, ["vllm"]), "tester"), asked
 
@@ -1123,3 +1125,79 @@ def test_what_was_refused_has_nothing_to_prove(tmp_path: Path, host: Host) -> No
     report, asked = with_prover(tmp_path, host, [instance("a", image="registry/missing:1")])
     assert report.failures
     assert (report.unproved, asked.seen) == ({}, {})
+
+
+class Changes:
+    """One instance that changes again and again, and what a boot finds then."""
+
+    def __init__(self, tmp_path: Path, host: Host) -> None:
+        self._tmp_path, self._host = tmp_path, host
+        self.paths = Paths(tmp_path / "instances", tmp_path / "run", lasting=tmp_path / "lasting")
+
+    def run(self, model: str, *, boots_proved: bool = True) -> None:
+        parameters = instance(files={"config.yaml": f"model: {model}\n"})
+        with_prover(self._tmp_path, self._host, [parameters], boots_proved=boots_proved)
+        self._host.serve(want(parameters))
+
+    def prove(self, model: str) -> None:
+        document = {"config_hash": want(instance(files={"config.yaml": f"model: {model}\n"})).config_hash, "image_id": "sha256:1"}
+        releases.record(self.paths, Instance("vllm", "chat"), document)
+
+    def boot(self) -> str:
+        shutil.rmtree(self.paths.runtime / "unproved", ignore_errors=True)
+        proved.put_back(self.paths, Instance("vllm", "chat"))
+        return (self.paths.folder("vllm", "chat") / "config.yaml").read_text().split()[1]
+
+
+@pytest.fixture(name="changes")
+def _changes(tmp_path: Path, host: Host) -> Changes:
+    changes = Changes(tmp_path, host)
+    changes.run("one")
+    return changes
+
+
+def test_a_boot_finds_what_has_proved_itself(changes: Changes) -> None:
+    changes.prove("one")
+    changes.run("two")
+    folder = changes.paths.folder("vllm", "chat")
+    assert SECRET in (folder / ".proved/env").read_text()
+    assert (folder / ".proved/env").stat().st_mode & 0o777 == 0o600
+    changes.run("three")  # a run that was killed, and the next one
+    assert changes.boot() == "one"
+    newest = releases.newest(changes.paths, Instance("vllm", "chat")) or {}
+    assert json.loads((folder / "service.json").read_text())["config_hash"] == newest["config_hash"]
+
+
+def test_a_run_right_after_the_boot_does_not_take_the_change_for_what_serves(changes: Changes, host: Host) -> None:
+    changes.prove("one")
+    changes.run("two")
+    shutil.rmtree(changes.paths.runtime / "unproved")
+    host.active["vllm@chat.service"] = "activating"  # its launcher has not come so far
+    host.containers.clear()
+    report, _asked = with_prover(changes.paths.instances.parent, host, [instance(files={"config.yaml": "model: two\n"})], boots_proved=True)
+    assert report.units["vllm/chat"]["action"] == RESTART
+    assert changes.boot() == "one"
+
+
+@pytest.mark.parametrize("proved_before", [True, False])
+def test_what_nobody_takes_back_is_what_a_boot_finds(changes: Changes, proved_before: bool) -> None:
+    if proved_before:
+        changes.prove("one")
+    changes.run("two", boots_proved=not proved_before)
+    assert changes.boot() == "two"
+
+
+def test_the_way_back_is_no_change_that_a_boot_takes_back(changes: Changes) -> None:
+    changes.prove("one")
+    changes.run("two")
+    changes.run("one")
+    assert changes.boot() == "one"
+    changes.prove("one")
+    assert not (changes.paths.folder("vllm", "chat") / ".proved").exists()
+
+
+def test_what_goes_leaves_nothing_of_it(tmp_path: Path, host: Host, changes: Changes) -> None:
+    changes.prove("one")
+    changes.run("two")
+    with_prover(tmp_path, host, [])
+    assert not changes.paths.folder("vllm", "chat").exists()

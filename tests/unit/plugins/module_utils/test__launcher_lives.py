@@ -24,10 +24,11 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils import _engin
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _launcher as launcher
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _ollama_models as ollama_models
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _probe as probe
+from ansible_collections.llmops.gpu_inference.plugins.module_utils import _proved as proved
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _silence as silence
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_ends import EXIT_FAILED, EXIT_PERMANENT, EXIT_STOPPED
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_events import Reload
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import FileLock, is_locked, write_atomically
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import FileLock, Instance, is_locked, write_atomically
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._probe import Observation
 
 LOADING = "INFO 11-20 10:38:21 [gpu_model_runner.py:2844] Starting to load model /srv/models/x..."
@@ -245,6 +246,20 @@ def test_a_launcher_leaves_a_container_that_the_next_adopts(node: VirtualNode) -
     assert "bounds its main memory to 8.0 GiB, without a restart" in node.said()
     # It was ready for long: the first failure, whatever the launcher's own age.
     assert (node.state()["failures"], node.state()["started"]) == (1, ready["started"])
+
+
+@pytest.mark.parametrize("booted", [True, False])
+def test_a_host_that_went_down_during_a_change_starts_what_served_before_it(node: VirtualNode, booted: bool) -> None:
+    node.instance(config_hash="proved", command=["old"])
+    proved.keep(node.paths, Instance("vllm", "chat"), ["service.json", "env"])
+    node.instance(config_hash="unproved", command=["new"])
+    if booted:
+        (node.paths.runtime / "unproved/vllm@chat").unlink()
+        node.docker.write({**container(config_hash="unproved"), "State": {"Running": False, "ExitCode": 137, "Pid": 0}})
+    node.when("ready", node.signal)
+    assert node.run() == EXIT_STOPPED, node.said()
+    assert node.state()["config_hash"] == ("proved" if booted else "unproved")
+    assert ("starts what served before it" in node.said()) is booted
 
 
 def test_an_adopted_container_that_loads_keeps_its_place_and_its_deadline(node: VirtualNode) -> None:

@@ -16,6 +16,7 @@ import yaml
 from support.repository import ROOT
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _proof as proof
+from ansible_collections.llmops.gpu_inference.plugins.module_utils import _proved as proved
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _releases as releases
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _unit_releases as unit_releases
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Ran
@@ -163,14 +164,19 @@ def test_a_change_that_holds_is_kept_and_one_that_does_not_is_no_release(host: H
     host.prove()
     host.answers = [said(), said(), said(), said("!!!!!!!!")]
     host.prover().measure_before([CHAT])
+    proved.keep(host.paths, CHAT, ["service.json", "env", "config.yaml"])
+    kept = host.paths.folder("vllm", "chat") / ".proved"
     host.place(command=["new"])
     assert host.prove().release == 2
     assert not (host.paths.releases("vllm", "chat") / "before.json").exists()
+    assert not kept.exists()
     host.prover().measure_before([CHAT])
+    proved.keep(host.paths, CHAT, ["service.json", "env", "config.yaml"])
     host.place(command=["newer"])
     verdict = host.prove()
     assert verdict.release is None
     assert "'!!!!!!!!'" in verdict.problems[0]
+    assert kept.exists()
     assert verdict.columns
     assert [release["number"] for release in host.known()] == [1, 2]
     assert set(host.asked) == {KEY}
