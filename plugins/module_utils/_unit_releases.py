@@ -38,6 +38,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import 
 )
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._probation import Probation
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._proof import Bounds, Measured, columns, judge, measure
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._systemd import Systemd
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_errors import UnitsError
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_folder import read_folder
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_status import ready_after
@@ -102,7 +103,9 @@ class Prover:
         ask: Callable[..., Measured] = measure,
         clock: Callable[[], float] = time.time,
         probation: Callable[..., Probation] = Probation,
+        stops: bool = False,
     ) -> None:
+        self._stops = stops
         self._probation = probation
         self._turns = threading.BoundedSemaphore(AT_ONCE)
         self._paths = paths
@@ -174,6 +177,8 @@ class Prover:
                 problems = self._on_probation(instance, content, probation)
             shown = tuple(columns(before, after)) if after is not None else ()
             if problems:
+                if self._stops and old is not None:
+                    self._stop(instance, content)
                 told = tuple(redact(text, secrets) for text in problems)
                 return Verdict(instance.instance, None, told, tuple(redact(line, secrets) for line in shown))
             release = self._record(instance, content, after, went_back)
@@ -217,6 +222,11 @@ class Prover:
             return []
         said = f": {state['cause']}: {state.get('message')}" if state.get("cause") else ""
         return [f"it is {state.get('phase') or 'gone'} after it was asked, and not ready any more{said}"]
+
+    def _stop(self, instance: Instance, content: Mapping[str, t.Any]) -> None:
+        """So that no client gets another answer of it. Where that fails, whoever goes back says so."""
+        seconds = float(content["service"].get("stop_timeout") or 0)
+        Systemd(self._run).call("stop", "--", instance.unit, seconds=seconds + 180)
 
     def _keep(self, instance: Instance, content: Mapping[str, t.Any], after: Measured | None) -> None:
         """For the last stage: with clients there, it is slower."""

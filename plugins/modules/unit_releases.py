@@ -31,7 +31,7 @@ attributes:
   idempotent:
     support: N/A
     details:
-      - Records what it finds, and changes nothing that serves.
+      - Records what it finds, and changes nothing that serves, but for O(stop_refused).
 options:
   units:
     description: The instances, such as C(vllm/chat). They must be ready.
@@ -54,6 +54,11 @@ options:
     type: str
     choices: [all, first, last]
     default: all
+  stop_refused:
+    description:
+      - Whether an engine that replaced another one and does not hold is stopped at once, for somebody who goes back to the release before.
+    type: bool
+    default: false
 author:
   - llmops.gpu_inference contributors (@llmops)
 seealso:
@@ -101,6 +106,7 @@ def main() -> None:
             "went_back": {"type": "dict", "default": {}},
             "probation": {"type": "float", "default": 0},
             "stage": {"type": "str", "choices": ["all", "first", "last"], "default": "all"},
+            "stop_refused": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
@@ -108,7 +114,7 @@ def main() -> None:
         module.exit_json(changed=False, releases={}, refused={})
     instances = [Instance(*unit.split("/", 1)) for unit in module.params["units"] if "/" in unit]
     try:
-        prover = Prover(Paths(), Proof.of(module.params["proof"] or {}))
+        prover = Prover(Paths(), Proof.of(module.params["proof"] or {}), stops=module.params["stop_refused"])
         verdicts = prover.prove(instances, module.params["went_back"], module.params["probation"], module.params["stage"])
     except OSError as error:
         module.fail_json(msg=f"cannot work on {error.filename or 'a file'}: {error.strerror or error}")

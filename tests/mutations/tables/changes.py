@@ -64,6 +64,15 @@ FEATURES = [
         "'unproved' == 'proved'",
     ),
     Feature(
+        "an engine that is refused answers nobody any more",
+        "it goes on until the way back comes to it",
+        f"{UTILS}/_unit_releases.py",
+        "                if self._stops and old is not None:\n",
+        "                if False:\n",
+        f"{UNIT}/test__releases.py::test_what_is_refused_answers_nobody_any_more",
+        "Right contains one more item: ['systemctl', 'stop'",
+    ),
+    Feature(
         "what was changed on the same GPU goes back too",
         "only what failed goes back",
         f"{PLUGIN_UTILS}/_units/way_back.py",

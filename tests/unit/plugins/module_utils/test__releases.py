@@ -295,6 +295,23 @@ def test_the_image_of_the_release_before_is_kept(host: Host) -> None:
     assert not [call for call in host.calls if call[1] in ("create", "rm")]
 
 
+@pytest.mark.parametrize("stops", [True, False])
+def test_what_is_refused_answers_nobody_any_more(host: Host, stops: bool) -> None:
+    def prover() -> Prover:
+        return Prover(host.paths, Proof.of({"answers": {"chat": [{"prompt": "x", "contains": "Paris"}]}}), host.run, host.ask, stops=stops)
+
+    own = {"own 1": {"text": "London", "tool": None}}
+    host.answers = [{**said(), "answers": own}, said(), said(), said("!!!!!!!!")]
+    host.place()
+    assert prover().prove([CHAT])[0].problems
+    assert not [call for call in host.calls if call[0] == "systemctl"]  # there is nothing to go back to
+    prover().prove([CHAT])
+    prover().measure_before([CHAT])
+    host.place(command=["new"])
+    assert prover().prove([CHAT])[0].problems
+    assert [call for call in host.calls if call[0] == "systemctl"] == [["systemctl", "stop", "--", "vllm@chat.service"]] * stops
+
+
 class Watched:
     """In place of a probation: what was watched, and what came of it."""
 
