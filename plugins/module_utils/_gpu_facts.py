@@ -105,8 +105,8 @@ def _l4t(seen: Observations, releases: Mapping[str, str], warnings: list[str]) -
     return {"release": release, "jetpack": jetpack}
 
 
-#: Interfaces of the host alone: loopback, Docker's bridges and what hangs on them.
-_INNER = re.compile(r"lo|docker\d+|docker_gwbridge|br-[0-9a-f]{12}|veth.*")
+#: Interfaces of the host alone: loopback, bridges of containers and virtual machines with what hangs on them, and a Jetson's own by USB.
+_INNER = re.compile(r"lo|docker\d+|docker_gwbridge|br-[0-9a-f]{12}|veth.*|(?:virbr|lxcbr|lxdbr|podman|cni|l4tbr|rndis|usb)\d.*")
 
 
 def networks_of(text: str) -> list[dict[str, t.Any]]:

@@ -56,7 +56,22 @@ def places(where: str, members: Sequence[Host], hardware: Mapping[str, Hardware 
         _check(host, address, own[host.name], hardware.get(host.name), report)
         found[host.name] = Place(str(address), host.settings.cluster_interface or interface)
     _check_together(where, found, report)
+    _tell_of_another(where, members, own, known, report)
     return found
+
+
+def _tell_of_another(
+    where: str, members: Sequence[Host], own: Mapping[str, Sequence[_Own]], known: Mapping[str, Address | None], report: Report
+) -> None:
+    """Where nobody has said which network is meant, and there is one beside that of Ansible's connections: perhaps the fast one."""
+    if any(host.settings.cluster_address or host.settings.cluster_interface for host in members) or None in known.values():
+        return
+    others = [str(network) for network in _in_common(own, dict.fromkeys(own)) if not any(address in network for address in known.values())]
+    if others:
+        report.warn(
+            f"{where}: its hosts meet at the addresses by which Ansible reaches them, and they have {', '.join(others)} in common too; "
+            f"say by {ADDRESS} or {INTERFACE} of each which is meant"
+        )
 
 
 def _own_of(hardware: Hardware | None) -> list[_Own]:
@@ -86,7 +101,7 @@ def _said(host: Host, own: Sequence[_Own]) -> Address | None:
 
 
 def _in_common(own: Mapping[str, Sequence[_Own]], known: Mapping[str, Address | None]) -> list[Network]:
-    """The IPv4 networks that all members have, or those of what is known already."""
+    """The IPv4 networks that all members have, or those of what is known already. One in which two have the same address joins nobody."""
     shared: set[Network] | None = None
     for name, items in own.items():
         address = known[name]
@@ -94,7 +109,12 @@ def _in_common(own: Mapping[str, Sequence[_Own]], known: Mapping[str, Address | 
             item.network for item in items if item.network.version == 4 and (address is None or address in item.network)
         }
         shared = networks if shared is None else shared & networks
-    return sorted(shared or (), key=str)
+    return sorted((network for network in shared or () if _joins(network, own)), key=str)
+
+
+def _joins(network: Network, own: Mapping[str, Sequence[_Own]]) -> bool:
+    addresses = [item.address for items in own.values() for item in items if item.network == network]
+    return len(set(addresses)) == len(addresses)
 
 
 def _tell_of_none(where: str, host: Host, own: Sequence[_Own], in_common: Sequence[Network], report: Report) -> None:

@@ -377,6 +377,8 @@ docker0          DOWN           172.17.0.1/16
 br-0123456789ab  UP             10.89.16.1/24
 br0              UP             192.168.7.2/24
 veth01@if2       UP             fe80::1/64
+virbr0           DOWN           192.168.122.1/24
+l4tbr0           UP             192.168.55.1/24
 tun0             UNKNOWN        10.8.0.2 peer 10.8.0.1/32
 wlp9s9           DOWN
 

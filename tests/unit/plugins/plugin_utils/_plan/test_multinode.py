@@ -190,6 +190,22 @@ def test_the_one_network_of_all_members_is_found() -> None:
     assert places(build_plan(sparks(own=names, hardware=both))) == [("192.168.100.1", "eth1"), ("192.168.100.2", "eth1")]
 
 
+def test_a_network_that_joins_nobody_is_none() -> None:
+    """Such as that of virtual machines, which is the same on every host."""
+    names = {f"spark{n}": {"ansible_host": f"spark{n}.lan"} for n in (1, 2)}
+    hardware = {f"spark{n}": on(("virbr0", "192.168.122.1/24"), ("eth1", f"192.168.100.{n}/24")) for n in (1, 2)}
+    assert places(build_plan(sparks(own=names, hardware=hardware))) == [("192.168.100.1", "eth1"), ("192.168.100.2", "eth1")]
+
+
+def test_another_network_of_all_members_is_told_where_none_was_named() -> None:
+    hardware = {f"spark{n}": on(("enp1", f"192.168.100.{n}/24"), ("eth0", f"10.0.0.{n}/24")) for n in (1, 2)}
+    told = [warning for warning in build_plan(sparks(hardware=hardware))["warnings"] if "in common too" in warning]
+    assert len(told) == 1
+    assert "192.168.100.0/24 in common too; say by inference_cluster_address" in told[0]
+    own = {f"spark{n}": {"inference_cluster_address": f"10.0.0.{n}"} for n in (1, 2)}
+    assert not [warning for warning in build_plan(sparks(own=own, hardware=hardware))["warnings"] if "in common too" in warning]
+
+
 def test_the_digest_is_of_what_members_have_in_common() -> None:
     def digest(**changes: Any) -> str:
         return str(build_plan(sparks(group(**changes)))["hosts"]["spark1"]["vllm"][0]["group"]["digest"])
