@@ -161,8 +161,9 @@ def next_generation(begun: Sequence[int]) -> int:
 
 def ended_by(seen: Seen, generation: int, now: float) -> str:
     """Why the generation has ended with this member, or nothing. A member that is out of reach has ended nothing."""
-    if seen.error == REFUSED and now - seen.since > COMES_BACK_WITHIN:
-        return f"the unit on {seen.host} does not run any more"
+    if seen.error in (REFUSED, STRANGER) and now - seen.since > COMES_BACK_WITHIN:
+        # With another key it has started anew, as a unit does when its key changes.
+        return f"the unit on {seen.host} does not run any more" + (f" as it did: {seen.detail}" if seen.error == STRANGER else "")
     if seen.error or seen.reply is None:
         return ""
     if seen.reply.leaving:

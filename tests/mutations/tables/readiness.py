@@ -85,7 +85,7 @@ FEATURES = [
         "a cut cable ends no generation of an engine over several hosts",
         "a host that is out of reach counts as gone",
         f"{UTILS}/_group_rules.py",
-        "    if seen.error == REFUSED and now - seen.since > COMES_BACK_WITHIN:",
+        "    if seen.error in (REFUSED, STRANGER) and now - seen.since > COMES_BACK_WITHIN:",
         "    if seen.error and now - seen.since > COMES_BACK_WITHIN:",
         f"{UNIT}/test__group_rules.py::test_what_ends_a_generation",
         "does not run any more",

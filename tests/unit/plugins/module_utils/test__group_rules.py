@@ -64,6 +64,8 @@ def test_what_a_generation_waits_for_is_told(what: Seen, text: str) -> None:
         # A launcher that was killed comes back and adopts its container.
         (seen(RUNS, rules.REFUSED, 8), ""),
         (seen(RUNS, rules.REFUSED, 11), "the unit on spark2 does not run any more"),
+        (seen(RUNS, rules.STRANGER, 8, "it has another key"), ""),
+        (seen(RUNS, rules.STRANGER, 11, "it has another key"), "the unit on spark2 does not run any more as it did: it has another key"),
         # A cut link alone ends nothing, however long it is cut.
         (seen(RUNS, rules.UNREACHABLE, 8000), ""),
         (seen(replace(RUNS, generation=None), rules.UNREACHABLE, 8), ""),
