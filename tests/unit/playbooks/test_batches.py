@@ -28,6 +28,26 @@ def test_the_way_back_has_the_same_batches() -> None:
     assert BACK == SITE
 
 
+def test_gateways_change_one_after_the_other() -> None:
+    play = next(play for play in yaml.safe_load((ROOT / "playbooks/site.yml").read_text()) if play["name"] == "Run the gateway")
+    assert play.get("serial") == 1
+
+
+@pytest.mark.slow
+def test_a_gateway_that_has_failed_before_holds_the_others_up_no_more(tmp_path: Path) -> None:
+    hosts = {name: {"ansible_connection": "local"} for name in "abc"}
+    (tmp_path / "hosts.yml").write_text(yaml.safe_dump({"all": {"children": {"gateways": {"hosts": hosts}}}}))
+    fail = {"ansible.builtin.fail": {"msg": "no"}, "when": "inventory_hostname == 'a'"}
+    plays = [
+        {"hosts": "gateways", "gather_facts": False, "tasks": [fail]},
+        {"hosts": "gateways", "gather_facts": False, "serial": 1, "tasks": [{"ansible.builtin.debug": {"msg": "gateway"}}]},
+        {"hosts": "gateways", "gather_facts": False, "tasks": [{"ansible.builtin.debug": {"msg": "after"}}]},
+    ]
+    (tmp_path / "play.yml").write_text(yaml.safe_dump(plays))
+    done = playbook(tmp_path, str(tmp_path / "play.yml"), "-i", str(tmp_path / "hosts.yml"))
+    assert (done.stdout.count("msg: gateway"), done.stdout.count("msg: after")) == (2, 2), done.stdout
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("rollout", "batches"),
