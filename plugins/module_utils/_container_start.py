@@ -155,13 +155,13 @@ class Starting:
 
     def _remove_old(self) -> None:
         life = self._life
-        container = self._own_container()
-        if container is None:
-            return
-        if container.running:
-            seconds = int(life.spec.stop_timeout)
-            life.docker.call("stop", "--time", str(seconds), container.id, timeout=seconds + 30.0)
-        life.docker.call("rm", "--force", container.id)
+        seconds = int(life.spec.stop_timeout)
+        for container in (self._own_container(), *life.docker.left_by_handover(life.spec)):
+            if container is None:
+                continue
+            if container.running:
+                life.docker.call("stop", "--time", str(seconds), container.id, timeout=seconds + 30.0)
+            life.docker.call("rm", "--force", container.id)
 
     def _drop_page_cache(self) -> None:
         # By a program of its own: it may take minutes, and this process is to show that it lives.

@@ -146,6 +146,7 @@ class Reconciler:
         report = work.report
         if not self.settings.check_mode:
             self._trial.remove_leftovers(work)
+            self._swap.handover.tidy(work)
         if report.changed and not self.settings.check_mode:
             self._carry_out(work)
         elif self.settings.check_mode:
@@ -244,6 +245,7 @@ class Reconciler:
         staged = self._stage([item for item in work.wanted if work.actions[item.instance] != REFUSED], work.folders)
         try:
             self._trial.ask_docker(work, risked, staged)
+            self._swap.handover.prepare(work, staged)
             work.hold_back()
         finally:
             left = {instance for instance, action in work.actions.items() if action in (REFUSED, HELD)}

@@ -23,12 +23,12 @@ try:
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _docker_flags as docker_flags
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _memory_limit as memory_limit
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._instance_spec import Spec
-    from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import LABEL, OWNER
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import LABEL, OWNER, predecessors
 except ImportError:  # on the node the files lie side by side
     import _docker_flags as docker_flags  # type: ignore[import-not-found,no-redef]
     import _memory_limit as memory_limit  # type: ignore[import-not-found,no-redef]
     from _instance_spec import Spec  # type: ignore[import-not-found,no-redef]
-    from _node import LABEL, OWNER  # type: ignore[import-not-found,no-redef]
+    from _node import LABEL, OWNER, predecessors  # type: ignore[import-not-found,no-redef]
 
 
 class Stopped(Exception):  # noqa: N818 - an event, not an error
@@ -279,6 +279,13 @@ class Docker:
     def find(self, name: str, interruptible: bool = True) -> Container | None:
         found = self.inspect(name, interruptible=interruptible)
         return found[0] if found else None
+
+    def left_by_handover(self, spec: Spec, interruptible: bool = True) -> list[Container]:
+        """What still has the port of a container that took it over."""
+        if not spec.handover_socket:
+            return []
+        found = self.inspect(*predecessors(spec.container), interruptible=interruptible)
+        return [container for container in found if container.owned and container.instance == spec.instance]
 
     def owned_running(self) -> list[Container]:
         result = self.call("ps", "--quiet", "--no-trunc", "--filter", f"label={LABEL}owner={OWNER}")

@@ -74,7 +74,7 @@ _OURS: Mapping[str, str] = {
 }
 
 # What a second container with the same arguments must not have while the first one runs.
-_UNIQUE = ("ip", "ip6", "link-local-ip", "mac-address", "network-alias", "publish", "publish-all")
+UNIQUE = ("ip", "ip6", "link-local-ip", "mac-address", "network-alias", "publish", "publish-all")
 
 
 @dataclass(frozen=True)
@@ -236,7 +236,7 @@ def words(flags: Iterable[Flag]) -> list[str]:
 
 def beside(arguments: Sequence[str]) -> list[Flag]:
     """The flags that a second container may have while the first one runs: no address, alias or port of its own."""
-    return [flag for flag in read(arguments)[0] if flag.name not in _UNIQUE]
+    return [flag for flag in read(arguments)[0] if flag.name not in UNIQUE]
 
 
 Port = tuple[str, int]  # protocol and number on the host

@@ -78,6 +78,7 @@ class Spec(Instance):
     restart_limit: int = 5
     memory_limit_mib: int | None = None
     group: GroupSpec | None = None
+    handover_socket: str = ""
 
 
 def _strings(document: Mapping[str, Any], key: str) -> tuple[str, ...]:
@@ -167,6 +168,7 @@ def parse_spec(text: str, kind: str, name: str) -> Spec:
             restart_limit=int(document.get("restart_limit") or 5),
             memory_limit_mib=_bound(document),
             group=_group(document),
+            handover_socket=str(document.get("handover_socket") or ""),
         )
     except (TypeError, ValueError) as error:
         raise SpecError(f"service.json has a value of the wrong type: {error}") from error

@@ -69,8 +69,10 @@ class Ending:
             try:
                 if life.spec.download_command:
                     life.docker.call("rm", "--force", life.spec.container + "-download", timeout=30, interruptible=False)
-                container = life.docker.find(life.spec.container, interruptible=False)
-                if container is not None and container.owned and container.instance in ("", life.spec.instance):
+                own = life.docker.find(life.spec.container, interruptible=False)
+                for container in (own, *life.docker.left_by_handover(life.spec, interruptible=False)):
+                    if container is None or not container.owned or container.instance not in ("", life.spec.instance):
+                        continue
                     if container.running:
                         life.docker.call("stop", "--time", str(seconds), container.id, timeout=seconds + 15.0, interruptible=False)
                     life.docker.call("rm", "--force", container.id, timeout=30, interruptible=False)

@@ -33,6 +33,11 @@ def container_name(kind: str, name: str) -> str:
     return f"{kind}-{name}"
 
 
+def predecessors(container: str) -> tuple[str, str]:
+    """Containers that a handover leaves behind: the one that has the published port, and one that ends what it has begun."""
+    return f"{container}-port", f"{container}-before"
+
+
 def safe_name(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]", "_", text)
 

@@ -21,6 +21,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_present
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_wanted import Wanted
 
 KEEP, RELOAD, START, RESTART = "keep", "reload", "start", "restart"
+HANDED_OVER = "handed over"  # a restart without a stop
 REFUSED, HELD = "refused", "held"  # what becomes of a start, restart or removal that would cost what serves
 
 

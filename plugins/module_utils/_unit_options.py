@@ -63,6 +63,7 @@ INSTANCE = {
     "drop_page_cache": {"type": "bool", "default": False},
     "memory_limit_mib": {"type": "int"},
     "group": {"type": "dict", "options": GROUP},
+    "handover_socket": {"type": "path"},
     "pull_models": {"type": "list", "elements": "str", "default": []},
     "download_entrypoint": {"type": "str"},
     "download_command": {"type": "list", "elements": "str", "default": []},

@@ -59,9 +59,9 @@ def find_strays(paths: Paths, kinds: Sequence[str], wanted: Collection[str], con
     return list(strays.values())
 
 
-def remove_what_is_left(stray: Stray, container: Container | None, paths: Paths, run: Run) -> None:
-    """Container, records and folder of a unit that has stopped."""
-    if container is not None and container.owned and container.instance == stray.instance:
+def remove_what_is_left(stray: Stray, containers: Sequence[Container], paths: Paths, run: Run) -> None:
+    """Containers, records and folder of a unit that has stopped."""
+    for container in containers:
         ran = run([paths.docker, "rm", "--force", container.name], 120)
         if ran.rc != 0 and "No such container" not in ran.err:
             raise UnitsError(f"cannot remove the container {container.name}: {reason(ran.err)}")

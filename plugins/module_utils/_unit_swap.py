@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Run
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import FileLock, read_json
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_decision import HELD, REFUSED, RELOAD, RESTART, START
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_handover import Handover
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_report import Report
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_strays import Stray, remove_what_is_left
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_systemctl import Systemctl
@@ -33,8 +34,10 @@ class Swap:
         self._systemctl = systemctl
         self._clock = clock
         self._sleep = sleep
+        self.handover = Handover(settings, run, systemctl, clock, sleep)
 
     def carry_out(self, work: Work) -> None:
+        self.handover.carry_out(work)
         strays = [stray for stray in work.strays if work.report.units[stray.instance]["action"] != HELD]
         stopping: list[Wanted | Stray] = [*work.with_action(RESTART), *(stray for stray in strays if work.units[stray.unit].up)]
         self._stop(stopping, max([item.stop_timeout for item in work.wanted] + [60.0]), work.report)
@@ -43,7 +46,7 @@ class Swap:
             self._systemctl.forget_failure([stray.unit for stray in strays])
         for stray in strays:
             self._systemctl.disable(stray.unit)
-            remove_what_is_left(stray, work.containers.get(stray.container), self._paths, self._run)
+            remove_what_is_left(stray, work.containers_of(stray), self._paths, self._run)
         self._start(work)
         # Last, since one may have ended meanwhile.
         problem = self._systemctl.reload([item.unit for item in work.with_action(RELOAD)])

@@ -19,7 +19,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes impor
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import reason
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Ran, Run
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._instance_spec import parse_spec
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import ENV_FILE, LABEL, OWNER, SERVICE_FILE
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import ENV_FILE, LABEL, OWNER, SERVICE_FILE, Instance
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_changes import read_service
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_decision import REFUSED, RESTART, START
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_fetch import ModelServer, download, pull_into
@@ -56,8 +56,8 @@ class Trial:
         asked = [item for item in risked if work.actions[item.instance] != REFUSED]
         if not asked:
             return
-        stopping = [item.container for item in risked] + [stray.container for stray in work.leaving]
-        held = frozenset(port for name in stopping if name in work.containers for port in work.containers[name].ports)
+        stopping: list[Instance] = [*risked, *work.leaving]
+        held = frozenset(port for item in stopping for port in work.ports_of(item))
 
         def refusal(item: Wanted) -> str:
             folder = work.folders[item.instance].path

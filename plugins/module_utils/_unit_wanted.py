@@ -41,7 +41,7 @@ LAUNCHER_KEYS = (
     "restart_limit",
 )
 # Settings of the launcher that came later: left out where they are not given, so that the hashes of older units hold.
-LATER_KEYS = ("memory_limit_mib", "group")
+LATER_KEYS = ("memory_limit_mib", "group", "handover_socket")
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,7 @@ class Wanted(Instance):
     secret_names: frozenset[str] = frozenset()
     secrets: tuple[str, ...] = field(default=(), repr=False)
     check: Check | None = field(default=None, repr=False)
+    handover_socket: str = ""
     live: LiveFiles = field(default_factory=LiveFiles, repr=False)  # no part of any hash: the container reads them itself
 
 
@@ -175,6 +176,7 @@ def want(parameters: Mapping[str, t.Any]) -> Wanted:
         secret_names=frozenset(secret),
         secrets=tuple(value for value in secret.values() if len(value) >= 4),
         check=want_check(parameters, files, plain),
+        handover_socket=str(parameters.get("handover_socket") or ""),
         live=want_live(parameters),
     )
 

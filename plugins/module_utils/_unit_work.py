@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import Diagnosis
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_flags import Port
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._live_files import LiveFolder
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import Instance, Paths
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_changes import Change, change_of, held_back, read_service
@@ -68,6 +69,13 @@ class Work:
         """Its container, where that runs."""
         container = self.containers.get(item.container)
         return container if container is not None and container.running else None
+
+    def containers_of(self, item: Instance) -> list[Container]:
+        """All that were made for it: after a handover another one than its own has the published port."""
+        return [container for container in self.containers.values() if container.owned and container.instance == item.instance]
+
+    def ports_of(self, item: Instance) -> frozenset[Port]:
+        return frozenset(port for container in self.containers_of(item) for port in container.ports)
 
     def is_known(self, item: Wanted) -> bool:
         """Whether its folder already has this configuration."""
@@ -124,14 +132,12 @@ class Work:
     def _changes(self) -> list[Change]:
         changes = []
         for item in self.wanted:
-            action, container, serving = self.actions[item.instance], self.containers.get(item.container), self.serving(item)
+            action, serving = self.actions[item.instance], self.serving(item)
             new = not self.is_known(item) or (serving is not None and serving.config_hash != item.config_hash)
             if action == REFUSED or (action in (START, RESTART) and new):
-                ports = container.ports if container is not None else ()
-                changes.append(change_of(item.instance, self.folders[item.instance].texts, item.files, ports, serving is not None))
+                texts = self.folders[item.instance].texts
+                changes.append(change_of(item.instance, texts, item.files, self.ports_of(item), serving is not None))
         leaving = self.leaving
         for stray in self.strays:
-            container = self.containers.get(stray.container)
-            ports = container.ports if container is not None else ()
-            changes.append(change_of(stray.instance, stray.folder.texts, {}, ports, stray in leaving))
+            changes.append(change_of(stray.instance, stray.folder.texts, {}, self.ports_of(stray), stray in leaving))
         return changes

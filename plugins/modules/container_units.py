@@ -229,6 +229,16 @@ options:
                 description: Its IP address on the network between the members.
                 type: str
                 required: true
+      handover_socket:
+        description:
+          - Path in the container of a Unix socket by which its program gives its listening sockets away, and takes over those of
+            another one. A changed container is then started beside the old one, takes the port over once it listens, and no connection
+            is refused. One that does not come up is removed, and the old one serves on.
+          - As Docker gives a published port to one container for good, the first one stays as C(KIND-NAME-port), where nothing but a
+            waiting process is left of it. A start of the unit leads back to one container.
+          - Where ports, networks or addresses change, where less than 768 MiB of main memory are free, or where the old program has no
+            such socket, the unit is stopped and started, and its RV(units) say so.
+        type: path
       pull_models:
         description: Models to pull through the server once it runs. For Ollama.
         type: list

@@ -80,7 +80,7 @@ def gateway(
     place_live(read_live(place, want_live(unit)))
     variables = {**unit["environment"], **unit["secret_environment"]}
     environment = [part for item in variables.items() for part in ("--env", "=".join(item))]
-    arguments = ("--network-alias", "litellm-gateway", *unit["docker_arguments"], *environment)
+    arguments = (*unit["docker_arguments"], *environment)
     with container(name, on, LITELLM, *unit["command"], options=arguments):
         _wait(name, port)
         yield

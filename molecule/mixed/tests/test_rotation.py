@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import threading
@@ -85,6 +86,14 @@ def started(node: str, container: str) -> str:
     return str(host.check_output(f"docker inspect --format '{{{{.State.StartedAt}}}}' {container}"))
 
 
+def begun_and_ready(node: str) -> tuple[float, float]:
+    """When the container of a gateway was started, and when its launcher called it ready."""
+    host = testinfra.get_host(f"docker://{node}")
+    begun = float(host.check_output(f"date --date {started(node, 'litellm-gateway')} +%%s.%%N"))
+    state = json.loads(host.check_output("cat /run/gpu-inference/state/litellm@gateway.json"))
+    return begun, float(state["ready_at"])
+
+
 @pytest.fixture(scope="module")
 def rotated() -> tuple[dict[str, str], dict[str, str]]:
     """Old keys and new ones, after all of the test's first part."""
@@ -128,3 +137,20 @@ def test_at_the_end_the_old_keys_are_good_for_nothing(rotated: tuple[dict[str, s
     for key, status in ((new, "200"), (old, "401")):
         command = asking.replace("{}", key[f"engine_keys/{BOARD}"], 1).replace("{}", direct, 1)
         assert gateway.check_output(command) == status
+
+
+def test_both_gateways_change_one_after_the_other_and_refuse_nothing() -> None:
+    """A setting that makes another container of each."""
+    described = yaml.safe_load((PROJECT / "molecule/mixed/molecule.yml").read_text())["provisioner"]["inventory"]["group_vars"]
+    changed = {**described["gateways"]["inference_gateway"], "settings": {"router_settings": {"cooldown_time": 31}}}
+    client = keys()["client_keys/applications"]
+    before = [started(node, "litellm-gateway") for node in (SERVER, GATEWAY)]
+    with asked_all_the_time((SERVER, client, "chat"), (GATEWAY, client, "chat"), (GATEWAY, client, "embedding")) as told:
+        site("-e", json.dumps({"inference_gateway": changed}), "--tags", "litellm")
+    assert set(told) == {"200"}
+    after = [started(node, "litellm-gateway") for node in (SERVER, GATEWAY)]
+    assert not set(before) & set(after)
+    # Each is the second container of its host, whose first one has the port.
+    assert [started(node, "litellm-gateway-port") for node in (SERVER, GATEWAY)] == before
+    (_first, ready), (second, _ready) = sorted(begun_and_ready(node) for node in (SERVER, GATEWAY))
+    assert ready < second

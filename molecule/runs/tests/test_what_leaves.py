@@ -6,6 +6,11 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 import requests
 from one_gpu_node import INSTANCES, MODELS, SERVICES, container, key, measured, node, playbook, run, sh, site, url, write
@@ -34,13 +39,46 @@ def foreign_is_whole() -> bool:
     )
 
 
+@contextmanager
+def asked_for_models() -> Iterator[tuple[list[float], list[str]]]:
+    """The gateway asked without a pause, by a connection for each request: when it answered, and what it did not answer."""
+    answered: list[float] = []
+    refused: list[str] = []
+    over = threading.Event()
+    address, headers = f"{url()}/v1/models", key()
+
+    def loop() -> None:
+        while not over.is_set():
+            try:
+                requests.get(address, headers=headers, timeout=60).raise_for_status()
+                answered.append(time.monotonic())
+            except requests.RequestException as error:
+                refused.append(str(error))
+            time.sleep(0.02)
+
+    thread = threading.Thread(target=loop)
+    thread.start()
+    try:
+        yield answered, refused
+    finally:
+        over.set()
+        thread.join()
+
+
 def test_what_left_the_inventory_goes_and_nothing_else() -> None:
     foreign()
     gone = SERVICES[2]["model"]
-    done = site(
-        "--tags", "engines,litellm", inference_services=SERVICES[:2], inference_models={k: v for k, v in MODELS.items() if k != gone}
-    )
+    with asked_for_models() as (answered, refused):
+        done = site(
+            "--tags", "engines,litellm", inference_services=SERVICES[:2], inference_models={k: v for k, v in MODELS.items() if k != gone}
+        )
     assert done.rc == 0, done.output
+    # The gateway goes with it: another one, which took the port over.
+    assert refused == []
+    assert "the new one has taken the port over" in done.output, done.output
+    assert container("litellm-gateway-port").endswith(" true")
+    pause = max(later - earlier for earlier, later in zip(answered, answered[1:], strict=False))
+    measured("the gateway changes while it is asked", requests=len(answered), pause=pause)
     assert container(f"vllm-{gone}") == ""
     assert node.run(f"systemctl is-active vllm@{gone}").stdout.strip() == "inactive"
     assert not node.file(f"{INSTANCES}/vllm/{gone}").exists

@@ -29,6 +29,12 @@ STARTUP_HOOK = "gateway_hooks:install"
 CA_FILE = "ca.pem"
 #: In the folder of what changes while it runs: certificate and key in one file; OWN and PUBLIC of gateway_tls.py.
 TLS_FILE, PUBLIC_TLS_FILE = "tls.pem", "public.pem"
+#: Of the container, for others on its networks.
+NAME = "litellm-gateway"
+#: Networks on which Docker gives no names.
+NO_NAMES = frozenset({"bridge", "default", "host", "none"})
+#: SOCKET of gateway_handover.py.
+HANDOVER_SOCKET = "/tmp/gateway-handover.sock"  # noqa: S108 -- in the container
 #: Attempts after the first to reach a server: 1 + 2 + 4 seconds in all.
 CONNECT_RETRIES = 2
 #: Switches off every request LiteLLM makes to the outside on its own account, and what a gateway without a database cannot use.
@@ -147,6 +153,9 @@ def container_unit(  # noqa: PLR0913 -- a filter of role litellm: one for each o
     if "host" not in networks:
         # A host that is off answers nothing at all. The kernel would try for two minutes, and every first request would wait so long.
         docker += ["--sysctl", f"net.ipv4.tcp_syn_retries={CONNECT_RETRIES}"]
+    if networks and not {networks[0]} & NO_NAMES:
+        # The name is there also while two containers change theirs, and leads to the one that has the port and stays.
+        docker += ["--network-alias", NAME]
     if memory_limit:
         docker += ["--memory", memory_of(policy) if memory_limit == "auto" else str(memory_limit)]
     if user:
@@ -181,6 +190,7 @@ def container_unit(  # noqa: PLR0913 -- a filter of role litellm: one for each o
         "secret_live_files": {KEYS_FILE: live.text, **certificates.live_files},
         "live_owner": str(user or "0"),
         "locks": [],
+        "handover_socket": HANDOVER_SOCKET,
         "probe": {
             "base_url": f"{gateway_url(bind, port, tls=bool(certificates.own))}/v1",
             "health_path": "/health/readiness",

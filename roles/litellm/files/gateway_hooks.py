@@ -18,6 +18,7 @@ import time
 import typing as t
 from pathlib import Path
 
+import gateway_handover
 import gateway_litellm
 import gateway_server
 import gateway_tls
@@ -351,6 +352,7 @@ def install() -> None:
     gateway_server.install(serves_responses)
     gateway_tls.serve(gateway_tls.Certificates.from_environment(os.environ), gateway_server.protocols())
     gateway_tls.trust(os.environ)
+    gateway_handover.install()
     app.add_api_route(HEALTH_CHECK, health_check, methods=["GET"], include_in_schema=False)
     # Inside the exit, which judges what LiteLLM sends; the keys come in last.
     gateway_upstream.install(KEYS)

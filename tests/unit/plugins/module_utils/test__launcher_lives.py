@@ -325,6 +325,26 @@ def test_an_outdated_container_is_replaced_and_one_that_vanishes_is_a_failure(no
     assert "removed by somebody else" in node.state()["message"]
 
 
+def test_what_a_handover_left_goes_with_each_start_and_stop(node: VirtualNode) -> None:
+    """It has the published port, so a new container could not start beside it."""
+
+    def left(*names: str) -> None:
+        for name in names:
+            node.docker.write({**container(), "Id": f"id-of-{name}", "Name": f"/{name}"})
+
+    left("vllm-chat-port", "vllm-chat-before")
+    node.docker.write({**container(owner="me"), "Id": "foreign", "Name": "/vllm-chat-other"})
+    node.instance(handover_socket="/tmp/handover.sock")
+    node.when("ready", lambda: left("vllm-chat-port"), node.signal)
+    assert node.run() == EXIT_STOPPED
+    words = [call for call in node.calls() if call.split()[0] in ("rm", "create")]
+    rest = ["rm --force id-of-vllm-chat", "rm --force id-of-vllm-chat-port"]
+    created = next(number for number, call in enumerate(words) if call.startswith("create"))
+    assert words[:created] == ["rm --force id-of-vllm-chat-port", "rm --force id-of-vllm-chat-before"]
+    assert words[created + 1 :] == rest
+    assert node.docker.find("vllm-chat-other")
+
+
 def test_failures_count_until_it_is_given_up(node: VirtualNode) -> None:
     node.play(exit=3, log=["nothing known"])
     node.instance(restart_limit=2, probe=None)
