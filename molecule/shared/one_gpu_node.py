@@ -140,9 +140,9 @@ def url() -> str:
     return f"http://{address}:8400"
 
 
-def chat(base: str, headers: dict[str, str]) -> requests.Response:
+def chat(base: str, headers: dict[str, str], patience: float = 120) -> requests.Response:
     body = {"model": "chat", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 8}
-    return requests.post(f"{base}/v1/chat/completions", headers=headers, json=body, timeout=120)
+    return requests.post(f"{base}/v1/chat/completions", headers=headers, json=body, timeout=patience)
 
 
 def until(what: str, condition: Callable[[], bool], limit: float = READY) -> float:
