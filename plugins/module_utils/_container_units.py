@@ -261,7 +261,7 @@ class Reconciler:
 
     def _keep_what_is_proved(self, item: Wanted, folder: Folder) -> None:
         """For a boot, until what replaces it has proved itself. One unproved configuration after another leaves what was kept before."""
-        if self._prover is None:
+        if self._prover is None or item.is_part:  # its other parts would not come up with it
             return
         release = newest_release(self.paths, item) if self.settings.boots_proved else None
         proved_hash = release["config_hash"] if release is not None else None

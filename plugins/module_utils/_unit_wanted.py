@@ -68,6 +68,7 @@ class Wanted(Instance):
     secrets: tuple[str, ...] = field(default=(), repr=False)
     check: Check | None = field(default=None, repr=False)
     handover_socket: str = ""
+    is_part: bool = False  # of an engine over several hosts
     live: LiveFiles = field(default_factory=LiveFiles, repr=False)  # no part of any hash: the container reads them itself
 
 
@@ -177,6 +178,7 @@ def want(parameters: Mapping[str, t.Any]) -> Wanted:
         secrets=tuple(value for value in secret.values() if len(value) >= 4),
         check=want_check(parameters, files, plain),
         handover_socket=str(parameters.get("handover_socket") or ""),
+        is_part=bool(parameters.get("group")),
         live=want_live(parameters),
     )
 

@@ -1134,8 +1134,8 @@ class Changes:
         self._tmp_path, self._host = tmp_path, host
         self.paths = Paths(tmp_path / "instances", tmp_path / "run", lasting=tmp_path / "lasting")
 
-    def run(self, model: str, *, boots_proved: bool = True) -> None:
-        parameters = instance(files={"config.yaml": f"model: {model}\n"})
+    def run(self, model: str, *, boots_proved: bool = True, **changed: t.Any) -> None:
+        parameters = instance(files={"config.yaml": f"model: {model}\n"}, **changed)
         with_prover(self._tmp_path, self._host, [parameters], boots_proved=boots_proved)
         self._host.serve(want(parameters))
 
@@ -1184,6 +1184,12 @@ def test_what_nobody_takes_back_is_what_a_boot_finds(changes: Changes, proved_be
     if proved_before:
         changes.prove("one")
     changes.run("two", boots_proved=not proved_before)
+    assert changes.boot() == "two"
+
+
+def test_a_part_of_an_engine_over_several_hosts_boots_as_its_other_parts_do(changes: Changes) -> None:
+    changes.prove("one")
+    changes.run("two", group=GROUP)
     assert changes.boot() == "two"
 
 

@@ -54,6 +54,9 @@ def instance(**changes: t.Any) -> dict[str, t.Any]:
     }
 
 
+GROUP = {"rank": 0, "port": 18070, "digest": "abc", "key_variable": "VLLM_API_KEY", "members": [{"host": "a", "address": "10.0.0.1"}]}
+
+
 class Host:
     """A folder, and Docker as far as releases ask it."""
 
@@ -295,21 +298,23 @@ def test_the_image_of_the_release_before_is_kept(host: Host) -> None:
     assert not [call for call in host.calls if call[1] in ("create", "rm")]
 
 
-@pytest.mark.parametrize("stops", [True, False])
-def test_what_is_refused_answers_nobody_any_more(host: Host, stops: bool) -> None:
+@pytest.mark.parametrize(("stops", "group"), [(True, None), (False, None), (True, GROUP)])
+def test_what_is_refused_answers_nobody_any_more(host: Host, stops: bool, group: dict[str, t.Any] | None) -> None:
     def prover() -> Prover:
         return Prover(host.paths, Proof.of({"answers": {"chat": [{"prompt": "x", "contains": "Paris"}]}}), host.run, host.ask, stops=stops)
 
     own = {"own 1": {"text": "London", "tool": None}}
     host.answers = [{**said(), "answers": own}, said(), said(), said("!!!!!!!!")]
-    host.place()
+    host.place(group=group)
     assert prover().prove([CHAT])[0].problems
     assert not [call for call in host.calls if call[0] == "systemctl"]  # there is nothing to go back to
     prover().prove([CHAT])
     prover().measure_before([CHAT])
-    host.place(command=["new"])
+    host.place(command=["new"], group=group)
     assert prover().prove([CHAT])[0].problems
-    assert [call for call in host.calls if call[0] == "systemctl"] == [["systemctl", "stop", "--", "vllm@chat.service"]] * stops
+    # A part of an engine over several hosts goes back nowhere: it goes on.
+    stopped = [["systemctl", "stop", "--", "vllm@chat.service"]] if stops and group is None else []
+    assert [call for call in host.calls if call[0] == "systemctl"] == stopped
 
 
 class Watched:
