@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from ...module_utils._causes_base import Cause
+
 
 def instances_that_failed(unproved: Mapping[str, int | None], waited: Mapping[str, Any], proved: Mapping[str, Any]) -> set[str]:
     """Of those that were changed: what M(endpoint_ready) found not ready, or M(unit_releases) refused. All where neither says."""
@@ -20,7 +22,9 @@ def instances_that_failed(unproved: Mapping[str, int | None], waited: Mapping[st
     endpoints = waited.get("endpoints")
     if not isinstance(endpoints, list):
         return set(unproved)
-    failed = {_instance(str(one["unit"])) for one in endpoints if not one["ready"] and one.get("unit")}
+    # Another run has changed it meanwhile: what it runs now is not this run's to take back.
+    others = str(Cause.STALE_SERVER)
+    failed = {_instance(str(one["unit"])) for one in endpoints if not one["ready"] and one.get("unit") and one.get("cause") != others}
     return failed & set(unproved)
 
 

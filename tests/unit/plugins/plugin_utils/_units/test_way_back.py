@@ -37,6 +37,7 @@ ALL = {"vllm/chat": 3, "vllm/embedding": 1, "ollama/far": 2, "llama_cpp/cpu": 1}
         (ALL, {"waited": waited(chat=True), "proved": {"failed": True, "msg": "cannot work on a file: no space left"}}, list(ALL)),
         (ALL, {"waited": waited(chat=False), "proved": {"skipped": True, "changed": False}}, ["vllm/chat", "vllm/embedding"]),
         (ALL, {"waited": {"msg": "the host is out of reach"}}, list(ALL)),
+        (ALL, {"waited": {"endpoints": [{"unit": "ollama@far.service", "ready": False, "cause": "stale_server"}]}}, []),
         ({}, {"waited": waited(chat=False)}, []),  # it failed by itself, and not by a change
         ({"vllm/chat": None}, {"waited": waited(chat=False)}, []),  # a new one has nothing to go back to
         ({"vllm/chat": None, "vllm/embedding": 1}, {"waited": waited(chat=False, embedding=True)}, ["vllm/embedding"]),
