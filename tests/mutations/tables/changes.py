@@ -67,7 +67,7 @@ FEATURES = [
         "an engine that is refused answers nobody any more",
         "it goes on until the way back comes to it",
         f"{UTILS}/_unit_releases.py",
-        "                if self._stops and old is not None:\n",
+        '                if self._stops and old is not None and not content["service"].get("group"):\n',
         "                if False:\n",
         f"{UNIT}/test__releases.py::test_what_is_refused_answers_nobody_any_more",
         "Right contains one more item: ['systemctl', 'stop'",
