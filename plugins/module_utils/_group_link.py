@@ -25,6 +25,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
+OTHER_KEY = "it has another key; run site.yml for all hosts of the group"
 #: Bytes of one line.
 LONGEST = 65536
 #: Connections that are being answered at a time.
@@ -35,6 +36,10 @@ IP_FREEBIND = 15
 
 class LinkError(Exception):
     """What came is not what a member would say."""
+
+
+class Closed(LinkError):  # noqa: N818
+    """It has hung up."""
 
 
 class Refused(LinkError):  # noqa: N818
@@ -58,15 +63,17 @@ def _send(stream: Any, key: bytes, role: str, number: str, said: dict[str, Any])
 
 def _line(stream: Any) -> bytes:
     line: bytes = stream.readline(LONGEST)
+    if not line:
+        raise Closed("it hangs up without a word")
     if not line.endswith(b"\n"):
-        raise LinkError("it ends in the middle" if line else "it was closed without a word")
+        raise LinkError("it ends in the middle")
     return line[:-1]
 
 
 def _read(stream: Any, key: bytes, role: str, number: str) -> dict[str, Any]:
     proof, _space, body = _line(stream).partition(b" ")
     if not hmac.compare_digest(proof, _proof(key, role, number, body).encode()):
-        raise LinkError("it has another key; run site.yml for all hosts of the group")
+        raise LinkError(OTHER_KEY)
     said = json.loads(body)
     if not isinstance(said, dict):
         raise LinkError("it does not speak as a member")
@@ -84,7 +91,10 @@ def ask(address: str, port: int, key: bytes, question: dict[str, Any], seconds: 
         try:
             number = _line(stream).decode("ascii")
             _send(stream, key, "asks", number, question)
-            return _read(stream, key, "answers", number)
+            try:
+                return _read(stream, key, "answers", number)
+            except Closed as error:  # it has heard the question, and did not believe it
+                raise LinkError(OTHER_KEY) from error
         except (ValueError, UnicodeDecodeError) as error:
             raise LinkError("it does not speak as a member") from error
 

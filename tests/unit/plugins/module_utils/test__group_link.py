@@ -58,7 +58,7 @@ def test_keys_differ_by_group_and_are_not_the_engines() -> None:
 
 
 def test_another_key_is_not_heard(heard: Heard) -> None:
-    with pytest.raises(link.LinkError, match="closed without a word"):
+    with pytest.raises(link.LinkError, match="it has another key"):
         heard.ask(key=b"another")
     assert heard.questions == []
 
