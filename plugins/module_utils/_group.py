@@ -332,9 +332,11 @@ class Follower(_Member):
         super().__init__(life, group, key)
         self._leader = group.members[0][0]
         self._path = life.paths.group(life.kind, life.name)
-        begun = int((read_json(self._path) or {}).get("begun") or 0)
+        begun = (read_json(self._path) or {}).get("begun")
         trouble = str((life.previous.get("last_failure") or {}).get("message") or "")
-        self._state = rules.Membership(rules.Reply(life.spec.instance, group.digest, begun=begun, trouble=trouble))
+        self._state = rules.Membership(
+            rules.Reply(life.spec.instance, group.digest, begun=begun if isinstance(begun, int) else 0, trouble=trouble)
+        )
         self._prepared = False
         self._answers = 0
         self._listener = link.Listener(self._address, group.port, key, {group.members[0][1]}, self._answer, rules.ANSWER_WITHIN)
@@ -362,7 +364,10 @@ class Follower(_Member):
             state = replace(self._state, reply=reply).hear(word, life.clock.monotonic())
             if state.reply.begun != reply.begun:
                 # Before it is said: a promise that was forgotten would be made twice.
-                write_atomically(self._path, json.dumps({"begun": state.reply.begun}) + "\n")
+                try:
+                    write_atomically(self._path, json.dumps({"begun": state.reply.begun}) + "\n")
+                except OSError as error:
+                    state = replace(state, reply=replace(reply, obstacle=f"cannot write {self._path}: {error.strerror or error}"))
             if state.ended and not self._state.ended and state.reply.generation is not None:
                 life.events.put(GroupEnded(state.reply.generation, state.ended))
             self._state = state

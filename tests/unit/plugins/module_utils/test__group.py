@@ -23,7 +23,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils import _group
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _group_rules as rules
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._group_rules import Reply, Word
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_ends import EXIT_FAILED, EXIT_PERMANENT, EXIT_STOPPED
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import LABEL, FileLock, read_json
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import LABEL, FileLock, read_json, write_atomically
 
 IMAGE_ID = "sha256:0123456789abcdef"
 MEMBERS = [{"host": "spark1", "address": "10.0.0.1"}, {"host": "spark2", "address": "10.0.0.2"}]
@@ -325,6 +325,26 @@ def test_a_member_starts_what_it_has_promised_and_is_ready_with_the_model(follow
     following.wants = 4
     node.when("waiting_for_members", node.after(20, node.signal))
     assert node.run() == EXIT_STOPPED
+
+
+def test_a_promise_that_cannot_be_written_is_not_made(following: Following, monkeypatch: pytest.MonkeyPatch) -> None:
+    node = following.node
+    path = node.paths.group("vllm", "chat")
+    path.parent.mkdir(parents=True)
+    path.write_text('{"begun": "rubbish"}', encoding="utf-8")
+
+    def full(where: Path, text: str) -> None:
+        if where == path and node.passed < 60:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write_atomically(where, text)
+
+    monkeypatch.setattr(group, "write_atomically", full)
+    following.want(4, ready=True)()
+    node.when("ready", node.signal)
+    assert node.run() == EXIT_STOPPED
+    refused = [reply for reply in following.replies if "No space left" in reply.obstacle]
+    assert refused
+    assert {(reply.generation, reply.begun) for reply in refused} == {(None, 0)}
 
 
 def test_a_promise_that_is_taken_back_before_the_start_starts_nothing(following: Following) -> None:
