@@ -53,12 +53,11 @@ def container(name: str, on: str, image: str, *command: str, options: tuple[str,
         subprocess.run(["docker", "rm", "--force", "--volumes", name], capture_output=True, check=False)
 
 
-@contextmanager
-def gateway(
-    folder: Path, name: str, on: str, port: int, described: dict[str, Any], client_keys: Mapping[str, str], **options: Any
-) -> Iterator[None]:
-    """The gateway of a plan, published on a port of 127.0.0.1, and called litellm-gateway on its network."""
-    unit = container_unit(
+def gateway_unit(
+    folder: Path, on: str, port: int, described: dict[str, Any], client_keys: Mapping[str, str], **options: Any
+) -> dict[str, Any]:
+    """The container unit of a plan's gateway, for one that runs without a node around it."""
+    return container_unit(
         build_config(described, "gw"),
         build_policy(described),
         image=LITELLM,
@@ -73,6 +72,14 @@ def gateway(
         user=f"{os.getuid()}:{os.getgid()}",
         **options,
     )
+
+
+@contextmanager
+def gateway(
+    folder: Path, name: str, on: str, port: int, described: dict[str, Any], client_keys: Mapping[str, str], **options: Any
+) -> Iterator[None]:
+    """The gateway of a plan, published on a port of 127.0.0.1, and called litellm-gateway on its network."""
+    unit = gateway_unit(folder, on, port, described, client_keys, **options)
     place = folder / "litellm" / "gateway"
     place.mkdir(parents=True)
     for file, text in unit["files"].items():

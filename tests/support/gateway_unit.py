@@ -14,8 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from support.containers import LITELLM
-from support.gateway_container import FILES, MASTER, docker
+from support.gateway_container import docker, gateway_unit
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._container_units import Reconciler
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Ran, run_command
@@ -24,9 +23,6 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_report import Report
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_wanted import want_all
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_work import Settings
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.config import build_config
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.policy import build_policy
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._gateway.unit import container_unit
 
 
 class GatewayUnit:
@@ -42,21 +38,7 @@ class GatewayUnit:
             (place / name).write_text(text, encoding="utf-8")
 
     def parameters(self, described: dict[str, Any], **options: Any) -> dict[str, Any]:
-        unit = container_unit(
-            build_config(described, "gw"),
-            build_policy(described),
-            image=LITELLM,
-            master_key=MASTER,
-            plugins={path.name: path.read_text(encoding="utf-8") for path in FILES.glob("gateway_*.py")},
-            client_keys=self.keys,
-            bind="127.0.0.1",
-            port=self.port,
-            networks=[self.network],
-            memory_limit="auto",
-            instances_dir=str(self.paths.instances),
-            user=f"{os.getuid()}:{os.getgid()}",
-            **options,
-        )
+        unit = gateway_unit(self.paths.instances, self.network, self.port, described, self.keys, **options)
         moved: dict[str, Any] = json.loads(json.dumps(unit).replace("/litellm/gateway/", f"/litellm/{self.name}/"))
         return {**moved, "name": self.name}
 
