@@ -17,7 +17,6 @@ try:
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import Cause, or_else, redact
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._container_follow import Following
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._gpu_turn import GpuTurn
-    from ansible_collections.llmops.gpu_inference.plugins.module_utils._group import Alone
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_events import Failure
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_life import Life
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import ENV_FILE
@@ -29,7 +28,6 @@ except ImportError:  # on the node the files lie side by side
     from _causes import Cause, or_else, redact  # type: ignore[import-not-found,no-redef]
     from _container_follow import Following  # type: ignore[import-not-found,no-redef]
     from _gpu_turn import GpuTurn  # type: ignore[import-not-found,no-redef]
-    from _group import Alone  # type: ignore[import-not-found,no-redef]
     from _launcher_events import Failure  # type: ignore[import-not-found,no-redef]
     from _launcher_life import Life  # type: ignore[import-not-found,no-redef]
     from _node import ENV_FILE  # type: ignore[import-not-found,no-redef]
@@ -39,7 +37,6 @@ PULL_TIMEOUT = 4 * 3600.0
 
 class Starting:
     def __init__(self, life: Life, gpu: GpuTurn, following: Following) -> None:
-        self.group = Alone()
         self._life = life
         self._gpu = gpu
         self._following = following
@@ -63,14 +60,14 @@ class Starting:
         self._download()
         if life.spec.group is not None:
             self._remove_old()  # of an older generation: the others wait for that
-        self.group.begin()
-        self._gpu.take(self.group.patience)
+        life.group.begin()
+        self._gpu.take(life.group.patience)
         self._remove_old()
         if life.spec.drop_page_cache:
             self._drop_page_cache()
         life.update(progress.STARTING)
         folder = life.paths.folder(life.kind, life.name)
-        created = life.docker.call(*docker_cli.create_argv(life.spec, str(folder / ENV_FILE), more=self.group.labels), timeout=120)
+        created = life.docker.call(*docker_cli.create_argv(life.spec, str(folder / ENV_FILE), more=life.group.labels), timeout=120)
         if created.rc != 0:
             raise life.refused(created, "docker create failed", life.kind)
         container_id = created.out.split()[-1]

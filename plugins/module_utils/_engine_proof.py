@@ -20,7 +20,6 @@ try:
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._engine_probe import Asking
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._engine_signs import signs_of
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._gpu_turn import GpuTurn
-    from ansible_collections.llmops.gpu_inference.plugins.module_utils._group import Alone
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_events import Failure, Probed
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_life import (
         HUNG_REMEDY,
@@ -41,7 +40,6 @@ except ImportError:  # on the node the files lie side by side
     from _engine_probe import Asking  # type: ignore[import-not-found,no-redef]
     from _engine_signs import signs_of  # type: ignore[import-not-found,no-redef]
     from _gpu_turn import GpuTurn  # type: ignore[import-not-found,no-redef]
-    from _group import Alone  # type: ignore[import-not-found,no-redef]
     from _launcher_events import Failure, Probed  # type: ignore[import-not-found,no-redef]
     from _launcher_life import HUNG_REMEDY, SLOW_REMEDY, WATCHDOG_USEC, Life, known_cause  # type: ignore[import-not-found,no-redef]
     from _local_http import fetch_json, server_root  # type: ignore[import-not-found,no-redef]
@@ -54,7 +52,6 @@ CERTAIN_AFTER = 15.0
 
 class Proof:
     def __init__(self, life: Life, gpu: GpuTurn, following: Following, asking: Asking) -> None:
-        self.group = Alone()
         self._life = life
         self._gpu = gpu
         self._following = following
@@ -104,7 +101,7 @@ class Proof:
         """Has the endpoint asked once; the answer comes as an event."""
         if endpoint is None:
             self._life.pause(2.0)
-            self._life.events.put(Probed(None, error="" if self.group.ready else "the model does not answer yet where rank 0 runs"))
+            self._life.events.put(Probed(None, error="" if self._life.group.ready else "the model does not answer yet where rank 0 runs"))
             return
         limit = rules.probe_timeout(asked)
         self._asking.ask(lambda: Probed(self._asking.probe(endpoint, limit)))

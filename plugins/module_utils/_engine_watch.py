@@ -16,7 +16,6 @@ try:
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._container_follow import Following
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._engine_probe import Asking
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._engine_signs import signs_of
-    from ansible_collections.llmops.gpu_inference.plugins.module_utils._group import Alone
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_events import Probed, Reload
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_life import HUNG_REMEDY, Life
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._local_http import fetch, fetch_json, server_root
@@ -28,7 +27,6 @@ except ImportError:  # on the node the files lie side by side
     from _container_follow import Following  # type: ignore[import-not-found,no-redef]
     from _engine_probe import Asking  # type: ignore[import-not-found,no-redef]
     from _engine_signs import signs_of  # type: ignore[import-not-found,no-redef]
-    from _group import Alone  # type: ignore[import-not-found,no-redef]
     from _launcher_events import Probed, Reload  # type: ignore[import-not-found,no-redef]
     from _launcher_life import HUNG_REMEDY, Life  # type: ignore[import-not-found,no-redef]
     from _local_http import fetch, fetch_json, server_root  # type: ignore[import-not-found,no-redef]
@@ -37,7 +35,6 @@ except ImportError:  # on the node the files lie side by side
 
 class Serving:
     def __init__(self, life: Life, following: Following, asking: Asking) -> None:
-        self.group = Alone()
         self._life = life
         self._following = following
         self._asking = asking
@@ -67,7 +64,7 @@ class Serving:
 
     def _tell_of_others(self) -> str:
         """Who is out of reach: without them nothing answers, and that is no fault of the engine's."""
-        away = self.group.away
+        away = self._life.group.away
         if away != self._told:
             self._told = away
             self._life.update(progress.READY, None, f"waiting for {away}" if away else "", force=True)

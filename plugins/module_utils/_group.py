@@ -24,6 +24,7 @@ try:
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _group_link as link
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _group_rules as rules
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _progress as progress
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils._alone import Alone
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import Cause, Diagnosis, redact
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import Container
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._instance_spec import GroupSpec
@@ -34,6 +35,7 @@ except ImportError:  # on the node the files lie side by side
     import _group_link as link  # type: ignore[import-not-found,no-redef]
     import _group_rules as rules  # type: ignore[import-not-found,no-redef]
     import _progress as progress  # type: ignore[import-not-found,no-redef]
+    from _alone import Alone  # type: ignore[import-not-found,no-redef]
     from _causes import Cause, Diagnosis, redact  # type: ignore[import-not-found,no-redef]
     from _docker_cli import Container  # type: ignore[import-not-found,no-redef]
     from _instance_spec import GroupSpec  # type: ignore[import-not-found,no-redef]
@@ -46,55 +48,6 @@ GENERATION = "generation"
 LINGER = 4.0
 #: Seconds for which it listens whether another part had ended before its own: one that loses the others often ends by itself.
 BLAME_WITHIN = 3.0
-
-
-class Alone:
-    """An instance on one host: nobody to wait for."""
-
-    #: Whether the end of this attempt was planned, so that requests in work may end.
-    planned = False
-
-    def join(self, adopted: Container | None) -> None:
-        """Speaks with the others from now on. C(adopted): the container of a generation that runs already."""
-
-    def begin(self) -> None:
-        """Waits for a generation to take part in."""
-
-    @property
-    def labels(self) -> Mapping[str, str]:
-        """Further labels of the container."""
-        return {}
-
-    @property
-    def patience(self) -> float | None:
-        """Seconds to wait for a GPU while others wait for this host; None: as long as it takes."""
-        return None
-
-    @property
-    def ready(self) -> bool:
-        """Whether the others say that the model answers, of an instance that cannot be asked itself."""
-        return True
-
-    @property
-    def away(self) -> str:
-        """Who is out of reach, in words."""
-        return ""
-
-    def before_stop(self) -> None:
-        pass
-
-    def blame(self, diagnosis: Diagnosis) -> Diagnosis:
-        """What has ended this attempt: this, or something on another host before it."""
-        return diagnosis
-
-    def ended(self, diagnosis: Diagnosis | None) -> None:
-        """The attempt has ended: for this reason, or as told."""
-
-    def linger(self) -> None:
-        """Until the others have heard of it."""
-
-    def leave(self) -> None:
-        """Neither asks nor answers any more."""
 
 
 def of(life: Life) -> Alone:

@@ -87,7 +87,6 @@ class Launcher:
         self._proof = Proof(self.life, self.gpu, self.following, asking)
         self._serving = Serving(self.life, self.following, asking)
         self._ending = Ending(self.life, self.gpu, self.following)
-        self.group = group.Alone()
 
     def run(self) -> int:
         life = self.life
@@ -96,11 +95,11 @@ class Launcher:
             self._load()
             self.gpu.know_locks()
             self._take_own_lock()
-            self._know_group()
+            life.group = group.of(life)
             self._wait_for_docker()
             container = life.docker.find(life.spec.container)
             adopted = container if container is not None and rules.decide_existing(container, life.spec) == rules.ADOPT else None
-            self.group.join(adopted)
+            life.group.join(adopted)
             if adopted is not None:
                 self._adopt(adopted)
             else:
@@ -114,7 +113,7 @@ class Launcher:
         except docker_cli.DockerDown as error:
             return self._ending.fail(life.diagnose(Cause.DOCKER_DOWN, str(error)))
         finally:
-            self.group.leave()
+            life.group.leave()
         raise AssertionError("serve() does not return")
 
     def _load(self) -> None:
@@ -125,11 +124,6 @@ class Launcher:
         except Failure:
             self._starting.wait_after_failures()
             self.life.load()  # it may have been mended meanwhile
-
-    def _know_group(self) -> None:
-        self.group = group.of(self.life)
-        for part in (self._starting, self._proof, self._serving, self._ending):
-            part.group = self.group
 
     def _take_own_lock(self) -> None:
         """One launcher for each instance. A neighbour takes it for a moment to remove a container that nobody looks after."""

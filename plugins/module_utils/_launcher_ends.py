@@ -18,7 +18,6 @@ try:
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import Cause, Diagnosis, redact
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._container_follow import Following
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._gpu_turn import GpuTurn
-    from ansible_collections.llmops.gpu_inference.plugins.module_utils._group import Alone
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_life import Life
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import write_atomically
 except ImportError:  # on the node the files lie side by side
@@ -28,7 +27,6 @@ except ImportError:  # on the node the files lie side by side
     from _causes import Cause, Diagnosis, redact  # type: ignore[import-not-found,no-redef]
     from _container_follow import Following  # type: ignore[import-not-found,no-redef]
     from _gpu_turn import GpuTurn  # type: ignore[import-not-found,no-redef]
-    from _group import Alone  # type: ignore[import-not-found,no-redef]
     from _launcher_life import Life  # type: ignore[import-not-found,no-redef]
     from _node import write_atomically  # type: ignore[import-not-found,no-redef]
 
@@ -39,7 +37,6 @@ EXIT_PERMANENT = 78  # RestartPreventExitStatus of the units
 
 class Ending:
     def __init__(self, life: Life, gpu: GpuTurn, following: Following) -> None:
-        self.group = Alone()
         self._life = life
         self._gpu = gpu
         self._following = following
@@ -48,15 +45,15 @@ class Ending:
         life, state = self._life, self._life.state
         life.update(progress.STOPPING, force=True)
         life.notifier.send(STOPPING="1")
-        self.group.before_stop()
+        life.group.before_stop()
         self._remove_container()
-        self.group.ended(None)
+        life.group.ended(None)
         state.diagnosis = None
         state.ready = None
         state.container_id = None
         state.loading = False
         life.update(progress.STOPPED, force=True)
-        self.group.linger()
+        life.group.linger()
         return EXIT_STOPPED
 
     def _remove_container(self) -> None:
@@ -88,7 +85,7 @@ class Ending:
         life, state = self._life, self._life.state
         now = life.clock.now()
         ready_for = now.monotonic - state.ready.monotonic if state.ready is not None else 0.0
-        diagnosis = self.group.blame(diagnosis)
+        diagnosis = life.group.blame(diagnosis)
         counts = diagnosis.cause not in (Cause.DOCKER_DOWN, Cause.GROUP_ENDED)
         if counts:
             state.failures = rules.count_failure(state.failures, ready_for)
@@ -106,7 +103,7 @@ class Ending:
         life.say(f"{diagnosis.cause}: {diagnosis.message}")
         if diagnosis.remedy:
             life.say(f"remedy: {diagnosis.remedy}")
-        if self.group.planned:
+        if life.group.planned:
             self._remove_container()  # requests in work may end
         self._following.let_go()
         try:
@@ -125,6 +122,6 @@ class Ending:
         except OSError as error:
             life.say(f"cannot write the count of failures: {error}")
         self._gpu.release()
-        self.group.ended(diagnosis)
-        self.group.linger()
+        life.group.ended(diagnosis)
+        life.group.linger()
         return EXIT_PERMANENT if diagnosis.permanent else EXIT_FAILED

@@ -25,6 +25,7 @@ try:
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _progress as progress
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _served as served
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _silence as silence
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils._alone import Alone
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import REMEDIES, Cause, Diagnosis, classify_log, redact
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._instance_spec import Spec, parse_env, parse_spec
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_events import Failure, Signalled
@@ -44,6 +45,7 @@ except ImportError:  # on the node the files lie side by side
     import _progress as progress  # type: ignore[import-not-found,no-redef]
     import _served as served  # type: ignore[import-not-found,no-redef]
     import _silence as silence  # type: ignore[import-not-found,no-redef]
+    from _alone import Alone  # type: ignore[import-not-found,no-redef]
     from _causes import REMEDIES, Cause, Diagnosis, classify_log, redact  # type: ignore[import-not-found,no-redef]
     from _instance_spec import Spec, parse_env, parse_spec  # type: ignore[import-not-found,no-redef]
     from _launcher_events import Failure, Signalled  # type: ignore[import-not-found,no-redef]
@@ -91,6 +93,7 @@ class Life:
         self.secrets: tuple[str, ...] = ()
         self.lines: list[str] = []  # of the container's log
         self.daemon_up = True
+        self.group = Alone()  # until the configuration is read
         self.generation: int | None = None  # of the containers of a model on several hosts
         self.deadline = 0.0  # of the start, monotonic
         self.status = ""

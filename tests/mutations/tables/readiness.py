@@ -112,7 +112,7 @@ FEATURES = [
         "the part of an engine that ended first is named, and only it counts as a failure",
         "each host blames itself",
         f"{UTILS}/_launcher_ends.py",
-        "        diagnosis = self.group.blame(diagnosis)\n",
+        "        diagnosis = life.group.blame(diagnosis)\n",
         "",
         f"{UNIT}/test__group.py::test_the_part_that_ended_first_is_the_one_to_blame",
         "group_ended",

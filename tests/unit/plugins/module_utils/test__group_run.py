@@ -164,8 +164,8 @@ def test_a_host_that_was_booted_again_ends_the_generation(pair: Pair) -> None:
     pair.serve("1")
     # Its launcher and container are gone at once, and nobody hears a last word.
     pair.follower.docker.remove("vllm-chat")
-    pair.follower.launcher.group.linger = lambda: None  # type: ignore[method-assign]
-    pair.follower.launcher.group.leave()
+    pair.follower.launcher.life.group.linger = lambda: None  # type: ignore[method-assign]
+    pair.follower.launcher.life.group.leave()
     assert pair.follower.ends() == EXIT_FAILED
     pair.follower.start()
     assert pair.leader.ends() == EXIT_FAILED
