@@ -87,14 +87,14 @@ def parse_multinodes(raw: Any, report: Report) -> tuple[Multinode, ...]:
 
 def _multinode(fields: Fields) -> Multinode:
     keys = MultinodeKeys
-    hosts, port, service = keys.hosts.read(fields), keys.port.read(fields), service_of(fields)
+    hosts, service = keys.hosts.read(fields), service_of(fields, keys.port.read(fields))
     read = {
         "tensor_parallel_size": service.tensor_parallel_size,
         "pipeline_parallel_size": keys.pipeline_parallel_size.read(fields),
         "data_parallel_size": keys.data_parallel_size.read(fields),
     }
     found = Multinode(
-        service=replace(service, port=port, networks=()),
+        service=replace(service, networks=()),
         hosts=hosts,
         sizes={name: size for name, size in read.items() if size is not None},
     )

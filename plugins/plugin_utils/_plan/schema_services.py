@@ -168,11 +168,15 @@ def parse_services(raw: Any, report: Report) -> tuple[Service, ...]:
     if isinstance(raw, (str, bytes, Mapping)) or not isinstance(raw, (list, tuple)):
         report.add("inference_services", raw, "must be a list of services such as {model: chat, port: 8070, memory: 12GiB}")
         return ()
-    return tuple(service_of(ServiceKeys.fields(item, f"inference_services[{position}]", report)) for position, item in enumerate(raw))
+    return tuple(_service(ServiceKeys.fields(item, f"inference_services[{position}]", report)) for position, item in enumerate(raw))
 
 
-def service_of(fields: Fields) -> Service:
-    """A service as its keys say."""
+def _service(fields: Fields) -> Service:
+    return service_of(fields, ServiceKeys.port.read(fields) or (INVALID_PORT if fields.has("port") else None))
+
+
+def service_of(fields: Fields, port: int | None) -> Service:
+    """A service as its keys say, but for its port, whose range is not the same for all."""
     keys = ServiceKeys
     model = keys.model.read(fields)
     device = keys.device.read(fields) or None
@@ -185,7 +189,7 @@ def service_of(fields: Fields) -> Service:
         path=fields.path,
         model=model,
         name=keys.name.read(fields) or unit_name(model),
-        port=keys.port.read(fields) or (INVALID_PORT if fields.has("port") else None),
+        port=port,
         enabled=keys.enabled.read(fields),
         memory=keys.memory.read(fields),
         kv_cache_memory=keys.kv_cache_memory.read(fields),

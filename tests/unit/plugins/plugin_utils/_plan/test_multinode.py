@@ -206,6 +206,12 @@ def test_another_network_of_all_members_is_told_where_none_was_named() -> None:
     assert not [warning for warning in build_plan(sparks(own=own, hardware=hardware))["warnings"] if "in common too" in warning]
 
 
+@pytest.mark.parametrize("port", [True, "x", 0, 45536])
+def test_a_wrong_port_is_told_once(port: Any) -> None:
+    (told,) = findings(sparks(group(port=port)))
+    assert told.endswith("must be a port number (the members take those 10000 and 20000 above it too) from 1 to 45535")
+
+
 def test_the_digest_is_of_what_members_have_in_common() -> None:
     def digest(**changes: Any) -> str:
         return str(build_plan(sparks(group(**changes)))["hosts"]["spark1"]["vllm"][0]["group"]["digest"])
