@@ -8,12 +8,14 @@
 """Which backends of a gateway are out of rotation: C(rotation.json) in its folder of live files.
 
 Who declares the gateway says which backends there are, and C(gateway_rotation) which of them are out. So what is out stays out when the
-gateway is declared again, and an entry goes with its backend.
+gateway is declared again, and an entry goes with its backend. One with an end (C(until)) counts until then: what took the backend out may
+never come to put it back.
 """
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,13 +24,18 @@ ROTATION_FILE = "rotation.json"
 Entry = Mapping[str, str]
 
 
+def moment(later: float = 0.0) -> str:
+    """Now, or in so many seconds, in UTC. Such texts have the order of what they say."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + later))
+
+
 class RotationError(ValueError):
     """Why nothing is changed."""
 
 
 @dataclass(frozen=True)
 class Rotation:
-    """All backends with the model that each answers for, and those that are out: by whom, since when, and why."""
+    """All backends with the model that each answers for, and those that are out: by whom, since when, until when, and why."""
 
     backends: Mapping[str, str] = field(default_factory=dict)
     out: Mapping[str, Entry] = field(default_factory=dict)
@@ -60,10 +67,15 @@ class Rotation:
             return self
         return Rotation(self.backends, {name: entry for name, entry in before.out.items() if name in self.backends})
 
+    def at(self, now: str) -> Rotation:
+        """Without what has come to its end."""
+        return Rotation(self.backends, {name: entry for name, entry in self.out.items() if not entry.get("until") or entry["until"] > now})
+
     def take_out(self, names: Collection[str], entry: Entry, *, last: bool = False) -> Rotation:
-        """Those that are out already stay as they are. Raise RotationError for the last one of a model."""
+        """Those that are out already stay as they are, but that who took one out for a time may do so for longer. Raise RotationError for
+        the last one of a model."""
         self._require(names)
-        new = [name for name in names if name not in self.out]
+        new = [name for name in names if name not in self.out or self._is_longer(self.out[name], entry)]
         found = Rotation(self.backends, {**self.out, **{name: dict(entry) for name in new}})
         if not last:
             alone = sorted({self.backends[name] for name in new if found.unserved(self.backends[name])})
@@ -71,6 +83,10 @@ class Rotation:
                 going = ", ".join(name for name in new if self.backends[name] in alone)
                 raise RotationError(f"without {going} nothing in rotation serves {', '.join(alone)} any more: clients would get 503")
         return found
+
+    @staticmethod
+    def _is_longer(known: Entry, entry: Entry) -> bool:
+        return known.get("by") == entry.get("by") and "" < known.get("until", "") < entry.get("until", "")
 
     def put_back(self, names: Collection[str]) -> Rotation:
         self._require(names)

@@ -94,7 +94,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_command
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._live_files import LIVE_FOLDER
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._moments import Clock
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import SERVICE_FILE, Paths, is_ours, read_json
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._rotation import ROTATION_FILE, Rotation
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._rotation import ROTATION_FILE, Rotation, moment
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._systemd import Systemd, SystemdError
 
 LONGEST_ANSWER = 30  # seconds
@@ -110,7 +110,8 @@ def main() -> None:
         document = read_json(file)
         if is_ours(document):
             with contextlib.suppress(OSError, ValueError):
-                out += Rotation.from_text((file.parent / LIVE_FOLDER / ROTATION_FILE).read_text(encoding="utf-8")).described()
+                found = Rotation.from_text((file.parent / LIVE_FOLDER / ROTATION_FILE).read_text(encoding="utf-8"))
+                out += found.at(moment()).described()
         if is_ours(document) and (not wanted or file.parent.name in wanted):
             kind, name = file.parent.parent.name, file.parent.name
             services[f"{kind}@{name}.service"] = document or {}

@@ -11,7 +11,8 @@ short_description: Take backends of the gateway on this host out of rotation, an
 version_added: 0.9.0
 description:
   - A backend that is out of rotation gets no request from the next one on. What runs there ends in peace, and nothing restarts.
-  - It stays out until it is put back, also when the gateway restarts or is declared again. What is no longer declared is forgotten.
+  - It stays out until it is put back, also when the gateway restarts or is declared again, or for as many O(seconds) as are given. What
+    is no longer declared is forgotten.
   - Several gateways have a file each, so it runs on the host of each of them. Two at once on one host wait for each other.
 extends_documentation_fragment:
   - llmops.gpu_inference._attributes
@@ -41,6 +42,12 @@ options:
     description: Why, for people.
     type: str
     default: ""
+  seconds:
+    description:
+      - How long at most. Then it is in rotation again by itself, whatever has become of who took it out; 0 is no end.
+      - What the same O(by) has taken out for a shorter time is out for this one.
+    type: int
+    default: 0
   last:
     description: Whether also the last backend of a model may go, whose clients then get 503.
     type: bool
@@ -80,16 +87,15 @@ out:
     model: {description: "The model that it answers for.", type: str, returned: success}
     by: {description: "Who took it out.", type: str, returned: success}
     at: {description: "When, in UTC.", type: str, returned: success}
+    until: {description: "Until when at most, in UTC.", type: str, returned: where it was said}
     reason: {description: "Why.", type: str, returned: success}
 """
-
-import time
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._live_files import LIVE_FOLDER, change_rotation
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import Paths
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._rotation import ROTATION_FILE, Rotation, RotationError
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._rotation import ROTATION_FILE, Rotation, RotationError, moment
 
 GATEWAY = ("litellm", "gateway")
 
@@ -101,6 +107,7 @@ def main() -> None:
             "state": {"type": "str", "choices": ["in", "out"], "required": True},
             "by": {"type": "str", "default": ""},
             "reason": {"type": "str", "default": ""},
+            "seconds": {"type": "int", "default": 0},
             "last": {"type": "bool", "default": False},
             "required": {"type": "bool", "default": True},
         },
@@ -108,12 +115,15 @@ def main() -> None:
     )
     wanted = module.params
     folder = Paths().folder(*GATEWAY) / LIVE_FOLDER
-    entry = {"by": wanted["by"], "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "reason": wanted["reason"]}
+    entry = {"by": wanted["by"], "at": moment(), "reason": wanted["reason"]}
+    if wanted["seconds"] > 0:
+        entry["until"] = moment(wanted["seconds"])
 
     def change(found: Rotation) -> Rotation:
+        now = found.at(moment())
         if wanted["state"] == "in":
-            return found.put_back(wanted["backends"])
-        return found.take_out(wanted["backends"], entry, last=wanted["last"])
+            return now.put_back(wanted["backends"])
+        return now.take_out(wanted["backends"], entry, last=wanted["last"])
 
     try:
         before, after = change_rotation(folder, change, keep=module.check_mode)

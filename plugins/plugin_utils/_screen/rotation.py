@@ -28,6 +28,7 @@ def _line(entry: Mapping[str, Any], hosts: Sequence[str]) -> str:
     text = f"{entry.get('backend')}  out of rotation at the gateway on {', '.join(hosts)}"
     text += f", model {entry['model']}" if entry.get("model") else ""
     text += f", since {entry['at']}" if entry.get("at") else ""
+    text += f", until {entry['until']} at most" if entry.get("until") else ""
     text += f", by {entry['by']}" if entry.get("by") else ""
     text += f": {entry['reason']}" if entry.get("reason") else ""
     return re.sub(r"\s+", " ", text).replace(f"{entry.get('backend')} ", f"{entry.get('backend')}  ", 1)

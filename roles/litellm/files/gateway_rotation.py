@@ -2,18 +2,21 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which backends are out of rotation: they get no request, whatever they are, until they are put back. Needs no LiteLLM.
+"""Which backends are out of rotation: they get no request, whatever they are, until they are put back or their time is over. Needs no
+LiteLLM.
 
 They are in one file, ``rotation.json`` beside ``keys.json``, which the module ``gateway_rotation`` writes. It is looked at again for every
 request, so that a backend is out from the moment on in which the file is replaced: nothing restarts, and what runs there ends in peace.
 
-``{"backends": {BACKEND: MODEL}, "out": {BACKEND: {"by": ..., "at": ..., "reason": ...}}}``; only the names below ``out`` matter here.
+``{"backends": {BACKEND: MODEL}, "out": {BACKEND: {"by": ..., "at": ..., "reason": ..., "until": "2026-11-29T18:00:00Z"}}}``; only the names
+below ``out`` matter here, and ``until`` where there is one.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import time
 import typing as t
 from pathlib import Path
 
@@ -30,9 +33,10 @@ Choose = t.Callable[[list[Deployment], t.Mapping[str, t.Any]], t.Awaitable[list[
 class Rotation:
     """The backends that are out now."""
 
-    def __init__(self, path: Path | None = None) -> None:
+    def __init__(self, path: Path | None = None, clock: t.Callable[[], float] = time.time) -> None:
         self._path = path
-        self._out: frozenset[str] = frozenset()
+        self._clock = clock
+        self._out: dict[str, str] = {}  # with their end, or ""
         self._seen: tuple[int, int, int] | None = None
 
     @classmethod
@@ -46,13 +50,19 @@ class Rotation:
                 found = self._path.stat()
                 seen = (found.st_ino, found.st_mtime_ns, found.st_size)
                 if seen != self._seen:
-                    self._out = frozenset(map(str, json.loads(self._path.read_text(encoding="utf-8")).get("out") or {}))
+                    entries = json.loads(self._path.read_text(encoding="utf-8")).get("out") or {}
+                    self._out = {
+                        name: str((entry if isinstance(entry, dict) else {}).get("until") or "") for name, entry in entries.items()
+                    }
                     self._seen = seen
             except (OSError, ValueError, AttributeError, TypeError) as error:
                 # A file that cannot be read is nothing that an operator has said: who was out stays out.
                 if self._seen is not None:
                     LOG.error("%s cannot be read again: %s", FILE, type(error).__name__)
-        return self._out
+        if not any(self._out.values()):
+            return frozenset(self._out)
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._clock()))
+        return frozenset(name for name, until in self._out.items() if not until or until > now)
 
     def all_out(self, backends: t.Collection[str]) -> bool:
         """Whether these are some, and none of them is in rotation."""

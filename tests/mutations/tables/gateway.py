@@ -415,6 +415,15 @@ FEATURES = [
         "AssertionError: assert 'abc' == 'ac'",
     ),
     Feature(
+        "a backend is in rotation again after the time for which it was taken out",
+        "its end is not looked at",
+        f"{GUARD}/gateway_rotation.py",
+        "if not until or until > now)",
+        "if True)",
+        f"{GUARD_UNIT}/test_gateway_rotation.py::test_one_with_an_end_is_back_by_itself",
+        "Extra items in the left set",
+    ),
+    Feature(
         "a backend stays out of rotation when the gateway is declared again",
         "what was out is forgotten",
         "plugins/module_utils/_rotation.py",

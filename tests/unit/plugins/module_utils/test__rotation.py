@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._rotation import Rotation, RotationError, declared
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._rotation import Rotation, RotationError, declared, moment
 
 ALICE = {"by": "alice", "at": "2026-11-28T18:00:00Z", "reason": "fan"}
 BOTH = Rotation({"chat-a": "chat", "chat-b": "chat", "small-a": "small"})
@@ -43,6 +43,23 @@ def test_the_last_goes_where_that_is_wanted_and_stays_without_being_asked_again(
     found = BOTH.take_out(["small-a"], ALICE, last=True)
     assert found.unserved("small")
     assert found.take_out(["small-a"], ALICE) == found
+
+
+def test_what_has_an_end_counts_until_then() -> None:
+    entry = {"by": "rollout", "until": "2026-11-29T03:00:00Z"}
+    found = BOTH.take_out(["chat-a"], entry).take_out(["chat-b"], ALICE, last=True)
+    assert found.at("2026-11-29T02:59:59Z") == found
+    assert set(found.at("2026-11-29T03:00:00Z").out) == {"chat-b"}
+    assert found.at("2026-11-29T03:00:00Z").declared_again(found.text).out == found.out, "site.yml leaves the file as it is"
+    longer = {"by": "rollout", "until": "2026-11-29T03:30:00Z"}
+    assert found.take_out(["chat-a"], longer, last=True).out["chat-a"] == longer
+    for other in (entry, {"by": "alice", "until": "2026-11-29T09:00:00Z"}, {"by": "rollout"}):
+        assert found.take_out(["chat-a"], other, last=True) == found
+    assert found.take_out(["chat-b"], {"by": "alice", "until": "2026-11-29T09:00:00Z"}, last=True) == found, "it had no end"
+
+
+def test_moments_have_the_order_of_their_texts() -> None:
+    assert moment() < moment(2) < moment(86400)
 
 
 def test_nothing_unknown_is_put_back() -> None:

@@ -73,6 +73,19 @@ def test_out_and_in_once_each(run: Run, folder: Path) -> None:
     assert (stat.S_IMODE(file.stat().st_mode), file.read_text()) == (0o644, Rotation(BACKENDS).text)
 
 
+def test_for_a_time(run: Run, folder: Path) -> None:
+    out = run(backends=["chat-a"], state="out", by="rollout", seconds=600)["out"]
+    assert out[0]["until"] > out[0]["at"]
+    assert run(backends=["chat-a"], state="out", by="rollout", seconds=1200)["out"][0]["until"] > out[0]["until"]
+    assert not run(backends=["chat-a"], state="out", by="rollout", seconds=60)["changed"]
+    file = folder / "live/rotation.json"
+    over = Rotation(BACKENDS).take_out(["chat-a"], {"by": "rollout", "until": "2026-11-01T03:00:00Z"})
+    file.write_text(over.text)
+    assert not declare(folder, BACKENDS)
+    # It counts as being in rotation, so the other one may go.
+    assert [entry["backend"] for entry in run(backends=["chat-b"], state="out", by="alice")["out"]] == ["chat-b"]
+
+
 def test_it_stays_out_when_the_gateway_is_declared_again_and_goes_with_its_backend(run: Run, folder: Path) -> None:
     run(backends=["chat-a", "small-a"], state="out")
     assert not declare(folder, BACKENDS)

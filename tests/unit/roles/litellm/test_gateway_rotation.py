@@ -70,6 +70,16 @@ def test_a_backend_is_out_from_the_moment_the_file_is_replaced(tmp_path: Path) -
     assert chosen(rotation) == "abc"
 
 
+def test_one_with_an_end_is_back_by_itself(tmp_path: Path) -> None:
+    entries = {"a": {"until": "2026-11-29T03:00:00Z"}, "b": {"by": "alice"}, "c": "of somebody else"}
+    place(tmp_path, json.dumps({"out": entries}))
+    now = 1795921199.0  # a second before
+    rotation = Rotation(tmp_path / "rotation.json", lambda: now)
+    assert rotation.out == {"a", "b", "c"}
+    now += 1
+    assert rotation.out == {"b", "c"}
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"out": 1}', None])
 def test_what_cannot_be_read_changes_nothing_and_is_told(tmp_path: Path, text: str | None, caplog: pytest.LogCaptureFixture) -> None:
     place(tmp_path, out("b"))

@@ -99,12 +99,14 @@ def test_a_host_without_units_is_named(result: Any, expected: str) -> None:
 def test_backends_that_are_out_of_rotation_are_below_the_table() -> None:
     out = {"backend": "chat-gpu01", "model": "chat", "by": "alice", "at": "2026-11-28T18:00:00Z", "reason": "new\nfan"}
     bare = {"backend": "small-gpu01"}
+    ends = {"backend": "other-gpu01", "at": "2026-11-28T18:00:00Z", "until": "2026-11-28T18:45:00Z", "by": "rollout"}
     hosts = {
-        "gpu01": {"units": [unit()], "out_of_rotation": [out, bare]},
+        "gpu01": {"units": [unit()], "out_of_rotation": [out, bare, ends]},
         "gpu02": {"units": [unit()], "out_of_rotation": [out]},
         "gpu03": None,
     }
-    assert table(hosts, {})[-2:] == [
+    assert table(hosts, {})[-3:] == [
         "chat-gpu01  out of rotation at the gateway on gpu01, gpu02, model chat, since 2026-11-28T18:00:00Z, by alice: new fan",
+        "other-gpu01  out of rotation at the gateway on gpu01, since 2026-11-28T18:00:00Z, until 2026-11-28T18:45:00Z at most, by rollout",
         "small-gpu01  out of rotation at the gateway on gpu01",
     ]
