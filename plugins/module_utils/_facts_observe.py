@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import typing as t
@@ -73,6 +74,7 @@ class Observations:
     package_manager: str | None = None
     roles: tuple[str, ...] = ()  # those of TRACES
     addresses: Answer = UNASKED  # of network interfaces
+    rdma: bool = False  # a network card whose memory transfers programs can order themselves (InfiniBand, RoCE)
 
     @property
     def wsl(self) -> bool:
@@ -124,6 +126,7 @@ def observe(run: Run, root: str = "/", architecture: str = "", kernel: str = "")
         package_manager=package_manager(os_release, root),
         roles=tuple(role for role, path in TRACES.items() if os.path.exists(os.path.join(root, path))),
         addresses=run(["ip", "-brief", "address", "show"]),
+        rdma=bool(glob.glob(os.path.join(glob.escape(root), "dev/infiniband/uverbs*"))),
     )
 
 

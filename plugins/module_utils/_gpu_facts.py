@@ -88,6 +88,7 @@ def build_facts(seen: Observations, jetpack_releases: Mapping[str, str] | None =
         "package_manager": seen.package_manager,
         "roles": list(seen.roles),
         "networks": networks_of(seen.addresses.stdout),
+        "rdma": seen.rdma,
     }
     return Facts(facts, list(dict.fromkeys(warnings)))
 

@@ -124,6 +124,9 @@ ansible_facts:
           description: Per network interface C(interface) and C(addresses), without those of the host alone and of Docker.
           type: list
           elements: dict
+        rdma:
+          description: Whether there are devices of a network card for RDMA (InfiniBand, RoCE), below C(/dev/infiniband).
+          type: bool
 """
 
 import os

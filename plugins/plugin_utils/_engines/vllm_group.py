@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ...module_utils import _docker_flags as docker_flags
 from .._plan.model import Part
 from .._plan.platform import version_tuple
 from .vllm_flags import switched_on
@@ -94,12 +95,24 @@ def version_trouble(version: str | None) -> str | None:
     return f"vLLM {version} runs on one host only without Ray; use an image with {'.'.join(map(str, _SINCE))} or newer"
 
 
+def _rdma(own: Sequence[str]) -> list[str]:
+    """Arguments by which NCCL may use the cards: their devices, and memory that they may keep in place, of which Docker allows little. What
+    the user says himself counts."""
+    found = []
+    if not any(value.startswith("/dev/infiniband") for value in docker_flags.values(own, "device")):
+        found.append("--device=/dev/infiniband")
+    if not any(value.startswith("memlock=") for value in docker_flags.values(own, "ulimit")):
+        found.append("--ulimit=memlock=-1")
+    return found
+
+
 def group_part(part: Part, task: Task) -> dict[str, Any]:
     """What the instance of a member has besides, or in place of, that of a service on one host."""
-    sizes = part.whole.sizes
+    sizes, own = part.whole.sizes, task.service.container_extra_arguments
     return {
         # The ranks meet at ports that change with every start, which cannot be published.
         "networks": ["host"],
+        "container_extra_arguments": [*(_rdma(own) if part.rdma and task.device == "gpu" else ()), *own],
         "pipeline_parallel_size": sizes.get("pipeline_parallel_size", 1),
         "data_parallel_size": sizes.get("data_parallel_size", 1),
         "group": {

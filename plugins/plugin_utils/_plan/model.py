@@ -184,6 +184,7 @@ class Part:
     rank: int
     addresses: tuple[str, ...]  # of all members, by which they reach each other
     interface: str | None
+    rdma: bool = False  # whether all members have devices for it
 
 
 @dataclass(frozen=True)

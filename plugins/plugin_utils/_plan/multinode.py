@@ -42,8 +42,9 @@ def with_members(
         members = _members(whole, hosts, report)
         found_at = places(whole.service.path, members, hardware, report)
         addresses = tuple(found_at[name].address if name in found_at else "" for name in whole.hosts)
+        rdma = _rdma(whole, members, hardware, report)
         for host in members:
-            part = Part(whole, whole.hosts.index(host.name), addresses, found_at[host.name].interface)
+            part = Part(whole, whole.hosts.index(host.name), addresses, found_at[host.name].interface, rdma)
             parts.setdefault(host.name, []).append(replace(whole.service, part=part))
         _check_ports(whole, report)
     _check_rollout(found, hosts, report)
@@ -80,6 +81,18 @@ def _members(whole: Multinode, hosts: Mapping[str, Host], report: Report) -> lis
             message = f"is not in the group inference_nodes.{hint(name, nodes)}"
             report.add(f"{whole.service.path}.hosts[{position}]", name, message)
     return members
+
+
+def _rdma(whole: Multinode, members: Sequence[Host], hardware: Mapping[str, Hardware | None], report: Report) -> bool:
+    """NCCL takes it on all members or, with a member that has none, does not get to work at all."""
+    known = {host.name: found for host in members if (found := hardware.get(host.name)) is not None}
+    lacking = [name for name, found in known.items() if not found.rdma]
+    if lacking and len(lacking) < len(known):
+        report.warn(
+            f"{whole.service.path}: {', '.join(lacking)} has no devices for RDMA (/dev/infiniband), which other members have; "
+            "they are left out everywhere, and NCCL goes over TCP"
+        )
+    return not lacking and bool(known)
 
 
 def own_ports(port: int, replicas: int = 1) -> dict[int, str]:

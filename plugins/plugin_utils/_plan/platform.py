@@ -68,6 +68,7 @@ class Hardware:
     l4t: tuple[int, ...] | None = None
     jetpack: str = ""
     networks: tuple[tuple[str, str], ...] = ()  # interface, and an address on it with the length of its network
+    rdma: bool = False  # has devices of a network card for RDMA
 
     @property
     def kind(self) -> Platform:
@@ -161,6 +162,7 @@ def read_hardware(raw: Any, origin: str) -> Hardware | None:
         l4t=version_tuple(l4t.get("release")),
         jetpack=str(l4t.get("jetpack") or ""),
         networks=tuple(_networks(data.get("networks"))),
+        rdma=data.get("rdma") is True,
     )
 
 

@@ -88,6 +88,7 @@ class HardwareKeys(Keys):
     os = raw(ANYTHING)
     package_manager = raw(ANYTHING)
     networks = raw(ANYTHING)
+    rdma = boolean(False)
     roles = raw(ANYTHING)
 
 
@@ -105,6 +106,7 @@ def check_declared(declared: Any, report: Report) -> dict[str, Any] | None:
         "unified_memory": keys.unified_memory.read(fields),
         "wsl2": keys.wsl2.read(fields),
         "networks": keys.networks.read(fields),
+        "rdma": keys.rdma.read(fields),
         "gpus": [_gpu(GpuKeys.fields(item, f"{path}.gpus[{place}]", report), place) for place, item in enumerate(keys.gpus.read(fields))],
     }
     for name, part in (("driver", DriverKeys), ("l4t", L4tKeys)):

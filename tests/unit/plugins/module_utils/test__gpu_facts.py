@@ -70,6 +70,7 @@ EXPECTED: dict[str, dict[str, t.Any]] = {
         "package_manager": None,
         "roles": [],
         "networks": [],
+        "rdma": False,
         "docker": {"version": None, "api_version": None, "runtimes": [], "cdi": False, "cgroup_driver": None},
         "toolkit": {"version": None, "vendor": False},
     },
@@ -390,3 +391,12 @@ wlp9s9           DOWN
         "br0": ["192.168.7.2/24"],
     }
     assert networks_of("") == []
+
+
+@pytest.mark.parametrize(("files", "expected"), [((), False), (("rdma_cm",), False), (("rdma_cm", "uverbs3"), True)])
+def test_devices_for_rdma(tmp_path: Path, files: tuple[str, ...], expected: bool) -> None:
+    folder = tmp_path / "dev/infiniband"
+    folder.mkdir(parents=True)
+    for name in files:
+        (folder / name).touch()
+    assert build_facts(observe(only_smi, str(tmp_path))).facts["rdma"] is expected

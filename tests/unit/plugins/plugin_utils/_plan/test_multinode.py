@@ -164,6 +164,44 @@ def places(plan: dict[str, Any]) -> list[tuple[str, str | None]]:
     return [(part["members"][part["rank"]]["address"], part["interface"]) for part in parts]
 
 
+RDMA = ["--device=/dev/infiniband", "--ulimit=memlock=-1"]
+
+
+@pytest.mark.parametrize(
+    ("with_cards", "own", "expected"),
+    [
+        (("spark1", "spark2"), [], RDMA),
+        (
+            ("spark1", "spark2"),
+            ["--label=a=b", "--device", "/dev/infiniband/uverbs1"],
+            [RDMA[1], "--label=a=b", "--device", "/dev/infiniband/uverbs1"],
+        ),
+        (("spark1", "spark2"), ["--ulimit=memlock=1:2"], [RDMA[0], "--ulimit=memlock=1:2"]),
+        (("spark1", "spark2"), list(reversed(RDMA)), list(reversed(RDMA))),
+        (("spark1",), ["--label=a=b"], ["--label=a=b"]),
+        ((), [], []),
+    ],
+)
+def test_cards_for_rdma_are_handed_over_where_all_members_have_them(
+    with_cards: tuple[str, ...], own: list[str], expected: list[str]
+) -> None:
+    plan = build_plan(sparks(group(container_extra_arguments=own), hardware={name: spark(rdma=True) for name in with_cards}))
+    for name in ("spark1", "spark2"):
+        assert plan["hosts"][name]["vllm"][0]["container_extra_arguments"] == expected
+    warned = [text for text in plan["warnings"] if "RDMA" in text]
+    assert bool(warned) is (len(with_cards) == 1)
+    assert all("spark2 has no devices for RDMA" in text for text in warned)
+
+
+def test_an_engine_on_one_host_or_on_the_cpu_is_given_no_card() -> None:
+    plan = build_plan(sparks(hardware={name: cpu(rdma=True, memory_mib=200000) for name in ("spark1", "spark2")}))
+    assert plan["hosts"]["spark1"]["vllm"][0]["container_extra_arguments"] == []
+    alone = build_plan(
+        inventory(spark1=host(hardware=spark(rdma=True), inference_models=MODELS, inference_services=[service("small", 8080)]))
+    )
+    assert alone["hosts"]["spark1"]["vllm"][0]["container_extra_arguments"] == []
+
+
 def test_the_interface_of_an_address_is_found() -> None:
     hardware = {f"spark{n}": on((f"enp{n}", f"192.168.100.{n}/24"), ("eth0", f"10.0.0.{n}/24")) for n in (1, 2)}
     own = {f"spark{n}": {"inference_cluster_address": f"192.168.100.{n}"} for n in (1, 2)}
