@@ -43,6 +43,8 @@ class Engine:
     name: str
     key: str = OLD_ENGINE
     refusal: int = 401
+    #: Where the connection ends: before the answer, or within it.
+    breaks: str = ""
     port: int = 0
     offered: Counter[str] = field(default_factory=Counter)
     _server: Server | None = None
@@ -58,6 +60,8 @@ class Engine:
                 self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 offered = str(self.headers.get("Authorization"))
                 engine.offered[offered] += 1
+                if engine.breaks == "before":
+                    return
                 right = offered == f"Bearer {engine.key}"
                 choice = {"index": 0, "message": {"role": "assistant", "content": engine.name}, "finish_reason": "stop"}
                 usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
@@ -71,7 +75,7 @@ class Engine:
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(body)
+                self.wfile.write(body[: len(body) // 2] if engine.breaks else body)
 
         self._server = Server(("127.0.0.1", self.port), Handler)
         self.port = self._server.server_address[1]
@@ -151,7 +155,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 def as_before(gateway: Gateway) -> Iterator[None]:
     yield
     for engine in gateway.engines.values():
-        engine.key, engine.refusal = OLD_ENGINE, 401
+        engine.key, engine.refusal, engine.breaks = OLD_ENGINE, 401, ""
         if engine._server is None:
             engine.start()
     gateway.write()
@@ -275,6 +279,17 @@ def test_an_engine_that_refuses_our_key_is_out_of_order_and_no_clients_fault(gat
     assert reply.status_code == 503, reply.text
     assert reply.headers["retry-after"]
     assert gateway.ask("/raw/embeddings", {"model": "m", "input": "x"}).status_code == 503
+    assert {gateway.chat("pair").status_code for _ in range(20)} == {200}
+
+
+@pytest.mark.parametrize("breaks", ["before", "within"])
+def test_an_engine_that_stops_in_the_middle_is_out_of_order(gateway: Gateway, breaks: str) -> None:
+    gateway.engines["a"].breaks = breaks
+    reply = gateway.chat("solo")
+    assert (reply.status_code, "broke the connection off" in reply.text) == (503, True), reply.text
+    assert reply.headers["retry-after"]
+    if breaks == "before":  # a raw route hands on what comes
+        assert gateway.ask("/raw/embeddings", {"model": "m", "input": "x"}).status_code == 503
     assert {gateway.chat("pair").status_code for _ in range(20)} == {200}
 
 

@@ -7,8 +7,9 @@
 LiteLLM reads keys when it starts and would have to restart for new ones. It gets a word in their place (``live/ENGINE_KEY_NODE1``), which
 is replaced here by the key that is in ``keys.json`` now, and only towards the server whose key it is. So LiteLLM itself has none.
 
-A server that refuses our key, or takes no connection, is out of order for whoever asks: that is 503 and never a client's 401, and what
-LiteLLM knows as a reason to ask another server. While a server changes its key it is asked with the old one if it refuses the new one.
+A server that refuses our key, takes no connection, or breaks one off before it has answered, is out of order for whoever asks: that is 503
+and never a client's 401, and what LiteLLM knows as a reason to ask another server. While a server changes its key it is asked with the old
+one if it refuses the new one.
 """
 
 from __future__ import annotations
@@ -99,7 +100,9 @@ class Upstream:
 
         plain, plain_async = httpx.Client.send, httpx.AsyncClient.send
         unreachable = (httpx.ConnectError, httpx.ConnectTimeout)
+        broken = (httpx.NetworkError, httpx.RemoteProtocolError)
         no_answer = "the server of this model takes no connection; it may be starting"
+        broke_off = "the server of this model broke the connection off; it may be stopping"
         no_key = "the server of this model refuses the key of the gateway"
 
         def send(client: httpx.Client, request: httpx.Request, **options: t.Any) -> httpx.Response:
@@ -113,6 +116,8 @@ class Upstream:
                     response = plain(client, request, **options)
                 except unreachable:
                     return self._unavailable(request, no_answer)
+                except broken:
+                    return self._unavailable(request, broke_off)
                 if response.status_code not in REFUSED:
                     self._learn(request, variable, key)
                     return response
@@ -130,6 +135,8 @@ class Upstream:
                     response = await plain_async(client, request, **options)
                 except unreachable:
                     return self._unavailable(request, no_answer)
+                except broken:
+                    return self._unavailable(request, broke_off)
                 if response.status_code not in REFUSED:
                     self._learn(request, variable, key)
                     return response
