@@ -27,12 +27,10 @@ if __name__ == "__main__":
 from support import scenario_list
 
 ROOT = Path(__file__).resolve().parents[1]
-# Begun in this order: a long one that comes last would run alone. Those that are not named come after these.
-LONGEST_FIRST = ("faults", "changes", "runs", "mixed", "platforms", "examples", "four-capabilities", "newer-docker", "default", "toolkit")
-SCENARIOS = sorted(
-    (scenario.name for scenario in scenario_list.load()),
-    key=lambda name: (LONGEST_FIRST.index(name) if name in LONGEST_FIRST else len(LONGEST_FIRST), name),
-)
+# A long one that comes last would run alone.
+SCENARIOS = [
+    scenario.name for scenario in sorted(scenario_list.load(), key=lambda one: (-(one.minutes or scenario_list.UNMEASURED), one.name))
+]
 CLOSING = re.compile(r"=+ ([^=]*\b(?:passed|failed|errors?)\b[^=]*) in [\d.]+s")
 ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 FRAME = re.compile(r"\s*│\s*")
