@@ -203,7 +203,12 @@ def serve(settings_file: Path, paths: Paths, program: Path, sleep: Callable[[flo
     try:
         while program_hash(program) == mine:
             settings = read_json(settings_file) or {}
-            file = Path(settings["textfile_directory"]) / FILE
+            folder = settings.get("textfile_directory")
+            if not isinstance(folder, str):
+                sys.stderr.write(f"{settings_file} names no folder to write to; site.yml writes it again\n")
+                sleep(PAUSE)
+                continue
+            file = Path(folder) / FILE
             if written not in (None, file):
                 _remove(written)
             written = file

@@ -185,6 +185,21 @@ def test_a_folder_that_cannot_be_written_is_told_and_tried_again(tmp_path: Path,
     assert "llmops.prom cannot be written: Not a directory" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"textfile_directory": null}'])
+def test_settings_that_say_nothing_are_told_and_read_again(tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = tmp_path / "metrics.json"
+    settings.write_text(text, encoding="utf-8")
+
+    def sleep(_seconds: float) -> None:
+        if (tmp_path / metrics.FILE).exists():
+            raise EndError
+        settings.write_text(json.dumps({"textfile_directory": str(tmp_path)}), encoding="utf-8")
+
+    with pytest.raises(EndError):
+        metrics.serve(settings, Paths(instances=tmp_path / "none"), tmp_path, sleep)
+    assert "names no folder to write to" in capsys.readouterr().err
+
+
 def test_it_makes_room_for_another_version(tmp_path: Path) -> None:
     folder, settings = tmp_path / "program", tmp_path / "metrics.json"
     folder.mkdir()
