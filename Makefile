@@ -130,6 +130,8 @@ test: gates ## Lint, all unit tests and the scenarios on real nodes that a build
 	python tests/scenarios.py --ci
 
 test-all: export GATEWAY_MUTATIONS := 10000
+test-all: export LLMOPS_ALL_CHANGES := 1
+test-all: export LLMOPS_ALL_FAULTS := 1
 test-all: gates load mutations compat docs-site-check ## The same with every scenario, and with other versions of ansible-core
 	python tests/scenarios.py
 

@@ -13,6 +13,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._releases imp
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._screen.status import table
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._screen.usage import usage_table
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._units.kinds import described_kinds
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._units.turns import turns
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._units.way_back import instances_that_failed, to_go_back
 
 
@@ -79,6 +80,7 @@ class FilterModule:
             "gateway_usage_table": usage_table,
             "unit_kinds": unit_kinds,
             "units_as_released": units_as_released,
+            "units_in_turns": turns,
             "units_to_go_back": units_to_go_back,
             "unit_status_table": unit_status_table,
             "units_with_secrets": units_with_secrets,

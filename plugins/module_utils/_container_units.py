@@ -218,9 +218,15 @@ class Reconciler:
             if action != KEEP and not self.settings.restart:
                 report.pending.append(item.instance)
                 action = KEEP
+            waits = action in (START, RESTART) and item.instance in self.settings.later
+            if waits:
+                report.pending.append(item.instance)
+                action = HELD
             work.actions[item.instance] = action
             why = full_reason(decision, item, folder, work.containers.get(item.container))
             report.note(item, item.config_hash, action, why)
+            if waits:
+                continue
             report.diff += diff_of(item, folder)
             if action == KEEP and not differs and self._systemctl.enabled(item.unit):
                 report.unchanged.append(item.instance)

@@ -92,6 +92,7 @@ ARGUMENTS = {
     "proof": {"type": "dict", "options": PROOF},
     "boots_proved": {"type": "bool", "default": False},
     "releases": {"type": "dict", "default": {}},
+    "later": {"type": "list", "elements": "str", "default": []},
     "lock_timeout": {"type": "float", "default": 600},
     "gpu_lock_timeout": {"type": "float", "default": 900},
     "state_dir": {"type": "path", "default": "/etc/gpu-inference/instances"},

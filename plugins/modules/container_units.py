@@ -322,6 +322,14 @@ options:
         V(previous). Its secrets are those of O(instances), its image is had from this host where it is still there.
     type: dict
     default: {}
+  later:
+    description:
+      - Instances such as C(vllm/chat) whose start or restart is left to a call that follows. They go on as they run, with the files that
+        they have, while what they need is fetched and checked.
+    type: list
+    elements: str
+    default: []
+    version_added: 0.9.0
   lock_timeout:
     description:
       - Seconds to wait for another run of this module on the host. The terminal shows which run is waited for; after that time the
@@ -447,7 +455,8 @@ unchanged:
   sample: [vllm/embedding]
 pending:
   description:
-    - Instances that differ from what runs, with O(restart=false), and those that wait for the next run because another one was refused.
+    - Instances that differ from what runs, with O(restart=false), those of O(later), and those that wait for the next run because another
+      one was refused.
   returned: always
   type: list
   elements: str
@@ -529,6 +538,7 @@ def main() -> None:
         wants_dir=Path(parameters["units_dir"]) / "gpu-inference.target.wants",
         purge=parameters["purge"],
         restart=parameters["restart"],
+        later=frozenset(parameters["later"]),
         lock_timeout=min(parameters["lock_timeout"], float(run.get("patience", "inf"))),
         gpu_lock_timeout=parameters["gpu_lock_timeout"],
         proof=Proof.of(parameters["proof"]) if parameters["proof"] else None,

@@ -55,14 +55,17 @@ def drained(plan: Mapping[str, Any], host: str, service: str = "") -> dict[str, 
 
 
 def rotation_of(plan: Mapping[str, Any], host: str) -> dict[str, Any]:
-    """Where the backends of a host's engines go out of rotation, and what they are called there, by KIND/NAME; empty where nobody is sent
-    to any."""
+    """Where the backends of a host's engines go out of rotation, and by KIND/NAME what they are called there and what models they are for;
+    empty where nobody is sent to any."""
     gateway = plan.get("gateway")
     if not gateway:
         return {}
     backends: dict[str, list[str]] = {}
+    models: dict[str, list[str]] = {}
     for model in models_of(gateway):
         for backend in model.backends:
             if backend.host == host and backend.container:
-                backends.setdefault(_unit_of(str(backend.container)).instance, []).append(backend.id)
-    return {"gateways": list(gateway["hosts"]), "backends": backends} if backends else {}
+                instance = _unit_of(str(backend.container)).instance
+                backends.setdefault(instance, []).append(backend.id)
+                models.setdefault(instance, []).append(model.name)
+    return {"gateways": list(gateway["hosts"]), "backends": backends, "models": models} if backends else {}

@@ -52,12 +52,13 @@ def run_of(
     failed: Sequence[str],
     check_mode: bool,
 ) -> Run:
-    """By host, the results of container_units and that of endpoint_ready; each may be missing, skipped or failed."""
+    """By host, the results of container_units, earlier ones first, and that of endpoint_ready; each may be missing, skipped or failed."""
     touched, kept = [], 0
     for host, results in reconciled.items():
         wait = waits.get(host)
         endpoints = (wait.get("endpoints") if isinstance(wait, Mapping) else None) or ()
         ready = {one.get("unit"): one.get("waited") for one in endpoints if one.get("ready")}
+        done: set[str] = set()  # by an earlier result, after which the later ones keep it
         for result in results:
             units = (result.get("units") if isinstance(result, Mapping) else None) or {}
             replaced = result.get("replaced") or () if units else ()
@@ -66,8 +67,9 @@ def run_of(
                 if action == "keep" and instance in replaced:
                     touched.append(Touched(host, instance, "replace", "files that it reads while it runs"))
                 elif action == "keep":
-                    kept += 1
+                    kept += instance not in done
                 else:
                     after = ready.get(unit.get("unit")) if started else None
                     touched.append(Touched(host, instance, action, str(unit.get("reason") or ""), after))
+                    done.add(instance)
     return Run(tuple(touched), kept, frozenset(engines), frozenset(gateways), frozenset(failed), check_mode)

@@ -531,6 +531,24 @@ def test_without_restart_only_files_change(tmp_path: Path, host: Host) -> None:
     assert reconcile(tmp_path, host, [instance(command=["new"])]).restarted == ["vllm/chat"]
 
 
+def test_what_is_left_for_a_later_call_goes_on_as_it_runs(tmp_path: Path, host: Host) -> None:
+    names = ("a", "b")
+    serving(tmp_path, host, *names)
+    before = (tmp_path / "instances/vllm/b/service.json").read_text()
+    host.calls.clear()
+    changed = [instance(name=name, locks=[f"GPU-{name}"], command=["new"]) for name in names]
+    first = reconcile(tmp_path, host, changed, later=frozenset({"vllm/b"}), proof=None)
+    assert (first.restarted, first.pending, first.units["vllm/b"]["action"]) == (["vllm/a"], ["vllm/b"], "held")
+    assert not any("vllm@b.service" in call for call in host.effects)
+    assert (tmp_path / "instances/vllm/b/service.json").read_text() == before
+    host.serve(want(changed[0]))
+    host.calls.clear()
+    again = reconcile(tmp_path, host, changed, later=frozenset({"vllm/b"}))
+    assert (again.changed, again.pending, host.effects) == (False, ["vllm/b"], [])
+    second = reconcile(tmp_path, host, changed)
+    assert (second.restarted, second.pending, second.unchanged) == (["vllm/b"], [], ["vllm/a"])
+
+
 def test_an_image_that_cannot_be_had_leaves_the_old_container(tmp_path: Path, host: Host) -> None:
     reconcile(tmp_path, host, [instance()])
     host.serve(want(instance()))

@@ -76,5 +76,6 @@ def test_what_a_host_may_take_out_while_it_changes() -> None:
     assert found["backends"]["vllm/chat"] == ["chat-n1", "sql-chat-n1"]
     (shared,) = [names for instance, names in found["backends"].items() if instance.startswith("ollama/")]
     assert shared == ["small-n1", "tiny-n1"]
+    assert found["models"]["vllm/chat"] == ["chat", "sql"]
     assert rotation_of(planned(), "n7") == {}
     assert rotation_of({"gateway": None}, "n1") == {}

@@ -51,6 +51,13 @@ def test_what_is_kept_is_counted_and_its_live_files_are_told() -> None:
     assert (found.kept, [(one.instance, one.action) for one in found.touched]) == (2, [("litellm/gateway", "replace")])
 
 
+def test_what_an_earlier_turn_did_is_told_once() -> None:
+    earlier = {"units": {"vllm/chat": unit("vllm/chat", "restart", "new image")}}
+    last = {"units": {"vllm/chat": unit("vllm/chat", "keep"), "vllm/old": unit("vllm/old", "keep")}}
+    found = seen(earlier, last, wait=WAIT)
+    assert (found.kept, found.touched) == (1, (Touched("n0", "vllm/chat", "restart", "new image", 71.5),))
+
+
 @pytest.mark.parametrize("result", [{}, {"skipped": True}, {"failed": True, "msg": "no Docker"}, {"unreachable": True}, "", None])
 def test_a_task_that_did_not_run_says_nothing(result: Any) -> None:
     found = seen(result, wait=result)
