@@ -118,7 +118,7 @@ class Interview:
         document = self.ask("/chat/completions", json.dumps(body).encode())
         try:
             if "error" in document:
-                return {"error": str(document["error"])}
+                return {"error": _error(document, "it failed")}
             message = document["choices"][0]["message"]
             calls = message.get("tool_calls") or ()
             said = (message.get("reasoning_content") or message.get("reasoning") or "", message.get("content") or "")
@@ -127,8 +127,14 @@ class Interview:
                 "tool": str(calls[0]["function"]["name"]) if calls else None,
                 "tokens": int((document.get("usage") or {}).get("completion_tokens") or 0),
             }
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError):
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError):
             return {"error": "the answer is not that of a chat"}
+
+
+def _error(document: t.Any, otherwise: str) -> str:
+    """What an answer says is wrong, in one short line."""
+    told = document.get("error") if isinstance(document, dict) else None
+    return " ".join(str(told or "").split())[:300] or otherwise
 
 
 def measure(
@@ -190,14 +196,12 @@ def _chat(interview: Interview, own: Sequence[Mapping[str, t.Any]], bounds: Boun
 def _embedding(interview: Interview, own: Sequence[Mapping[str, t.Any]], bounds: Bounds, found: Measured) -> None:
     texts = [*SENTENCES, *(str(one["prompt"]) for one in own)]
     for text in texts:
-        body = json.dumps({"model": interview.endpoint.model, "input": text}).encode()
-        document = interview.ask("/embeddings", body)
-        try:
-            vector = [round(float(value), 6) for value in document["data"][0]["embedding"]]
-            found["answers"][text] = {"vector": vector}
-        except (KeyError, IndexError, TypeError, ValueError):
-            found["answers"][text] = {"error": str(document.get("error") if isinstance(document, dict) else "no vector")}
+        document = interview.ask("/embeddings", json.dumps({"model": interview.endpoint.model, "input": text}).encode())
+        vector = _vector_in(document)
+        if vector is None:
+            found["answers"][text] = {"error": _error(document, "the answer holds no vector of numbers")}
             return
+        found["answers"][text] = {"vector": vector}
     _time(
         interview,
         "/embeddings",
@@ -207,13 +211,22 @@ def _embedding(interview: Interview, own: Sequence[Mapping[str, t.Any]], bounds:
     )
 
 
+def _vector_in(document: t.Any) -> list[float] | None:
+    try:
+        values = document["data"][0]["embedding"]
+        vector = [round(float(value), 6) for value in values] if isinstance(values, list) else []
+    except (KeyError, IndexError, TypeError, ValueError, OverflowError):
+        return None
+    return vector if vector and all(map(math.isfinite, vector)) else None
+
+
 def _other(interview: Interview, _own: Sequence[Mapping[str, t.Any]], bounds: Bounds, found: Measured) -> None:
     """Rerank and transcription: the request by which readiness is proved."""
     path, body, content_type = answer_request(interview.endpoint, interview.endpoint.model or "")
     root = interview.endpoint.speaks == "tei"
     document = interview.ask(path, body, content_type, root)
     failed = isinstance(document, dict) and "error" in document
-    found["answers"]["request"] = {"error": str(document["error"])} if failed else {"scores": _scores(document)}
+    found["answers"]["request"] = {"error": _error(document, "it failed")} if failed else {"scores": _scores(document)}
     if not failed:
         _time(interview, path, body, bounds, found, content_type, root)
 
@@ -223,7 +236,7 @@ def _scores(document: t.Any) -> list[float]:
     rows: t.Any = document.get("results") if isinstance(document, dict) else document
     try:
         pairs = [(int(row["index"]), float(row.get("relevance_score", row.get("score")))) for row in rows]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return []
     return [score for _index, score in sorted(pairs)]
 
@@ -394,7 +407,7 @@ def _unmet(one: Mapping[str, t.Any], text: str, tool: str | None) -> str:
     if one.get("json") is not None:
         try:
             document = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return f"{shown} is no JSON"
         return mismatch(document, one["json"])
     return ""

@@ -52,6 +52,8 @@ class Engine:
         assert request.headers["Authorization"] == "Bearer sk-engine"
         if request.url.endswith("/models"):
             return self._reply({"data": [{"id": "other"}, {"id": "chat", **({"max_model_len": self.context} if self.context else {})}]})
+        if request.url.endswith("/audio/transcriptions"):
+            return self._reply({"text": "Hello."})
         body = json.loads(request.body or b"null")
         self.asked.append(body)
         self.now += self.first
@@ -167,6 +169,42 @@ def test_an_image_is_shown_where_the_model_sees() -> None:
 )
 def test_embeddings(vectors: dict[str, list[float]], about: list[str]) -> None:
     assert found(Engine(), Engine(vectors=vectors), capability="embedding") == about
+
+
+ODD = [
+    b"",
+    b"<html><body>502 Bad Gateway</body></html>",
+    b"null",
+    b"5",
+    b"[]",
+    b"[[1]]",
+    b"[" * 100_000,
+    b"{}",
+    b'{"error": null}',
+    b'{"error": ["a", {"b": "\\n"}]}',
+    b'{"data": 5, "text": 5, "choices": 5, "results": 5}',
+    b'{"data": [], "text": [], "choices": [], "results": [5]}',
+    b'{"data": [{"embedding": []}], "text": {}, "choices": [{"message": 5}], "results": [[1]]}',
+    b'{"data": [{"embedding": [NaN, 1]}], "text": null, "choices": [{"message": {"content": NaN}}]}',
+    b'{"data": [{"embedding": [1e999, 1]}], "choices": [{"message": {"content": "x"}}], "usage": {"completion_tokens": 1e999}}',
+    b'{"data": [{"embedding": [1' + b"0" * 400 + b"]}], " + b'"results": [{"index": 1e999, "relevance_score": 1}]}',
+    b'{"data": [{"embedding": "123"}], "choices": [{"message": {"content": ["x"]}}]}',
+    b'{"data": [{"embedding": {"1": 1}}], "choices": [{"message": {"content": {}, "tool_calls": 5}}]}',
+]
+
+
+@pytest.mark.parametrize("capability", ["chat", "embedding", "rerank", "transcription"])
+@pytest.mark.parametrize("body", ODD)
+def test_an_odd_answer_is_told_in_a_short_line(body: bytes, capability: str) -> None:
+    own = OWN[0]
+    after = proof.measure(replace(ENDPOINT, capability=capability), [own], proof.Bounds(), lambda _request: Reply(200, body))
+    problems = proof.judge(None, after, proof.Bounds(), own=[own])
+    problems += proof.judge(
+        ask(Engine(vectors={**VECTORS, own["prompt"]: [1.0]}), [own], capability=capability), after, proof.Bounds(), own=[own]
+    )
+    assert problems or capability in ("rerank", "transcription")
+    assert [one.text for one in problems if "\n" in one.text or len(one.text) > 400] == []
+    assert proof.columns(None, after)
 
 
 def test_embeddings_that_take_longer() -> None:
