@@ -42,6 +42,8 @@ options:
           - By the name of a model a list of prompts of your own. Each has C(prompt), or C(messages), and what must hold of the answer.
           - That is C(exact), C(contains), C(tool) with the name of one of its C(tools), or C(json) with a schema, of which type, enum,
             required, properties and items count.
+          - Of an embedding model C(prompt), and with it C(nearer) and C(than), two texts of which the first must be the nearer one, or
+            C(vector), to which C(cosine) counts, as it does to the vector of the engine before.
         type: dict
         default: {}
 """

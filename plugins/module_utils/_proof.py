@@ -177,7 +177,8 @@ def _chat(interview: Interview, own: Sequence[Mapping[str, t.Any]], bounds: Boun
         )
     for number, one in enumerate(own):
         more = {"tools": one["tools"]} if one.get("tools") else {}
-        answers[f"own {number + 1}"] = interview.chat(one.get("messages") or one["prompt"], int(one.get("max_tokens") or 256), **more)
+        asked = one.get("messages") or one.get("prompt") or ""
+        answers[f"own {number + 1}"] = interview.chat(asked, int(one.get("max_tokens") or 256), **more)
     first: list[tuple[float, int]] = []
     longer: list[tuple[float, int]] = []
     for _round in range(bounds.rounds):
@@ -194,8 +195,8 @@ def _chat(interview: Interview, own: Sequence[Mapping[str, t.Any]], bounds: Boun
 
 
 def _embedding(interview: Interview, own: Sequence[Mapping[str, t.Any]], bounds: Bounds, found: Measured) -> None:
-    texts = [*SENTENCES, *(str(one["prompt"]) for one in own)]
-    for text in texts:
+    named = [str(one[key]) for one in own for key in ("prompt", "nearer", "than") if one.get(key)]
+    for text in dict.fromkeys([*SENTENCES, *named]):
         document = interview.ask("/embeddings", json.dumps({"model": interview.endpoint.model, "input": text}).encode())
         vector = _vector_in(document)
         if vector is None:
@@ -278,7 +279,7 @@ def judge(
     answers = after["answers"]
     failed = [f"{name!r}: {answer['error']}" for name, answer in answers.items() if "error" in answer and _was_well(before, name)]
     problems = [Problem("error", f"a request failed that the engine before answered: {text}") for text in failed]
-    problems += _of_own(own, answers)
+    problems += _of_own(own, after, bounds)
     if before is None:
         return problems
     if after.get("failed") and not before.get("failed"):
@@ -287,7 +288,7 @@ def judge(
     if not failed:
         problems += [*_garbage(before, after), *_tools(before, after)]
         if same_model:
-            problems += [*_similarity(before, after, bounds), *_vectors(before, after, bounds), *_ranks(before, after)]
+            problems += [*_similarity(before, after, bounds), *_vectors(before, after, bounds, own), *_ranks(before, after)]
     if same_model:
         problems += _slower(before, after, bounds)
     if not context_declared and before.get("context") and after.get("context") and after["context"] < before["context"]:
@@ -344,14 +345,23 @@ def cosine(one: Sequence[float], other: Sequence[float]) -> float:
     return sum(a * b for a, b in zip(one, other)) / norm if norm and len(one) == len(other) else 0.0
 
 
-def _vectors(before: Measured, after: Measured, bounds: Bounds) -> list[Problem]:
-    pairs = [(old, new) for _name, old, new in _pairs(before, after, "vector")]
+def _vectors(before: Measured, after: Measured, bounds: Bounds, own: Sequence[Mapping[str, t.Any]]) -> list[Problem]:
+    pairs = _pairs(before, after, "vector")
     if not pairs:
         return []
-    if len(pairs[0][0]) != len(pairs[0][1]):
-        return [Problem("vectors", f"an embedding has {len(pairs[0][1])} dimensions, {len(pairs[0][0])} before")]
-    least = min(cosine(old, new) for old, new in pairs)
-    return [] if least >= bounds.cosine else [Problem("vectors", f"cosine {least:.3f} with the embedding before, below {bounds.cosine}")]
+    _name, old, new = pairs[0]
+    if len(old) != len(new):
+        return [Problem("vectors", f"an embedding has {len(new)} dimensions, {len(old)} before")]
+    bound: dict[str, float] = {}
+    for one in own:
+        if one.get("cosine") is not None:
+            bound[str(one.get("prompt"))] = max(one["cosine"], bound.get(str(one.get("prompt")), -1.0))
+    found = [(cosine(old, new), bound.get(name, bounds.cosine), name) for name, old, new in pairs]
+    worse = [one for one in found if not one[0] >= one[1]]
+    if not worse:
+        return []
+    least, wanted, name = min(worse, key=lambda one: one[0] - one[1])
+    return [Problem("vectors", f"cosine {least:.3f} of {name[:60]!r} with the embedding before, below {wanted:g}")]
 
 
 def _ranks(before: Measured, after: Measured) -> list[Problem]:
@@ -384,16 +394,38 @@ def _slower(before: Measured, after: Measured, bounds: Bounds) -> list[Problem]:
 # -- what the user says must hold
 
 
-def _of_own(own: Sequence[Mapping[str, t.Any]], answers: Mapping[str, Mapping[str, t.Any]]) -> list[Problem]:
+def _of_own(own: Sequence[Mapping[str, t.Any]], after: Measured, bounds: Bounds) -> list[Problem]:
+    answers, vectors = after["answers"], after.get("capability") == "embedding"
     problems = []
     for number, one in enumerate(own):
-        answer = answers.get(f"own {number + 1}")
-        if answer is None:
-            continue
-        wrong = str(answer["error"]) if "error" in answer else _unmet(one, str(answer["text"]), answer.get("tool"))
+        wrong = _unmet_by_vector(one, answers, bounds) if vectors else _unmet_by_answer(one, answers.get(f"own {number + 1}"))
         if wrong:
-            problems.append(Problem("own", f"the answer to {str(one.get('prompt') or one.get('messages'))[:60]!r}: {wrong}"))
+            named = str(one.get("prompt") or one.get("messages"))[:60]
+            problems.append(Problem("own", f"the {'vector of' if vectors else 'answer to'} {named!r}: {wrong}"))
     return problems
+
+
+def _unmet_by_answer(one: Mapping[str, t.Any], answer: Mapping[str, t.Any] | None) -> str:
+    if answer is None:  # not asked, since another one failed
+        return ""
+    return str(answer["error"]) if "error" in answer else _unmet(one, str(answer["text"]), answer.get("tool"))
+
+
+def _unmet_by_vector(one: Mapping[str, t.Any], answers: Mapping[str, Mapping[str, t.Any]], bounds: Bounds) -> str:
+    """Nothing where there is no vector: that its request failed is told already."""
+    mine, nearer, than = (answers.get(str(one.get(key)), {}).get("vector") for key in ("prompt", "nearer", "than"))
+    wanted = one.get("vector")
+    if mine and wanted:
+        if len(mine) != len(wanted):
+            return f"it has {len(mine)} numbers, and yours {len(wanted)}"
+        alike, bound = cosine(mine, wanted), one.get("cosine", bounds.cosine)
+        if not alike >= bound:
+            return f"cosine {alike:.3f} with yours, below {bound:g}"
+    if mine and nearer and than:
+        near, far = cosine(mine, nearer), cosine(mine, than)
+        if not near > far:
+            return f"it is no nearer to {str(one['nearer'])[:60]!r} (cosine {near:.3f}) than to {str(one['than'])[:60]!r} ({far:.3f})"
+    return ""
 
 
 def _unmet(one: Mapping[str, t.Any], text: str, tool: str | None) -> str:

@@ -60,7 +60,7 @@ class Engine:
         if request.url.endswith("/embeddings"):
             if isinstance(body["input"], list):
                 return self._reply({"data": [{"embedding": [1.0]}]})
-            return self._reply({"data": [{"embedding": self.vectors[body["input"]]}]})
+            return self._reply({"data": [{"embedding": self.vectors.get(body["input"])}]})
         if request.url.endswith("/rerank"):
             return self._reply({"results": [{"index": n, "relevance_score": score} for n, score in enumerate(self.scores)]})
         return self._chat(body)
@@ -171,6 +171,78 @@ def test_embeddings(vectors: dict[str, list[float]], about: list[str]) -> None:
     assert found(Engine(), Engine(vectors=vectors), capability="embedding") == about
 
 
+CAT, KITTEN, RATES = proof.SENTENCES
+MEANT = {**VECTORS, "cat": [1.0, 0.1, 0.0], "kitten": [1.0, 0.2, 0.0], "rates": [0.0, 0.1, 1.0]}
+
+
+def told(engine: Engine, own: t.Sequence[t.Mapping[str, t.Any]], capability: str) -> list[str]:
+    """Of a first release."""
+    return [one.text for one in proof.judge(None, ask(engine, own, capability=capability), proof.Bounds(), own=own)]
+
+
+@pytest.mark.parametrize(
+    ("own", "wrong"),
+    [
+        ({"prompt": "cat", "nearer": "kitten", "than": "rates"}, ""),
+        (
+            {"prompt": "cat", "nearer": "rates", "than": "kitten"},
+            "the vector of 'cat': it is no nearer to 'rates' (cosine 0.010) than to 'kitten' (0.995)",
+        ),
+        ({"prompt": "cat", "nearer": "kitten", "than": "kitten"}, "it is no nearer to 'kitten' (cosine 0.995) than to 'kitten' (0.995)"),
+        ({"prompt": "cat", "vector": [1.0, 0.1, 0.0]}, ""),
+        ({"prompt": "cat", "vector": [1.0, 0.2, 0.0]}, ""),
+        ({"prompt": "cat", "vector": [1.0, 0.2, 0.0], "cosine": 0.999}, "the vector of 'cat': cosine 0.995 with yours, below 0.999"),
+        ({"prompt": "cat", "vector": [0.1, 1.0, 0.0]}, "cosine 0.198 with yours, below 0.98"),
+        ({"prompt": "cat", "vector": [0.1, 1.0, 0.0], "cosine": 0.1}, ""),
+        ({"prompt": "cat", "vector": [1.0, 0.1]}, "it has 3 numbers, and yours 2"),
+        ({"prompt": "cat"}, ""),
+        ({"messages": [{"role": "user", "content": "x"}], "contains": "x"}, ""),  # for another model
+    ],
+)
+def test_what_a_text_must_mean(own: dict[str, t.Any], wrong: str) -> None:
+    problems = told(Engine(vectors=MEANT), [own], "embedding")
+    assert len(problems) == bool(wrong)
+    assert all(wrong in text for text in problems)
+    before, after = (ask(Engine(vectors=MEANT), [own], capability="embedding") for _engine in range(2))
+    problems = [one.about for one in proof.judge(before, after, proof.Bounds(), own=[own], same_model=False)]
+    assert problems == ["own"] * bool(wrong)  # also of another model
+
+
+@pytest.mark.parametrize(
+    ("own", "about"),
+    [
+        ([{"prompt": "cat"}], []),
+        ([{"prompt": "cat", "cosine": 0.999}], ["vectors"]),
+        ([{"prompt": "cat", "cosine": 0.9}, {"prompt": "cat", "cosine": 0.999}], ["vectors"]),  # each must hold
+        ([{"prompt": "cat", "cosine": 0.999}, {"prompt": "cat", "nearer": "kitten", "than": "rates"}], ["vectors"]),
+        ([{"prompt": "cat", "vector": [1.0, 0.2, 0.0], "cosine": 0.999}], ["vectors"]),
+    ],
+)
+def test_a_text_with_a_bound_of_its_own(own: list[dict[str, t.Any]], about: list[str]) -> None:
+    after = Engine(vectors={**MEANT, "cat": [1.0, 0.2, 0.0]})
+    assert found(Engine(vectors=MEANT), after, own, capability="embedding") == about
+    assert found(Engine(vectors=MEANT), after, own, capability="embedding", same_model=False) == []
+
+
+def test_a_bound_of_its_own_may_be_lower() -> None:
+    after = Engine(vectors={**MEANT, "cat": [1.0, 1.0, 0.0]})
+    assert found(Engine(vectors=MEANT), after, [{"prompt": "cat", "cosine": 0.5}], capability="embedding") == []
+    before, after_it = (ask(one, [{"prompt": "cat"}], capability="embedding") for one in (Engine(vectors=MEANT), after))
+    (problem,) = proof.judge(before, after_it, proof.Bounds())
+    assert problem.text == "cosine 0.774 of 'cat' with the embedding before, below 0.98"
+
+
+def test_each_text_is_asked_once() -> None:
+    engine = Engine(vectors=MEANT)
+    ask(
+        engine,
+        [{"prompt": "cat", "nearer": "kitten", "than": "rates"}, {"prompt": "kitten", "nearer": "cat", "than": CAT}],
+        capability="embedding",
+    )
+    texts = [body["input"] for body in engine.asked if isinstance(body["input"], str)]
+    assert texts == [CAT, KITTEN, RATES, "cat", "kitten", "rates"]
+
+
 ODD = [
     b"",
     b"<html><body>502 Bad Gateway</body></html>",
@@ -196,12 +268,10 @@ ODD = [
 @pytest.mark.parametrize("capability", ["chat", "embedding", "rerank", "transcription"])
 @pytest.mark.parametrize("body", ODD)
 def test_an_odd_answer_is_told_in_a_short_line(body: bytes, capability: str) -> None:
-    own = OWN[0]
+    own = {"embedding": {"prompt": "cat", "nearer": "kitten", "than": "rates"}}.get(capability, OWN[0])
     after = proof.measure(replace(ENDPOINT, capability=capability), [own], proof.Bounds(), lambda _request: Reply(200, body))
     problems = proof.judge(None, after, proof.Bounds(), own=[own])
-    problems += proof.judge(
-        ask(Engine(vectors={**VECTORS, own["prompt"]: [1.0]}), [own], capability=capability), after, proof.Bounds(), own=[own]
-    )
+    problems += proof.judge(ask(Engine(vectors=MEANT), [own], capability=capability), after, proof.Bounds(), own=[own])
     assert problems or capability in ("rerank", "transcription")
     assert [one.text for one in problems if "\n" in one.text or len(one.text) > 400] == []
     assert proof.columns(None, after)
