@@ -16,13 +16,15 @@ from __future__ import annotations
 import base64
 import json
 import math
+import re
 import time
 import typing as t
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._probe import Endpoint, answer_request, tiny_png
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._probe import Endpoint, answer_request, multipart, tiny_png
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._probe_http import (
     Reply,
     Request,
@@ -56,6 +58,8 @@ ALIKE = 0.8
 SLACK = 0.25
 #: Sentences in the request by which the speed of embeddings is measured.
 BATCH = 32
+#: Share of the words of a recording that may be heard wrong, where its user says nothing else.
+WORD_ERRORS = 0.2
 
 Measured = dict[str, t.Any]
 
@@ -148,7 +152,8 @@ def measure(
     bounds = bounds or Bounds()
     interview = Interview(endpoint, bounds.timeout, transport, clock)
     found: Measured = {"capability": endpoint.capability, "answers": {}, "speed": {}, "context": _context(interview)}
-    {"chat": _chat, "embedding": _embedding}.get(endpoint.capability, _other)(interview, own, bounds, found)
+    ask = {"chat": _chat, "embedding": _embedding, "transcription": _transcription}.get(endpoint.capability, _other)
+    ask(interview, own, bounds, found)
     return found
 
 
@@ -221,8 +226,31 @@ def _vector_in(document: t.Any) -> list[float] | None:
     return vector if vector and all(map(math.isfinite, vector)) else None
 
 
+def _transcription(interview: Interview, own: Sequence[Mapping[str, t.Any]], bounds: Bounds, found: Measured) -> None:
+    answers = found["answers"]
+    _other(interview, own, bounds, found)
+    if "error" in answers["request"]:
+        return
+    for number, one in enumerate(own):
+        answers[f"own {number + 1}"] = _heard(interview, one)
+
+
+def _heard(interview: Interview, one: Mapping[str, t.Any]) -> Measured:
+    """What is heard in a recording, asked for as readiness does it."""
+    try:
+        content = base64.b64decode(one["content"], validate=True)
+    except (KeyError, TypeError, ValueError):
+        return {"error": "its audio has not come to the host"}
+    ending = re.search(r"\.([A-Za-z0-9]+)$", str(one.get("audio")))
+    kind = ending[1].lower() if ending else "wav"
+    fields = {"model": interview.endpoint.model or "", "response_format": "json"}
+    document = interview.ask("/audio/transcriptions", *multipart(fields, f"speech.{kind}", content, f"audio/{kind}"))
+    text = document.get("text") if isinstance(document, dict) and "error" not in document else None
+    return {"text": text} if isinstance(text, str) else {"error": _error(document, "the answer holds no text")}
+
+
 def _other(interview: Interview, _own: Sequence[Mapping[str, t.Any]], bounds: Bounds, found: Measured) -> None:
-    """Rerank and transcription: the request by which readiness is proved."""
+    """Rerank, and transcription before all else: the request by which readiness is proved."""
     path, body, content_type = answer_request(interview.endpoint, interview.endpoint.model or "")
     root = interview.endpoint.speaks == "tei"
     document = interview.ask(path, body, content_type, root)
@@ -400,7 +428,7 @@ def _of_own(own: Sequence[Mapping[str, t.Any]], after: Measured, bounds: Bounds)
     for number, one in enumerate(own):
         wrong = _unmet_by_vector(one, answers, bounds) if vectors else _unmet_by_answer(one, answers.get(f"own {number + 1}"))
         if wrong:
-            named = str(one.get("prompt") or one.get("messages"))[:60]
+            named = str(one.get("prompt") or one.get("messages") or str(one.get("audio")).rpartition("/")[2])[:60]
             problems.append(Problem("own", f"the {'vector of' if vectors else 'answer to'} {named!r}: {wrong}"))
     return problems
 
@@ -436,6 +464,10 @@ def _unmet(one: Mapping[str, t.Any], text: str, tool: str | None) -> str:
         return f"{shown} does not contain {str(one['contains'])[:60]!r}"
     if one.get("tool") is not None and tool != one["tool"]:
         return f"calls {tool or 'no tool'} and not {one['tool']}"
+    if one.get("says") is not None:
+        rate, most = word_error_rate(str(one["says"]), text), one.get("word_error_rate", WORD_ERRORS)
+        if rate > most:
+            return f"{shown} has a word error rate of {rate:.2f}, above {most:g}"
     if one.get("json") is not None:
         try:
             document = json.loads(text)
@@ -443,6 +475,30 @@ def _unmet(one: Mapping[str, t.Any], text: str, tool: str | None) -> str:
             return f"{shown} is no JSON"
         return mismatch(document, one["json"])
     return ""
+
+
+def words_of(text: str) -> list[str]:
+    """In small letters and without punctuation. Chinese and Japanese are written without blanks: there each sign is a word."""
+    signs = []
+    for sign in unicodedata.normalize("NFKC", text).casefold():
+        if sign in "'\N{RIGHT SINGLE QUOTATION MARK}":
+            continue
+        if "\u3040" <= sign <= "\u30ff" or "\u3400" <= sign <= "\u9fff":
+            signs.append(f" {sign} ")
+        else:
+            signs.append(" " if unicodedata.category(sign)[0] in "PSZ" else sign)
+    return "".join(signs).split()
+
+
+def word_error_rate(said: str, heard: str) -> float:
+    """Words that are wrong, missing or too many, as a share of those that were said."""
+    wanted, got = words_of(said), words_of(heard)
+    row = list(range(len(got) + 1))
+    for number, word in enumerate(wanted, 1):
+        corner, row[0] = row[0], number
+        for column, other in enumerate(got, 1):
+            corner, row[column] = row[column], min(row[column] + 1, row[column - 1] + 1, corner + (word != other))
+    return row[-1] / max(1, len(wanted))
 
 
 _TYPES: Mapping[str, tuple[type, ...]] = {

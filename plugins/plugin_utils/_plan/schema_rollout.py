@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ...module_utils._proof import words_of
 from .findings import Fields, Report, hint
 from .keys import Key, Keys, any_of, choice, integer, list_of, mapping_of, matching, number, raw, text, whole_number, with_reader
 from .model import Model
@@ -81,12 +82,16 @@ class AnswerKeys(Keys):
     than = text()
     vector = with_reader(list_of(any_of({"type": "number"}, matching(_NUMBER))), _vector)
     cosine = _within("cosine", -1, 1, "a cosine")
+    audio = text()
+    says = text()
+    word_error_rate = _within("word_error_rate", 0, 1, "a share of the words")
 
 
 #: What an entry may have, by the capability of its model.
 _KEYS_OF: Mapping[str, tuple[str, ...]] = {
     "chat": ("prompt", "messages", "max_tokens", "tools", "exact", "contains", "tool", "json"),
     "embedding": ("prompt", "nearer", "than", "vector", "cosine"),
+    "transcription": ("audio", "says", "word_error_rate"),
 }
 
 
@@ -105,8 +110,10 @@ def _answers(fields: Fields) -> dict[str, list[dict[str, Any]]]:
 def _answer(fields: Fields, where: str, entry: Any) -> dict[str, Any]:
     inner = AnswerKeys.fields(entry, fields.where(where), fields.report)
     read = {name: key.read(inner) for name, key in AnswerKeys.all().items()}
-    if inner.valid and bool(read["prompt"]) == bool(read["messages"]):
-        inner.add("prompt", None, "is required, or messages in its place, and not both")
+    if any(inner.has(name) for name in _KEYS_OF["transcription"]):
+        _check_audio(inner)
+    elif inner.valid and bool(read["prompt"]) == bool(read["messages"]):
+        inner.add("prompt", None, "is required, or messages in its place, and not both; of a transcription model audio")
     for key, other in (("nearer", "than"), ("than", "nearer")):
         if _says_nothing(inner.data.get(key)) and not _says_nothing(inner.data.get(other)):
             inner.add(key, None, f"is required for {other}: the prompt is nearer to one text than to the other one")
@@ -119,6 +126,14 @@ def _answer(fields: Fields, where: str, entry: Any) -> dict[str, Any]:
 
 def _says_nothing(value: Any) -> bool:
     return value is None or (isinstance(value, str) and not value.strip())
+
+
+def _check_audio(inner: Fields) -> None:
+    if _says_nothing(inner.data.get("audio")):
+        inner.add("audio", None, "is required: the path of a recording on the controller")
+    said = inner.data.get("says")
+    if said is None or (isinstance(said, str) and not words_of(said)):
+        inner.add("says", said, "is required: the words of the recording")
 
 
 class ProofKeys(Keys):

@@ -37,6 +37,15 @@ FEATURES = [
         "assert 0 == True",
     ),
     Feature(
+        "a transcription model that hears other words is seen",
+        "no word counts as wrong",
+        f"{UTILS}/_proof.py",
+        "corner + (word != other))",
+        "corner)",
+        f"{UNIT}/test__proof.py::test_what_is_said_in_a_recording",
+        "assert False == True",
+    ),
+    Feature(
         "a prompt that its model cannot be asked is refused",
         "every key fits",
         f"{PLUGIN_UTILS}/_plan/schema_rollout.py",

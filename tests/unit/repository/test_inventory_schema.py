@@ -158,6 +158,8 @@ def _parse_setting(variable: str, value: Any, report: Report) -> Any:
 
 def _beside(keys: Mapping[str, Any]) -> dict[str, str]:
     """What an answer of a user needs beside these keys."""
+    if keys.keys() & {"audio", "says", "word_error_rate"}:
+        return {"audio": "a.wav", "says": "x"}
     if keys.keys() & {"nearer", "than"}:
         return {"prompt": "x", "nearer": "y", "than": "z"}
     return {} if "messages" in keys else {"prompt": "x"}

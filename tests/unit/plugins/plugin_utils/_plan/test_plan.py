@@ -1096,9 +1096,11 @@ def test_what_a_model_is_asked() -> None:
             {"prompt": "cat", "vector": ["1e-05", -1], "cosine": "0.9"},
             {"prompt": "cat", "nearer": "kitten", "than": "rates"},
         ],
+        "speech": [{"audio": "hello.wav", "says": "Hello.", "word_error_rate": 0}],
     }
     assert build_plan(own(answers))["hosts"]["node1"]["rollout"]["proof"]["answers"] == {
         "embedding": [answers["embedding"][0], {"prompt": "cat", "vector": [1e-05, -1.0], "cosine": 0.9}, answers["embedding"][2]],
+        "speech": answers["speech"],
     }
 
 
@@ -1110,12 +1112,15 @@ def test_what_a_model_is_asked() -> None:
             {"prompt": "x", "nearer": "a", "than": "b"},
             ['[0].nearer = "a": means nothing to a model for chat, which knows prompt,', "[0].than"],
         ),
+        ("chat", {"audio": "a.wav", "says": "x"}, ['[0].audio = "a.wav": means nothing to a model for chat', "[0].says"]),
         (
             "embedding",
             {"prompt": "x", "contains": "y"},
             ['[0].contains = "y": means nothing to a model for embedding, which knows prompt, nearer'],
         ),
         ("embedding", {"messages": [{"role": "user", "content": "x"}]}, ["[0].messages"]),
+        ("speech", {"prompt": "x"}, ["which knows audio, says, word_error_rate; take it out"]),
+        ("speech", {"prompt": "x", "audio": "a.wav", "says": "x"}, ["[0].prompt"]),
         (
             "rank",
             {"prompt": "x"},
@@ -1137,6 +1142,16 @@ def test_what_a_model_is_asked() -> None:
         ("embedding", {"prompt": "x", "vector": [1, "1e999"]}, ["[0].vector[1]"]),
         ("embedding", {"prompt": "x", "vector": [10**400, 1]}, ["[0].vector[0]", "[0].vector[0]: must be a number"]),
         ("embedding", {"prompt": "x", "vector": 5}, ["[0].vector = 5: must be a list"]),
+        ("speech", {"audio": "a.wav"}, ["[0].says: is required: the words of the recording"]),
+        ("speech", {"audio": "a.wav", "says": "..."}, ['[0].says = "...": is required: the words of the recording']),
+        ("speech", {"says": "x"}, ["[0].audio: is required: the path of a recording on the controller"]),
+        ("speech", {"audio": " ", "says": "x"}, ["[0].audio: is required"]),
+        (
+            "speech",
+            {"audio": "a.wav", "says": "x", "word_error_rate": 2},
+            ["[0].word_error_rate = 2: must be a share of the words, from 0 to 1"],
+        ),
+        ("speech", {}, ["[0].prompt: is required, or messages in its place, and not both; of a transcription model audio"]),
     ],
 )
 def test_what_no_such_model_can_be_asked(model: str, entry: dict[str, Any], told: list[str]) -> None:
