@@ -304,6 +304,7 @@ def test_a_run_for_one_host_removes_nothing() -> None:
     before = [container(ONE), container(TWO)]
     done = playbook("--limit", TWO)
     assert done.returncode == 0, done.stdout
+    assert "Try whether the hosts of each engine reach each other" in done.stdout
     assert [container(ONE), container(TWO)] == before
     assert serves()
 

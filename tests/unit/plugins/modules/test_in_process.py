@@ -6,8 +6,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
+import socket
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -23,8 +26,10 @@ from support.repository import ROOT
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _benchmark_run
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._clients import MARKER
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._cluster_reachability import Check
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._engine_idle import Engine, Found
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._facts_observe import TRACES
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Ran
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_system import package_manager
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import OWNER, Paths
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._rotation import Rotation
@@ -34,6 +39,7 @@ from ansible_collections.llmops.gpu_inference.plugins.modules import (
     benchmark_results,
     client_files,
     client_run,
+    cluster_reachability,
     container_units,
     container_units_info,
     docker_engine_info,
@@ -351,6 +357,32 @@ def test_a_verification_here_and_in_a_container(run: Run, server: Server, progra
 @pytest.fixture(name="host")
 def _host(tmp_path: Path) -> dict[str, str]:
     return {name: str(tmp_path / name) for name in ("state_dir", "runtime_dir", "units_dir")}
+
+
+def test_members_that_reach_each_other(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    members = [{"host": "spark1", "address": "127.0.0.2"}, {"host": "spark2", "address": "127.0.0.3"}]
+    groups = [{"name": "big", "group": {"rank": 0, "port": port, "digest": "d", "key_variable": "KEY", "members": members}}]
+    spec = cluster_reachability.group_spec({**groups[0]["group"], "rank": 1})  # type: ignore[dict-item]
+    other = Check(spec, ["spark1"], lambda _argv, _timeout, _text="": Ran(1))
+    thread = threading.Thread(target=lambda: asyncio.run(other.watch()))
+    thread.start()
+    done = run(cluster_reachability, check_mode=True, groups=groups, hosts=["spark1", "spark2"], forks=2)
+    thread.join()
+    assert (done["changed"], sorted(done["interfaces"]["big"])) == (False, ["spark1", "spark2"])
+
+    async def at_once(_check: object) -> None:
+        pass
+
+    monkeypatch.setattr(Check, "watch", at_once)
+    failed = run(cluster_reachability, groups=groups, hosts=["spark1", "spark2"], forks=2)
+    assert failed["msg"].startswith(f"big: spark1 (127.0.0.2) does not reach spark2 (127.0.0.3) at port {port}: ")
+    monkeypatch.setattr(Check, "verdict", lambda _check, enough: ([], [f"enough: {enough}"]))
+    assert "big: enough: False" in str(run(cluster_reachability, groups=groups, hosts=["spark1", "spark2"], forks=1))
+    monkeypatch.setattr(cluster_reachability, "has_its_unit", lambda *_given: True)
+    assert run(cluster_reachability, groups=groups, hosts=["spark1", "spark2"], forks=2)["interfaces"] == {}
 
 
 def test_units_of_a_host_where_nothing_is_to_be_done(run: Run, host: dict[str, str], program: Callable[[str, str], Path]) -> None:
