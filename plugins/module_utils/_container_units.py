@@ -147,7 +147,7 @@ class Reconciler:
         if not self.settings.check_mode:
             self._trial.remove_leftovers(work)
             self._swap.handover.tidy(work)
-        if report.changed and not self.settings.check_mode:
+        if (report.changed or work.with_action(HELD)) and not self.settings.check_mode:
             self._carry_out(work)
         elif self.settings.check_mode:
             for item in wanted:
