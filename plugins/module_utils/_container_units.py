@@ -38,7 +38,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._ollama_api import OllamaApi
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._releases import newest as newest_release
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._systemd import Systemd
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_changes import read_service
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_changes import joined, read_service
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_decision import (
     HELD,
     KEEP,
@@ -144,6 +144,7 @@ class Reconciler:
             check_startable({unit: work.units[unit] for unit in needed})
         self._tell(work, decisions)
         report = work.report
+        report.joined = joined(work.changes())
         if not self.settings.check_mode:
             self._trial.remove_leftovers(work)
             self._swap.handover.tidy(work)

@@ -86,7 +86,10 @@ class Rotation:
 
     @staticmethod
     def _is_longer(known: Entry, entry: Entry) -> bool:
-        return known.get("by") == entry.get("by") and "" < known.get("until", "") < entry.get("until", "")
+        """Somebody who says no end has taken it from then on."""
+        if not known.get("until"):
+            return False
+        return not entry.get("until") or (known.get("by") == entry.get("by") and known["until"] < entry["until"])
 
     def put_back(self, names: Collection[str]) -> Rotation:
         self._require(names)

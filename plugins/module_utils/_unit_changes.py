@@ -57,6 +57,16 @@ def held_back(changes: Sequence[Change], refused: Collection[str]) -> dict[str, 
             return waiting
 
 
+def joined(changes: Sequence[Change]) -> list[tuple[str, str]]:
+    """Pairs of which one takes what the other one holds: such two change together."""
+    return [
+        (change.instance, other.instance)
+        for change in changes
+        for other in changes
+        if change.instance != other.instance and not other.leaves and change.takes & other.holds
+    ]
+
+
 def change_of(
     instance: str, before: Mapping[str, str], after: Mapping[str, str], ports: Collection[docker_flags.Port], serves: bool
 ) -> Change:

@@ -34,6 +34,7 @@ class Report:
     removed: list[str] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)
     pending: list[str] = field(default_factory=list)
+    joined: list[tuple[str, str]] = field(default_factory=list)
     #: Those whose newest release is not what they are to run, with its number; none where there is no release.
     unproved: dict[str, int | None] = field(default_factory=dict)
     units: dict[str, dict[str, str]] = field(default_factory=dict)

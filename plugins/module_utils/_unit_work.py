@@ -119,7 +119,7 @@ class Work:
 
     def hold_back(self) -> None:
         """Leaves those changes for the next run that a refused one would make fail."""
-        waiting = held_back(self._changes(), [instance for instance, action in self.actions.items() if action == REFUSED])
+        waiting = held_back(self.changes(), [instance for instance, action in self.actions.items() if action == REFUSED])
         for instance, why in waiting.items():
             self.report.units[instance].update(action=HELD, reason=why)
             self.report.pending.append(instance)
@@ -130,7 +130,7 @@ class Work:
             told = "; ".join(f"{instance} ({why})" for instance, why in waiting.items())
             self.report.failures.append(f"Left as they are until the next run, because of what was refused: {told}.")
 
-    def _changes(self) -> list[Change]:
+    def changes(self) -> list[Change]:
         changes = []
         for item in self.wanted:
             action, serving = self.actions[item.instance], self.serving(item)

@@ -461,6 +461,12 @@ pending:
   type: list
   elements: str
   sample: []
+joined:
+  description: Pairs of changed instances of which one takes a GPU, a port or main memory that the other one holds until it stops.
+  returned: always
+  type: list
+  elements: list
+  sample: [["vllm/chat", "vllm/embedding"]]
 unproved:
   description: Instances whose newest release is not what they are to run, with the number of that release, or null where there is none.
   returned: with O(proof)
@@ -578,6 +584,7 @@ def main() -> None:
         "removed": report.removed,
         "unchanged": report.unchanged,
         "pending": report.pending,
+        "joined": report.joined,
         "units": report.units,
         "diff": report.diff,
         "unproved": report.unproved,

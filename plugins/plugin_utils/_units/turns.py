@@ -8,18 +8,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
 
 
-def turns(units: Sequence[Mapping[str, Any]], restarted: Collection[str], models: Mapping[str, Collection[str]]) -> list[list[str]]:
+def turns(instances: Sequence[str], models: Mapping[str, Collection[str]], joined: Sequence[Sequence[str]] = ()) -> list[list[str]]:
     """The instances of each turn, the first one first. C(models): by instance, what it answers for at the gateway.
 
-    Two engines of one model are never in the same turn, except on one GPU: what shares a GPU changes together, as memory may move from one
-    to the other.
+    Two engines of one model are never in the same turn, unless they are joined: of two that are, one takes a GPU, a port or memory that the
+    other one holds until it stops.
     """
     found: list[list[str]] = []
     answering: list[set[str]] = []
-    for together in _on_the_same_gpus(units, restarted):
+    for together in _together(instances, joined):
         theirs = {model for instance in together for model in models.get(instance, ())}
         place = next((number for number, others in enumerate(answering) if not theirs & others), len(found))
         if place == len(found):
@@ -30,16 +29,12 @@ def turns(units: Sequence[Mapping[str, Any]], restarted: Collection[str], models
     return found
 
 
-def _on_the_same_gpus(units: Sequence[Mapping[str, Any]], restarted: Collection[str]) -> list[list[str]]:
-    groups: list[tuple[set[str], list[str]]] = []
-    for unit in units:
-        instance = f"{unit['kind']}/{unit['name']}"
-        if instance not in restarted:
-            continue
-        locks = set(unit.get("locks") or ())
-        joined = [group for group in groups if group[0] & locks]
-        together = ({*locks}.union(*(group[0] for group in joined)), [*(name for group in joined for name in group[1]), instance])
-        # In the place of the first of those that it joins.
-        place = groups.index(joined[0]) if joined else len(groups)
-        groups[place:] = [together, *(group for group in groups[place:] if group not in joined)]
-    return [instances for _locks, instances in groups]
+def _together(instances: Sequence[str], joined: Sequence[Sequence[str]]) -> list[list[str]]:
+    groups = [[instance] for instance in dict.fromkeys(instances)]
+    for one, other in joined:
+        first = next((group for group in groups if one in group), None)
+        second = next((group for group in groups if other in group), None)
+        if first is not None and second is not None and first is not second:
+            first += second
+            groups.remove(second)
+    return groups

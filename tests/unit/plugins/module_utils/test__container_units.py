@@ -549,6 +549,15 @@ def test_what_is_left_for_a_later_call_goes_on_as_it_runs(tmp_path: Path, host: 
     assert (second.restarted, second.pending, second.unchanged) == (["vllm/b"], [], ["vllm/a"])
 
 
+def test_what_takes_from_another_is_joined_to_it(tmp_path: Path, host: Host) -> None:
+    before = [instance(name="a", locks=["GPU-a"]), instance(name="b", locks=["GPU-b"])]
+    reconcile(tmp_path, host, before)
+    for parameters in before:
+        host.serve(want(parameters))
+    moved = [instance(name="a", locks=["GPU-b"]), instance(name="b", locks=["GPU-c"])]
+    assert reconcile(tmp_path, host, moved, check_mode=True).joined == [("vllm/a", "vllm/b")]
+
+
 def test_an_image_that_cannot_be_had_leaves_the_old_container(tmp_path: Path, host: Host) -> None:
     reconcile(tmp_path, host, [instance()])
     host.serve(want(instance()))
