@@ -21,7 +21,7 @@ import json
 import os
 import re
 import socket
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -45,11 +45,8 @@ _HEADERS = {socket.AF_INET: 28, socket.AF_INET6: 48}
 _PROBE = {socket.AF_INET: (socket.IPPROTO_IP, 10, 3), socket.AF_INET6: (socket.IPPROTO_IPV6, 23, 3)}
 
 
-def has_its_unit(paths: Paths, run: Run, group: GroupSpec) -> bool:
-    """Whether a launcher that runs has the port, or leads these very members through a start that all of them have promised.
-
-    The one that leads does not listen. As long as it waits for members, one of them may be new, and need an answer.
-    """
+def _placed(paths: Paths, group: GroupSpec) -> Iterator[tuple[str, str, GroupSpec]]:
+    """Parts of engines on this host whose launchers have the port: kind, name, and what is known of the group."""
     for file in paths.instances.glob(f"*/*/{SERVICE_FILE}"):
         kind, name = file.parts[-3:-1]
         try:
@@ -57,10 +54,26 @@ def has_its_unit(paths: Paths, run: Run, group: GroupSpec) -> bool:
         except (OSError, SpecError):
             continue
         if found is not None and found.port == group.port:
-            state = Systemd(run).call("is-active", unit_name(kind, name)).out.strip()
-            begun = found.members == group.members and (read_json(paths.state(kind, name)) or {}).get("container_id")
-            if state in ("active", "activating", "reloading", "deactivating") and (found.rank > 0 or begun):
-                return True
+            yield kind, name, found
+
+
+def is_new(paths: Paths, group: GroupSpec) -> bool:
+    """Whether this host has had no part of it. What has served is not stopped by a check, which may not know all."""
+    return not any(_placed(paths, group))
+
+
+def has_its_unit(paths: Paths, run: Run, group: GroupSpec) -> bool:
+    """Whether a launcher that runs has the port, or leads these very members through a start that all of them have promised.
+
+    The one that leads does not listen. As long as it waits for members, one of them may be new, and need an answer. One that listens at
+    another address than is wanted now is in nobody's way.
+    """
+    for kind, name, found in _placed(paths, group):
+        state = Systemd(run).call("is-active", unit_name(kind, name)).out.strip()
+        begun = found.members == group.members and (read_json(paths.state(kind, name)) or {}).get("container_id")
+        listens = found.rank > 0 and found.members[found.rank] == group.members[group.rank]
+        if state in ("active", "activating", "reloading", "deactivating") and (listens or begun):
+            return True
     return False
 
 

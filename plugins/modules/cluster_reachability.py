@@ -87,7 +87,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._cluster_reachability import Check, has_its_unit
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._cluster_reachability import Check, has_its_unit, is_new
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import run_command
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._instance_spec import GroupSpec
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import Paths
@@ -121,7 +121,14 @@ def main() -> None:
     for name, (_errors, warnings) in found.items():
         for warning in warnings:
             module.warn(f"{name}: {warning}")
-    errors = [f"{name}: {error}" for name, (told, _warnings) in found.items() for error in told]
+    new = {name for name, spec in groups.items() if is_new(Paths(), spec) and not module.check_mode}
+    errors = []
+    for name, (told, _warnings) in found.items():
+        for error in told:
+            if name in new:
+                errors.append(f"{name}: {error}")
+            else:
+                module.warn(f"{name}: {error}")
     if errors:
         module.fail_json(msg="\n".join(errors))
     module.exit_json(changed=False, interfaces={name: check.interfaces() for name, check in checks.items()})
