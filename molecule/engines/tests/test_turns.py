@@ -74,7 +74,7 @@ def asked_all_the_time(base: str) -> Iterator[Counter[str]]:
 
 def begun_and_ready(host: Any, unit: str) -> tuple[float, float]:
     container = unit.replace("@", "-")
-    begun = host.check_output(f"date --date $(docker inspect --format '{{{{.State.StartedAt}}}}' {container}) +%%s.%%N")
+    begun = host.check_output(f"date --date $(docker inspect --format '{{{{.State.StartedAt}}}}' {container}) +%s.%N")
     return float(begun), float(json.loads(host.check_output(f"cat /run/gpu-inference/state/{unit}.json"))["ready_at"])
 
 
