@@ -419,7 +419,7 @@ FEATURES = [
         "check mode changes nothing",
         "the module carries out what it should only predict",
         f"{UTILS}/_container_units.py",
-        "if report.changed and not self.settings.check_mode:",
+        "if (report.changed or work.with_action(HELD)) and not self.settings.check_mode:",
         "if report.changed:",
         f"{UNIT}/test__container_units.py::test_check_mode_predicts_on_a_bare_host",
         "systemctl start --no-block -- failed",
