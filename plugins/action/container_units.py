@@ -14,11 +14,13 @@ import time
 import typing as t
 
 from ansible import context
+from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._screen.say import say
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._secrets.system_log import unlogged
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._units.actions import lines
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._units.recordings import RecordingError, with_recordings
 
 _MODULE = "llmops.gpu_inference.container_units"
 #: Seconds that the module itself waits for another run; endpoint_ready looks at the lock and so holds it for a moment.
@@ -44,9 +46,15 @@ class ActionModule(ActionBase):
 
         parent = os.getppid()
         by = this_run(parent)
+        given = dict(self._task.args)
+        if "proof" in given and not self._task.check_mode:  # which asks nothing
+            try:
+                given["proof"] = with_recordings(given["proof"])
+            except RecordingError as error:
+                raise AnsibleActionFail(str(error)) from error
 
         def call(**run: t.Any) -> dict[str, t.Any]:
-            arguments = {**self._task.args, "_run": {"by": by, **run}}
+            arguments = {**given, "_run": {"by": by, **run}}
             done = dict(
                 self._execute_module(
                     module_name=_MODULE, module_args=arguments, task_vars=unlogged(task_vars), wrap_async=bool(self._task.async_val)

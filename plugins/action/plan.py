@@ -24,6 +24,7 @@ from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.role_fi
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.table import render
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._screen.say import say
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._secrets.tls_files import findings
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._units import recordings
 
 #: Earlier releases handed plan and keys on as facts, and a persistent fact cache kept them.
 _ONCE_FACTS = ("inference_plan", "inference_secrets")
@@ -72,6 +73,7 @@ class ActionModule(ActionBase):
         # Here and not in the plan itself: what client programs read is the business of the controller's plugins.
         unusable = [Finding(variable, None, message) for variable, message in plan_findings(plan)]
         unusable += self._tls_findings(plan)
+        unusable += [Finding(*found) for found in recordings.findings(plan)]
         if unreadable or unusable:
             raise AnsibleActionFail(str(PlanError([*unreadable, *unusable])))
         if cache and arguments["remember_hardware"] and not self._task.check_mode:

@@ -42,6 +42,16 @@ options:
           - By the name of a model a list of prompts of your own. Each has C(prompt), or C(messages), and what must hold of the answer.
           - That is C(exact), C(contains), C(tool) with the name of one of its C(tools), or C(json) with a schema, of which type, enum,
             required, properties and items count.
+          - Of an embedding model C(prompt), and with it C(nearer) and C(than), two texts of which the first must be the nearer one, or
+            C(vector), to which C(cosine) counts, as it does to the vector of the engine before.
+          - Of a transcription model C(audio), a file on the controller of 1 MiB at most, with what it C(says), and C(word_error_rate),
+            0.2 by default.
+        type: dict
+        default: {}
+      audio:
+        description:
+          - The files that O(proof.answers) name, in Base64 by their path. Whoever uses the module in a playbook leaves it out, it is read
+            from the controller.
         type: dict
         default: {}
 """

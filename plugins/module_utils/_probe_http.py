@@ -47,7 +47,7 @@ class Reply:
     def json(self) -> t.Any:
         try:
             return json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
 
 

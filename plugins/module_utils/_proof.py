@@ -16,13 +16,15 @@ from __future__ import annotations
 import base64
 import json
 import math
+import re
 import time
 import typing as t
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._probe import Endpoint, answer_request, tiny_png
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._probe import Endpoint, answer_request, multipart, tiny_png
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._probe_http import (
     Reply,
     Request,
@@ -56,6 +58,8 @@ ALIKE = 0.8
 SLACK = 0.25
 #: Sentences in the request by which the speed of embeddings is measured.
 BATCH = 32
+#: Share of the words of a recording that may be heard wrong, where its user says nothing else.
+WORD_ERRORS = 0.2
 
 Measured = dict[str, t.Any]
 
@@ -118,7 +122,7 @@ class Interview:
         document = self.ask("/chat/completions", json.dumps(body).encode())
         try:
             if "error" in document:
-                return {"error": str(document["error"])}
+                return {"error": _error(document, "it failed")}
             message = document["choices"][0]["message"]
             calls = message.get("tool_calls") or ()
             said = (message.get("reasoning_content") or message.get("reasoning") or "", message.get("content") or "")
@@ -127,8 +131,14 @@ class Interview:
                 "tool": str(calls[0]["function"]["name"]) if calls else None,
                 "tokens": int((document.get("usage") or {}).get("completion_tokens") or 0),
             }
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError):
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError):
             return {"error": "the answer is not that of a chat"}
+
+
+def _error(document: t.Any, otherwise: str) -> str:
+    """What an answer says is wrong, in one short line."""
+    told = document.get("error") if isinstance(document, dict) else None
+    return " ".join(str(told or "").split())[:300] or otherwise
 
 
 def measure(
@@ -142,7 +152,8 @@ def measure(
     bounds = bounds or Bounds()
     interview = Interview(endpoint, bounds.timeout, transport, clock)
     found: Measured = {"capability": endpoint.capability, "answers": {}, "speed": {}, "context": _context(interview)}
-    {"chat": _chat, "embedding": _embedding}.get(endpoint.capability, _other)(interview, own, bounds, found)
+    ask = {"chat": _chat, "embedding": _embedding, "transcription": _transcription}.get(endpoint.capability, _other)
+    ask(interview, own, bounds, found)
     return found
 
 
@@ -171,7 +182,8 @@ def _chat(interview: Interview, own: Sequence[Mapping[str, t.Any]], bounds: Boun
         )
     for number, one in enumerate(own):
         more = {"tools": one["tools"]} if one.get("tools") else {}
-        answers[f"own {number + 1}"] = interview.chat(one.get("messages") or one["prompt"], int(one.get("max_tokens") or 256), **more)
+        asked = one.get("messages") or one.get("prompt") or ""
+        answers[f"own {number + 1}"] = interview.chat(asked, int(one.get("max_tokens") or 256), **more)
     first: list[tuple[float, int]] = []
     longer: list[tuple[float, int]] = []
     for _round in range(bounds.rounds):
@@ -188,16 +200,14 @@ def _chat(interview: Interview, own: Sequence[Mapping[str, t.Any]], bounds: Boun
 
 
 def _embedding(interview: Interview, own: Sequence[Mapping[str, t.Any]], bounds: Bounds, found: Measured) -> None:
-    texts = [*SENTENCES, *(str(one["prompt"]) for one in own)]
-    for text in texts:
-        body = json.dumps({"model": interview.endpoint.model, "input": text}).encode()
-        document = interview.ask("/embeddings", body)
-        try:
-            vector = [round(float(value), 6) for value in document["data"][0]["embedding"]]
-            found["answers"][text] = {"vector": vector}
-        except (KeyError, IndexError, TypeError, ValueError):
-            found["answers"][text] = {"error": str(document.get("error") if isinstance(document, dict) else "no vector")}
+    named = [str(one[key]) for one in own for key in ("prompt", "nearer", "than") if one.get(key)]
+    for text in dict.fromkeys([*SENTENCES, *named]):
+        document = interview.ask("/embeddings", json.dumps({"model": interview.endpoint.model, "input": text}).encode())
+        vector = _vector_in(document)
+        if vector is None:
+            found["answers"][text] = {"error": _error(document, "the answer holds no vector of numbers")}
             return
+        found["answers"][text] = {"vector": vector}
     _time(
         interview,
         "/embeddings",
@@ -207,13 +217,45 @@ def _embedding(interview: Interview, own: Sequence[Mapping[str, t.Any]], bounds:
     )
 
 
+def _vector_in(document: t.Any) -> list[float] | None:
+    try:
+        values = document["data"][0]["embedding"]
+        vector = [round(float(value), 6) for value in values] if isinstance(values, list) else []
+    except (KeyError, IndexError, TypeError, ValueError, OverflowError):
+        return None
+    return vector if vector and all(map(math.isfinite, vector)) else None
+
+
+def _transcription(interview: Interview, own: Sequence[Mapping[str, t.Any]], bounds: Bounds, found: Measured) -> None:
+    answers = found["answers"]
+    _other(interview, own, bounds, found)
+    if "error" in answers["request"]:
+        return
+    for number, one in enumerate(own):
+        answers[f"own {number + 1}"] = _heard(interview, one)
+
+
+def _heard(interview: Interview, one: Mapping[str, t.Any]) -> Measured:
+    """What is heard in a recording, asked for as readiness does it."""
+    try:
+        content = base64.b64decode(one["content"], validate=True)
+    except (KeyError, TypeError, ValueError):
+        return {"error": "its audio has not come to the host"}
+    ending = re.search(r"\.([A-Za-z0-9]+)$", str(one.get("audio")))
+    kind = ending[1].lower() if ending else "wav"
+    fields = {"model": interview.endpoint.model or "", "response_format": "json"}
+    document = interview.ask("/audio/transcriptions", *multipart(fields, f"speech.{kind}", content, f"audio/{kind}"))
+    text = document.get("text") if isinstance(document, dict) and "error" not in document else None
+    return {"text": text} if isinstance(text, str) else {"error": _error(document, "the answer holds no text")}
+
+
 def _other(interview: Interview, _own: Sequence[Mapping[str, t.Any]], bounds: Bounds, found: Measured) -> None:
-    """Rerank and transcription: the request by which readiness is proved."""
+    """Rerank, and transcription before all else: the request by which readiness is proved."""
     path, body, content_type = answer_request(interview.endpoint, interview.endpoint.model or "")
     root = interview.endpoint.speaks == "tei"
     document = interview.ask(path, body, content_type, root)
     failed = isinstance(document, dict) and "error" in document
-    found["answers"]["request"] = {"error": str(document["error"])} if failed else {"scores": _scores(document)}
+    found["answers"]["request"] = {"error": _error(document, "it failed")} if failed else {"scores": _scores(document)}
     if not failed:
         _time(interview, path, body, bounds, found, content_type, root)
 
@@ -223,7 +265,7 @@ def _scores(document: t.Any) -> list[float]:
     rows: t.Any = document.get("results") if isinstance(document, dict) else document
     try:
         pairs = [(int(row["index"]), float(row.get("relevance_score", row.get("score")))) for row in rows]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         return []
     return [score for _index, score in sorted(pairs)]
 
@@ -265,7 +307,7 @@ def judge(
     answers = after["answers"]
     failed = [f"{name!r}: {answer['error']}" for name, answer in answers.items() if "error" in answer and _was_well(before, name)]
     problems = [Problem("error", f"a request failed that the engine before answered: {text}") for text in failed]
-    problems += _of_own(own, answers)
+    problems += _of_own(own, after, bounds)
     if before is None:
         return problems
     if after.get("failed") and not before.get("failed"):
@@ -274,7 +316,7 @@ def judge(
     if not failed:
         problems += [*_garbage(before, after), *_tools(before, after)]
         if same_model:
-            problems += [*_similarity(before, after, bounds), *_vectors(before, after, bounds), *_ranks(before, after)]
+            problems += [*_similarity(before, after, bounds), *_vectors(before, after, bounds, own), *_ranks(before, after)]
     if same_model:
         problems += _slower(before, after, bounds)
     if not context_declared and before.get("context") and after.get("context") and after["context"] < before["context"]:
@@ -331,14 +373,23 @@ def cosine(one: Sequence[float], other: Sequence[float]) -> float:
     return sum(a * b for a, b in zip(one, other)) / norm if norm and len(one) == len(other) else 0.0
 
 
-def _vectors(before: Measured, after: Measured, bounds: Bounds) -> list[Problem]:
-    pairs = [(old, new) for _name, old, new in _pairs(before, after, "vector")]
+def _vectors(before: Measured, after: Measured, bounds: Bounds, own: Sequence[Mapping[str, t.Any]]) -> list[Problem]:
+    pairs = _pairs(before, after, "vector")
     if not pairs:
         return []
-    if len(pairs[0][0]) != len(pairs[0][1]):
-        return [Problem("vectors", f"an embedding has {len(pairs[0][1])} dimensions, {len(pairs[0][0])} before")]
-    least = min(cosine(old, new) for old, new in pairs)
-    return [] if least >= bounds.cosine else [Problem("vectors", f"cosine {least:.3f} with the embedding before, below {bounds.cosine}")]
+    _name, old, new = pairs[0]
+    if len(old) != len(new):
+        return [Problem("vectors", f"an embedding has {len(new)} dimensions, {len(old)} before")]
+    bound: dict[str, float] = {}
+    for one in own:
+        if one.get("cosine") is not None:
+            bound[str(one.get("prompt"))] = max(one["cosine"], bound.get(str(one.get("prompt")), -1.0))
+    found = [(cosine(old, new), bound.get(name, bounds.cosine), name) for name, old, new in pairs]
+    worse = [one for one in found if not one[0] >= one[1]]
+    if not worse:
+        return []
+    least, wanted, name = min(worse, key=lambda one: one[0] - one[1])
+    return [Problem("vectors", f"cosine {least:.3f} of {name[:60]!r} with the embedding before, below {wanted:g}")]
 
 
 def _ranks(before: Measured, after: Measured) -> list[Problem]:
@@ -371,16 +422,38 @@ def _slower(before: Measured, after: Measured, bounds: Bounds) -> list[Problem]:
 # -- what the user says must hold
 
 
-def _of_own(own: Sequence[Mapping[str, t.Any]], answers: Mapping[str, Mapping[str, t.Any]]) -> list[Problem]:
+def _of_own(own: Sequence[Mapping[str, t.Any]], after: Measured, bounds: Bounds) -> list[Problem]:
+    answers, vectors = after["answers"], after.get("capability") == "embedding"
     problems = []
     for number, one in enumerate(own):
-        answer = answers.get(f"own {number + 1}")
-        if answer is None:
-            continue
-        wrong = str(answer["error"]) if "error" in answer else _unmet(one, str(answer["text"]), answer.get("tool"))
+        wrong = _unmet_by_vector(one, answers, bounds) if vectors else _unmet_by_answer(one, answers.get(f"own {number + 1}"))
         if wrong:
-            problems.append(Problem("own", f"the answer to {str(one.get('prompt') or one.get('messages'))[:60]!r}: {wrong}"))
+            named = str(one.get("prompt") or one.get("messages") or str(one.get("audio")).rpartition("/")[2])[:60]
+            problems.append(Problem("own", f"the {'vector of' if vectors else 'answer to'} {named!r}: {wrong}"))
     return problems
+
+
+def _unmet_by_answer(one: Mapping[str, t.Any], answer: Mapping[str, t.Any] | None) -> str:
+    if answer is None:  # not asked, since another one failed
+        return ""
+    return str(answer["error"]) if "error" in answer else _unmet(one, str(answer["text"]), answer.get("tool"))
+
+
+def _unmet_by_vector(one: Mapping[str, t.Any], answers: Mapping[str, Mapping[str, t.Any]], bounds: Bounds) -> str:
+    """Nothing where there is no vector: that its request failed is told already."""
+    mine, nearer, than = (answers.get(str(one.get(key)), {}).get("vector") for key in ("prompt", "nearer", "than"))
+    wanted = one.get("vector")
+    if mine and wanted:
+        if len(mine) != len(wanted):
+            return f"it has {len(mine)} numbers, and yours {len(wanted)}"
+        alike, bound = cosine(mine, wanted), one.get("cosine", bounds.cosine)
+        if not alike >= bound:
+            return f"cosine {alike:.3f} with yours, below {bound:g}"
+    if mine and nearer and than:
+        near, far = cosine(mine, nearer), cosine(mine, than)
+        if not near > far:
+            return f"it is no nearer to {str(one['nearer'])[:60]!r} (cosine {near:.3f}) than to {str(one['than'])[:60]!r} ({far:.3f})"
+    return ""
 
 
 def _unmet(one: Mapping[str, t.Any], text: str, tool: str | None) -> str:
@@ -391,13 +464,41 @@ def _unmet(one: Mapping[str, t.Any], text: str, tool: str | None) -> str:
         return f"{shown} does not contain {str(one['contains'])[:60]!r}"
     if one.get("tool") is not None and tool != one["tool"]:
         return f"calls {tool or 'no tool'} and not {one['tool']}"
+    if one.get("says") is not None:
+        rate, most = word_error_rate(str(one["says"]), text), one.get("word_error_rate", WORD_ERRORS)
+        if rate > most:
+            return f"{shown} has a word error rate of {rate:.2f}, above {most:g}"
     if one.get("json") is not None:
         try:
             document = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return f"{shown} is no JSON"
         return mismatch(document, one["json"])
     return ""
+
+
+def words_of(text: str) -> list[str]:
+    """In small letters and without punctuation. Chinese and Japanese are written without blanks: there each sign is a word."""
+    signs = []
+    for sign in unicodedata.normalize("NFKC", text).casefold():
+        if sign in "'\N{RIGHT SINGLE QUOTATION MARK}":
+            continue
+        if "\u3040" <= sign <= "\u30ff" or "\u3400" <= sign <= "\u9fff":
+            signs.append(f" {sign} ")
+        else:
+            signs.append(" " if unicodedata.category(sign)[0] in "PSZ" else sign)
+    return "".join(signs).split()
+
+
+def word_error_rate(said: str, heard: str) -> float:
+    """Words that are wrong, missing or too many, as a share of those that were said."""
+    wanted, got = words_of(said), words_of(heard)
+    row = list(range(len(got) + 1))
+    for number, word in enumerate(wanted, 1):
+        corner, row[0] = row[0], number
+        for column, other in enumerate(got, 1):
+            corner, row[column] = row[column], min(row[column] + 1, row[column - 1] + 1, corner + (word != other))
+    return row[-1] / max(1, len(wanted))
 
 
 _TYPES: Mapping[str, tuple[type, ...]] = {

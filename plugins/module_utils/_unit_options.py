@@ -80,6 +80,7 @@ PROOF = {
     "rounds": {"type": "int", "default": 5},
     "timeout": {"type": "float", "default": 120},
     "answers": {"type": "dict", "default": {}},
+    "audio": {"type": "dict", "default": {}, "no_log": True},
 }
 
 ARGUMENTS = {

@@ -64,7 +64,12 @@ class Proof:
     def of(cls, options: Mapping[str, t.Any]) -> Proof:
         """From the option of a module."""
         given = {name: value for name, value in options.items() if name in Bounds.__dataclass_fields__ and value is not None}
-        return cls(Bounds(**given), options.get("answers") or {})
+        audio = options.get("audio") or {}
+        own = {
+            model: [{**one, "content": audio.get(str(one["audio"]))} if one.get("audio") else one for one in entries]
+            for model, entries in (options.get("answers") or {}).items()
+        }
+        return cls(Bounds(**given), own)
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,15 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from ...module_utils._proof import words_of
 from .findings import Fields, Report, hint
 from .keys import Key, Keys, any_of, choice, integer, list_of, mapping_of, matching, number, raw, text, whole_number, with_reader
+from .model import Model
 
 
 def _within(name: str, least: float, most: float, what: str) -> Key[float | None]:
@@ -39,6 +42,33 @@ def _mappings(name: str) -> Key[list[Any]]:
     return with_reader(list_of({"type": "object"}), read)
 
 
+#: A number of JSON: 1e-05, as programs write it, is a text to YAML.
+_NUMBER = r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?"
+
+
+def _coordinate(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)) or (isinstance(value, str) and not re.fullmatch(_NUMBER, value)):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _vector(fields: Fields) -> list[float]:
+    found: list[float] = []
+    for position, value in enumerate(fields.items("vector")):
+        number = _coordinate(value)
+        if number is None:
+            fields.add(f"vector[{position}]", value, "must be a number")
+            return []
+        found.append(number)
+    if isinstance(fields.data.get("vector"), (list, tuple)) and not any(found):
+        fields.add("vector", None, "must have numbers, and not all of them 0")
+    return found
+
+
 class AnswerKeys(Keys):
     prompt = text()
     messages = _mappings("messages")
@@ -48,6 +78,21 @@ class AnswerKeys(Keys):
     contains = text()
     tool = text()
     json = raw({"type": "object"})
+    nearer = text()
+    than = text()
+    vector = with_reader(list_of(any_of({"type": "number"}, matching(_NUMBER))), _vector)
+    cosine = _within("cosine", -1, 1, "a cosine")
+    audio = text()
+    says = text()
+    word_error_rate = _within("word_error_rate", 0, 1, "a share of the words")
+
+
+#: What an entry may have, by the capability of its model.
+_KEYS_OF: Mapping[str, tuple[str, ...]] = {
+    "chat": ("prompt", "messages", "max_tokens", "tools", "exact", "contains", "tool", "json"),
+    "embedding": ("prompt", "nearer", "than", "vector", "cosine"),
+    "transcription": ("audio", "says", "word_error_rate"),
+}
 
 
 def _answers(fields: Fields) -> dict[str, list[dict[str, Any]]]:
@@ -65,13 +110,30 @@ def _answers(fields: Fields) -> dict[str, list[dict[str, Any]]]:
 def _answer(fields: Fields, where: str, entry: Any) -> dict[str, Any]:
     inner = AnswerKeys.fields(entry, fields.where(where), fields.report)
     read = {name: key.read(inner) for name, key in AnswerKeys.all().items()}
-    if inner.valid and bool(read["prompt"]) == bool(read["messages"]):
-        inner.add("prompt", None, "is required, or messages in its place, and not both")
+    if any(inner.has(name) for name in _KEYS_OF["transcription"]):
+        _check_audio(inner)
+    elif inner.valid and bool(read["prompt"]) == bool(read["messages"]):
+        inner.add("prompt", None, "is required, or messages in its place, and not both; of a transcription model audio")
+    for key, other in (("nearer", "than"), ("than", "nearer")):
+        if _says_nothing(inner.data.get(key)) and not _says_nothing(inner.data.get(other)):
+            inner.add(key, None, f"is required for {other}: the prompt is nearer to one text than to the other one")
     if inner.valid and read["tool"] and not read["tools"]:
         inner.add("tools", None, f"is required for tool: without it the model cannot call {read['tool']}")
     if read["json"] is not None and not isinstance(read["json"], Mapping):
         inner.add("json", read["json"], "must be a JSON Schema")
     return {name: value for name, value in read.items() if value not in (None, "", [], ())}
+
+
+def _says_nothing(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def _check_audio(inner: Fields) -> None:
+    if _says_nothing(inner.data.get("audio")):
+        inner.add("audio", None, "is required: the path of a recording on the controller")
+    said = inner.data.get("says")
+    if said is None or (isinstance(said, str) and not words_of(said)):
+        inner.add("says", said, "is required: the words of the recording")
 
 
 class ProofKeys(Keys):
@@ -118,10 +180,27 @@ def rollout(fields: Fields) -> dict[str, Any]:
 ROLLOUT = with_reader(RolloutKeys.schema(), rollout)
 
 
-def check_models(rollouts: Mapping[str, Mapping[str, Any]], known: Collection[str], report: Report) -> None:
-    """Prompts for models that nobody declares. C(rollouts): by host, as they were read."""
+def check_models(rollouts: Mapping[str, Mapping[str, Any]], known: Mapping[str, Model], report: Report) -> None:
+    """Prompts for models that nobody declares, or that are for models of another kind. C(rollouts): by host, as they were read."""
     for host, settings in rollouts.items():
-        for model in settings.get("proof", {}).get("answers", {}):
-            if model not in known:
-                where = f"inference_rollout.proof.answers.{model}"
-                report.add(where, model, f"is not a model of inference_models.{hint(model, known)}", [host])
+        for name, entries in settings.get("proof", {}).get("answers", {}).items():
+            where = f"inference_rollout.proof.answers.{name}"
+            if name not in known:
+                report.add(where, name, f"is not a model of inference_models.{hint(name, known)}", [host])
+            elif known[name].capability not in _KEYS_OF:
+                report.add(where, name, f"is a model for {known[name].capability}, which takes no prompts of yours; take it out", [host])
+            else:
+                for position, entry in enumerate(entries):
+                    _check_entry(f"{where}[{position}]", entry, known[name], report, [host])
+
+
+def _check_entry(where: str, entry: Mapping[str, Any], model: Model, report: Report, hosts: list[str]) -> None:
+    fitting = _KEYS_OF[model.capability]
+    for key in entry:
+        if key not in fitting:
+            message = f"means nothing to a model for {model.capability}, which knows {', '.join(fitting)}; take it out"
+            report.add(f"{where}.{key}", entry[key], message, hosts)
+    numbers = len(entry.get("vector") or ())
+    if numbers and model.dimension and numbers != model.dimension:
+        message = f"must have the {model.dimension} numbers of the model's dimension"
+        report.add(f"{where}.vector", f"{numbers} numbers", message, hosts)

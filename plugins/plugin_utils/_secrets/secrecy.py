@@ -42,6 +42,7 @@ inference_address inference_allow_floating_tags inference_cluster_address infere
 inference_dns inference_engine inference_gpu_access
 inference_gpu_reserve inference_node_proxy_tls inference_platform inference_platform_expected
 tls certificate_file key_file ca_file
+audio contains cosine exact nearer prompt says than vector word_error_rate
 base_url public_url target inference_registry_mirrors
 """
 SHOWN = frozenset(_SHOWN.split())

@@ -156,6 +156,15 @@ def _parse_setting(variable: str, value: Any, report: Report) -> Any:
     return parse_settings({variable: value}, report)
 
 
+def _beside(keys: Mapping[str, Any]) -> dict[str, str]:
+    """What an answer of a user needs beside these keys."""
+    if keys.keys() & {"audio", "says", "word_error_rate"}:
+        return {"audio": "a.wav", "says": "x"}
+    if keys.keys() & {"nearer", "than"}:
+        return {"prompt": "x", "nearer": "y", "than": "z"}
+    return {} if "messages" in keys else {"prompt": "x"}
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a mapping stands: its variable, who reads that, and a right value of it with further keys in the mapping."""
@@ -212,7 +221,7 @@ PLACES: dict[str, Place] = {
     "inference_rollout.proof.answers": Place(
         "inference_rollout",
         partial(_parse_setting, "inference_rollout"),
-        lambda more: {"proof": {"answers": {"chat": [more if "prompt" in more or "messages" in more else {"prompt": "x", **more}]}}},
+        lambda more: {"proof": {"answers": {"chat": [{**_beside(more), **more}]}}},
     ),
     "inference_proxy": Place("inference_proxy", partial(_parse_setting, "inference_proxy"), lambda more: more),
     # Each is a variable of its own.

@@ -27,6 +27,7 @@ from ansible_collections.llmops.gpu_inference.plugins.action import (
     plan,
     secrets,
     show,
+    unit_releases,
     verify_gateway,
 )
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._init.connection import without_warning
@@ -267,6 +268,41 @@ def test_units_wait_for_another_run_and_say_so(monkeypatch: pytest.MonkeyPatch, 
     assert len(asked) == 1
     asked.clear()
     assert "patience" not in (act(container_units, host, kinds=["vllm"], task_async_val=60) and asked[0]["_run"])
+
+
+def test_recordings_go_with_the_modules_that_ask_and_not_with_a_forecast(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(b"RIFF")
+    proof = {"answers": {"speech": [{"audio": str(tmp_path / "a.wav"), "says": "x"}]}}
+    seen: list[dict[str, Any]] = []
+
+    def host(given: dict[str, Any]) -> dict[str, Any]:
+        seen.append(given["proof"])
+        return {"changed": False}
+
+    of_units: dict[str, Any] = {"kinds": ["vllm"]}
+    of_releases: dict[str, Any] = {"units": ["vllm/speech"]}
+    for plugin, options in ((container_units, of_units), (unit_releases, of_releases)):
+        act(plugin, host, proof=proof, **options)
+        assert seen[-1]["audio"] == {str(tmp_path / "a.wav"): "UklGRg=="}
+        act(plugin, host, proof=proof, task_check_mode=True, **options)
+        assert seen[-1] == proof
+        lost = {"answers": {"speech": [{"audio": "/nonexistent/a.wav", "says": "x"}]}}
+        with pytest.raises(
+            AnsibleActionFail, match=r"^proof.answers.speech\[0\].audio = /nonexistent/a.wav: cannot be read on the controller"
+        ):
+            act(plugin, host, proof=lost, **options)
+    act(unit_releases, lambda given: given, units=["vllm/speech"])
+
+
+def test_a_recording_that_will_not_do_is_a_mistake_of_the_inventory(tmp_path: Path) -> None:
+    models = {**NODE["inference_models"], "speech": {"source": "openai/whisper-small", "capability": "transcription"}}
+    answers = {"speech": [{"audio": str(tmp_path / "none.wav"), "says": "x"}]}
+    node = {**NODE, "inference_models": models, "inference_rollout": {"proof": {"answers": answers}}}
+    with pytest.raises(AnsibleActionFail, match=r"answers.speech\[0\].audio = .*none.wav.*: cannot be read on the controller"):
+        act(plan, variables=inventory(n1=node))
+    (tmp_path / "none.wav").write_bytes(b"RIFF")
+    found = act(plan, variables=inventory(n1=node))
+    assert found["plan"]["hosts"]["n1"]["rollout"]["proof"]["answers"] == answers
 
 
 def test_readiness_is_asked_in_one_call_or_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,6 +44,12 @@ def test_no_key_of_a_unit_is_in_the_log(tmp_path: Path) -> None:
     assert not is_logged(tmp_path, "container_units", options, "--check")
 
 
+def test_no_recording_is_in_the_log(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(b"RIFF")
+    proof = {"answers": {"speech": [{"audio": str(tmp_path / "a.wav"), "says": "x"}]}}
+    assert not is_logged(tmp_path, "unit_releases", {"units": [], "proof": proof})
+
+
 def test_no_key_of_a_client_is_in_the_log(tmp_path: Path) -> None:
     files = [{"path": str(tmp_path / "client.env"), "content": f"URL=x\nKEY={KEY}\n"}]
     assert not is_logged(tmp_path, "client_files", {"files": files, "manifest": str(tmp_path / "manifest.json")})

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import typing as t
 from dataclasses import dataclass, field, replace
@@ -35,6 +36,7 @@ class Engine:
     tool: str | None = "get_weather"
     vectors: dict[str, list[float]] = field(default_factory=lambda: dict(VECTORS))
     scores: list[float] = field(default_factory=lambda: [0.9, 0.1])
+    hears: dict[bytes, t.Any] = field(default_factory=dict)
     context: int | None = 4096
     per_token: float = 0.01
     first: float = 0.05
@@ -52,13 +54,17 @@ class Engine:
         assert request.headers["Authorization"] == "Bearer sk-engine"
         if request.url.endswith("/models"):
             return self._reply({"data": [{"id": "other"}, {"id": "chat", **({"max_model_len": self.context} if self.context else {})}]})
+        if request.url.endswith("/audio/transcriptions"):
+            self.asked.append({"body": request.body})
+            said = [text for content, text in self.hears.items() if content in (request.body or b"")]
+            return self._reply({"text": said[0] if said else ""})
         body = json.loads(request.body or b"null")
         self.asked.append(body)
         self.now += self.first
         if request.url.endswith("/embeddings"):
             if isinstance(body["input"], list):
                 return self._reply({"data": [{"embedding": [1.0]}]})
-            return self._reply({"data": [{"embedding": self.vectors[body["input"]]}]})
+            return self._reply({"data": [{"embedding": self.vectors.get(body["input"])}]})
         if request.url.endswith("/rerank"):
             return self._reply({"results": [{"index": n, "relevance_score": score} for n, score in enumerate(self.scores)]})
         return self._chat(body)
@@ -167,6 +173,181 @@ def test_an_image_is_shown_where_the_model_sees() -> None:
 )
 def test_embeddings(vectors: dict[str, list[float]], about: list[str]) -> None:
     assert found(Engine(), Engine(vectors=vectors), capability="embedding") == about
+
+
+CAT, KITTEN, RATES = proof.SENTENCES
+MEANT = {**VECTORS, "cat": [1.0, 0.1, 0.0], "kitten": [1.0, 0.2, 0.0], "rates": [0.0, 0.1, 1.0]}
+
+
+def told(engine: Engine, own: t.Sequence[t.Mapping[str, t.Any]], capability: str) -> list[str]:
+    """Of a first release."""
+    return [one.text for one in proof.judge(None, ask(engine, own, capability=capability), proof.Bounds(), own=own)]
+
+
+@pytest.mark.parametrize(
+    ("own", "wrong"),
+    [
+        ({"prompt": "cat", "nearer": "kitten", "than": "rates"}, ""),
+        (
+            {"prompt": "cat", "nearer": "rates", "than": "kitten"},
+            "the vector of 'cat': it is no nearer to 'rates' (cosine 0.010) than to 'kitten' (0.995)",
+        ),
+        ({"prompt": "cat", "nearer": "kitten", "than": "kitten"}, "it is no nearer to 'kitten' (cosine 0.995) than to 'kitten' (0.995)"),
+        ({"prompt": "cat", "vector": [1.0, 0.1, 0.0]}, ""),
+        ({"prompt": "cat", "vector": [1.0, 0.2, 0.0]}, ""),
+        ({"prompt": "cat", "vector": [1.0, 0.2, 0.0], "cosine": 0.999}, "the vector of 'cat': cosine 0.995 with yours, below 0.999"),
+        ({"prompt": "cat", "vector": [0.1, 1.0, 0.0]}, "cosine 0.198 with yours, below 0.98"),
+        ({"prompt": "cat", "vector": [0.1, 1.0, 0.0], "cosine": 0.1}, ""),
+        ({"prompt": "cat", "vector": [1.0, 0.1]}, "it has 3 numbers, and yours 2"),
+        ({"prompt": "cat"}, ""),
+        ({"messages": [{"role": "user", "content": "x"}], "contains": "x"}, ""),  # for another model
+    ],
+)
+def test_what_a_text_must_mean(own: dict[str, t.Any], wrong: str) -> None:
+    problems = told(Engine(vectors=MEANT), [own], "embedding")
+    assert len(problems) == bool(wrong)
+    assert all(wrong in text for text in problems)
+    before, after = (ask(Engine(vectors=MEANT), [own], capability="embedding") for _engine in range(2))
+    problems = [one.about for one in proof.judge(before, after, proof.Bounds(), own=[own], same_model=False)]
+    assert problems == ["own"] * bool(wrong)  # also of another model
+
+
+@pytest.mark.parametrize(
+    ("own", "about"),
+    [
+        ([{"prompt": "cat"}], []),
+        ([{"prompt": "cat", "cosine": 0.999}], ["vectors"]),
+        ([{"prompt": "cat", "cosine": 0.9}, {"prompt": "cat", "cosine": 0.999}], ["vectors"]),  # each must hold
+        ([{"prompt": "cat", "cosine": 0.999}, {"prompt": "cat", "nearer": "kitten", "than": "rates"}], ["vectors"]),
+        ([{"prompt": "cat", "vector": [1.0, 0.2, 0.0], "cosine": 0.999}], ["vectors"]),
+    ],
+)
+def test_a_text_with_a_bound_of_its_own(own: list[dict[str, t.Any]], about: list[str]) -> None:
+    after = Engine(vectors={**MEANT, "cat": [1.0, 0.2, 0.0]})
+    assert found(Engine(vectors=MEANT), after, own, capability="embedding") == about
+    assert found(Engine(vectors=MEANT), after, own, capability="embedding", same_model=False) == []
+
+
+def test_a_bound_of_its_own_may_be_lower() -> None:
+    after = Engine(vectors={**MEANT, "cat": [1.0, 1.0, 0.0]})
+    assert found(Engine(vectors=MEANT), after, [{"prompt": "cat", "cosine": 0.5}], capability="embedding") == []
+    before, after_it = (ask(one, [{"prompt": "cat"}], capability="embedding") for one in (Engine(vectors=MEANT), after))
+    (problem,) = proof.judge(before, after_it, proof.Bounds())
+    assert problem.text == "cosine 0.774 of 'cat' with the embedding before, below 0.98"
+
+
+def test_each_text_is_asked_once() -> None:
+    engine = Engine(vectors=MEANT)
+    ask(
+        engine,
+        [{"prompt": "cat", "nearer": "kitten", "than": "rates"}, {"prompt": "kitten", "nearer": "cat", "than": CAT}],
+        capability="embedding",
+    )
+    texts = [body["input"] for body in engine.asked if isinstance(body["input"], str)]
+    assert texts == [CAT, KITTEN, RATES, "cat", "kitten", "rates"]
+
+
+SPOKEN = b"RIFF of a recording"
+HELLO = {"audio": "/speech/hello.FLAC", "says": "Hello, my name is Ann.", "content": base64.b64encode(SPOKEN).decode()}
+
+
+@pytest.mark.parametrize(
+    ("heard", "own", "wrong"),
+    [
+        ("hello my name is ann", {}, ""),
+        ("Hello, my name is Anne.", {}, ""),  # one of five
+        (
+            "Hello, my game is Anne.",
+            {},
+            "the answer to 'hello.FLAC': 'Hello, my game is Anne.' has a word error rate of 0.40, above 0.2",
+        ),
+        ("Hello, my game is Anne.", {"word_error_rate": 0.4}, ""),
+        ("Hello, my name is Anne.", {"word_error_rate": 0.0}, "a word error rate of 0.20, above 0"),
+        ("", {}, "'' has a word error rate of 1.00, above 0.2"),
+        ("Hello, my name is Ann. " * 3, {}, "a word error rate of 2.00"),
+        (None, {}, "the answer holds no text"),
+        (["Hello, my name is Ann."], {}, "the answer holds no text"),
+        (5, {}, "the answer holds no text"),
+        ("Hello, my name is Ann.", {"content": None}, "its audio has not come to the host"),
+        ("Hello, my name is Ann.", {"content": "no Base64!"}, "its audio has not come to the host"),
+    ],
+)
+def test_what_is_said_in_a_recording(heard: t.Any, own: dict[str, t.Any], wrong: str) -> None:
+    problems = told(Engine(hears={SPOKEN: heard}), [{**HELLO, **own}], "transcription")
+    assert bool(problems) == bool(wrong)
+    assert not wrong or wrong in problems[-1]
+
+
+def test_a_recording_is_sent_as_readiness_does_it_and_not_kept() -> None:
+    engine = Engine(hears={SPOKEN: "Hello."})
+    measured = ask(engine, [HELLO], capability="transcription")
+    body = engine.asked[-1]["body"]
+    assert b'name="file"; filename="speech.flac"\r\nContent-Type: audio/flac\r\n\r\n' + SPOKEN + b"\r\n" in body
+    assert b'name="model"\r\n\r\nchat\r\n' in body
+    assert measured["answers"]["own 1"] == {"text": "Hello."}
+    assert HELLO["content"] not in json.dumps(measured)
+    assert "'Hello.'" in "".join(proof.columns(None, measured))
+
+
+def test_no_recording_is_sent_to_an_engine_that_does_not_answer() -> None:
+    engine = Engine(ends_after=0)
+    assert list(ask(engine, [HELLO], capability="transcription")["answers"]) == ["request"]
+    (problem,) = told(Engine(ends_after=0), [HELLO], "transcription")
+    assert problem.startswith("a request failed that the engine before answered: 'request'")
+
+
+@pytest.mark.parametrize(
+    ("said", "heard", "rate"),
+    [
+        ("one two three four", "one two three four", 0),
+        ("one two three four", "ONE, two: three... four!", 0),
+        ("one two three four", "one three four", 0.25),
+        ("one two three four", "one two and three four", 0.25),
+        ("one two three four", "four three two one", 1),
+        ("don't do it", "Don\N{RIGHT SINGLE QUOTATION MARK}t do it", 0),
+        ("twenty-one", "twenty one", 0),
+        ("stra\N{LATIN SMALL LETTER SHARP S}e", "STRASSE", 0),
+        ("\u4eca\u5929\u5929\u6c14", "\u4eca\u5929\u5929\u7a7a\u3002", 0.25),  # a sign of four
+        ("one", "", 1),
+        ("", "one", 1),
+    ],
+)
+def test_word_error_rates(said: str, heard: str, rate: float) -> None:
+    assert proof.word_error_rate(said, heard) == rate
+
+
+ODD = [
+    b"",
+    b"<html><body>502 Bad Gateway</body></html>",
+    b"null",
+    b"5",
+    b"[]",
+    b"[[1]]",
+    b"[" * 100_000,
+    b"{}",
+    b'{"error": null}',
+    b'{"error": ["a", {"b": "\\n"}]}',
+    b'{"data": 5, "text": 5, "choices": 5, "results": 5}',
+    b'{"data": [], "text": [], "choices": [], "results": [5]}',
+    b'{"data": [{"embedding": []}], "text": {}, "choices": [{"message": 5}], "results": [[1]]}',
+    b'{"data": [{"embedding": [NaN, 1]}], "text": null, "choices": [{"message": {"content": NaN}}]}',
+    b'{"data": [{"embedding": [1e999, 1]}], "choices": [{"message": {"content": "x"}}], "usage": {"completion_tokens": 1e999}}',
+    b'{"data": [{"embedding": [1' + b"0" * 400 + b"]}], " + b'"results": [{"index": 1e999, "relevance_score": 1}]}',
+    b'{"data": [{"embedding": "123"}], "choices": [{"message": {"content": ["x"]}}]}',
+    b'{"data": [{"embedding": {"1": 1}}], "choices": [{"message": {"content": {}, "tool_calls": 5}}]}',
+]
+
+
+@pytest.mark.parametrize("capability", ["chat", "embedding", "rerank", "transcription"])
+@pytest.mark.parametrize("body", ODD)
+def test_an_odd_answer_is_told_in_a_short_line(body: bytes, capability: str) -> None:
+    own = {"embedding": {"prompt": "cat", "nearer": "kitten", "than": "rates"}, "transcription": HELLO}.get(capability, OWN[0])
+    after = proof.measure(replace(ENDPOINT, capability=capability), [own], proof.Bounds(), lambda _request: Reply(200, body))
+    problems = proof.judge(None, after, proof.Bounds(), own=[own])
+    problems += proof.judge(ask(Engine(vectors=MEANT), [own], capability=capability), after, proof.Bounds(), own=[own])
+    assert problems or capability == "rerank"
+    assert [one.text for one in problems if "\n" in one.text or len(one.text) > 400] == []
+    assert proof.columns(None, after)
 
 
 def test_embeddings_that_take_longer() -> None:

@@ -499,3 +499,11 @@ def test_the_driver(tmp_path: Path) -> None:
     file.write_text("NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.95.05  Release Build\n")
     assert unit_releases._driver(str(file)) == "580.95.05"
     assert unit_releases._driver(str(tmp_path / "none")) is None
+
+
+def test_a_recording_is_with_the_prompt_that_names_it() -> None:
+    answers = {"speech": [{"audio": "a.wav", "says": "x"}, {"audio": "b.wav", "says": "y"}], "chat": [{"prompt": "x"}]}
+    own = Proof.of({"answers": answers, "audio": {"a.wav": "UklGRg=="}}).own
+    assert [one["content"] for one in own["speech"]] == ["UklGRg==", None]
+    assert own["chat"] == [{"prompt": "x"}]
+    assert Proof.of({"answers": None, "audio": None}).own == {}

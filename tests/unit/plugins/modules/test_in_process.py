@@ -395,6 +395,8 @@ def test_releases_of_a_host(
     refused = run(unit_releases, units=["vllm/chat"], proof={"answers": answers})
     assert "vllm/chat answers, and does not prove itself: the answer to 'x'" in refused["msg"]
     assert list(refused["refused"]) == ["vllm/chat"]
+    given = {"answers": {"speech": [{"audio": "a.wav"}]}, "audio": {"a.wav": "UklGRiBub3Qgc2hvd24="}}
+    assert "UklGRiBub3Qgc2hvd24=" not in str(run(unit_releases, units=[], proof=given))
     assert run(unit_releases, units=["vllm/chat"])["releases"] == {"vllm/chat": 1}
     back = run(container_units, check_mode=True, kinds=["vllm"], instances=units, releases={"vllm/chat": "latest"}, **host)
     assert (back["went_back"], back["probes"]["vllm/chat"]["base_url"]) == ({"vllm/chat": 1}, server.base_url)

@@ -1077,6 +1077,91 @@ def test_how_changes_of_a_host_are_proved() -> None:
     }
 
 
+KINDS: dict[str, Any] = {
+    **MODELS,
+    "embedding": {"source": "intfloat/multilingual-e5-small", "capability": "embedding", "dimension": 2},
+    "speech": {"source": "openai/whisper-small", "capability": "transcription"},
+    "rank": {"source": "BAAI/bge-reranker-v2-m3", "capability": "rerank"},
+}
+
+
+def own(answers: dict[str, Any]) -> dict[str, Any]:
+    return one(service(), inference_models=KINDS, inference_rollout={"proof": {"answers": answers}})
+
+
+def test_what_a_model_is_asked() -> None:
+    answers: dict[str, Any] = {
+        "embedding": [
+            {"prompt": "cat", "cosine": 0.99},
+            {"prompt": "cat", "vector": ["1e-05", -1], "cosine": "0.9"},
+            {"prompt": "cat", "nearer": "kitten", "than": "rates"},
+        ],
+        "speech": [{"audio": "hello.wav", "says": "Hello.", "word_error_rate": 0}],
+    }
+    assert build_plan(own(answers))["hosts"]["node1"]["rollout"]["proof"]["answers"] == {
+        "embedding": [answers["embedding"][0], {"prompt": "cat", "vector": [1e-05, -1.0], "cosine": 0.9}, answers["embedding"][2]],
+        "speech": answers["speech"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("model", "entry", "told"),
+    [
+        (
+            "chat",
+            {"prompt": "x", "nearer": "a", "than": "b"},
+            ['[0].nearer = "a": means nothing to a model for chat, which knows prompt,', "[0].than"],
+        ),
+        ("chat", {"audio": "a.wav", "says": "x"}, ['[0].audio = "a.wav": means nothing to a model for chat', "[0].says"]),
+        (
+            "embedding",
+            {"prompt": "x", "contains": "y"},
+            ['[0].contains = "y": means nothing to a model for embedding, which knows prompt, nearer'],
+        ),
+        ("embedding", {"messages": [{"role": "user", "content": "x"}]}, ["[0].messages"]),
+        ("speech", {"prompt": "x"}, ["which knows audio, says, word_error_rate; take it out"]),
+        ("speech", {"prompt": "x", "audio": "a.wav", "says": "x"}, ["[0].prompt"]),
+        (
+            "rank",
+            {"prompt": "x"},
+            ["answers.rank = (a text, not shown): is a model for rerank, which takes no prompts of yours; take it out"],
+        ),
+        ("embedding", {"prompt": "x", "nearer": "a"}, ["[0].than: is required for nearer"]),
+        ("embedding", {"prompt": "x", "nearer": "", "than": "b"}, ["[0].nearer: is required for than"]),
+        ("embedding", {"nearer": "a", "than": "b"}, ["[0].prompt: is required"]),
+        ("embedding", {"prompt": "x", "cosine": 2}, ["[0].cosine = 2: must be a cosine, from -1 to 1"]),
+        (
+            "embedding",
+            {"prompt": "x", "vector": [1, 2, 3]},
+            ['[0].vector = "3 numbers": must have the 2 numbers of the model\'s dimension'],
+        ),
+        ("embedding", {"prompt": "x", "vector": []}, ["[0].vector: must have numbers"]),
+        ("embedding", {"prompt": "x", "vector": [0, 0.0]}, ["[0].vector: must have numbers, and not all of them 0"]),
+        ("embedding", {"prompt": "x", "vector": [1, "two"]}, ['[0].vector[1] = "two": must be a number']),
+        ("embedding", {"prompt": "x", "vector": [True, 1]}, ["[0].vector[0] = true: must be a number"]),
+        ("embedding", {"prompt": "x", "vector": [1, "1e999"]}, ["[0].vector[1]"]),
+        ("embedding", {"prompt": "x", "vector": [10**400, 1]}, ["[0].vector[0]", "[0].vector[0]: must be a number"]),
+        ("embedding", {"prompt": "x", "vector": 5}, ["[0].vector = 5: must be a list"]),
+        ("speech", {"audio": "a.wav"}, ["[0].says: is required: the words of the recording"]),
+        ("speech", {"audio": "a.wav", "says": "..."}, ['[0].says = "...": is required: the words of the recording']),
+        ("speech", {"says": "x"}, ["[0].audio: is required: the path of a recording on the controller"]),
+        ("speech", {"audio": " ", "says": "x"}, ["[0].audio: is required"]),
+        (
+            "speech",
+            {"audio": "a.wav", "says": "x", "word_error_rate": 2},
+            ["[0].word_error_rate = 2: must be a share of the words, from 0 to 1"],
+        ),
+        ("speech", {}, ["[0].prompt: is required, or messages in its place, and not both; of a transcription model audio"]),
+    ],
+)
+def test_what_no_such_model_can_be_asked(model: str, entry: dict[str, Any], told: list[str]) -> None:
+    found = findings(own({model: [entry]}))
+    assert len(found) == len(told)
+    for part, finding in zip(told, found):
+        assert finding.startswith(f"inference_rollout.proof.answers.{model}")
+        assert part in finding.replace(" (host node1)", "")
+
+
 def test_limits_of_clients() -> None:
     limits = {"key": "sk-top-secret", "requests_per_minute": "60", "tokens_per_minute": 1000, "parallel": 4, "models": ["LLM", "own"]}
     gateway = {
