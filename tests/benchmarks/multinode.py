@@ -4,8 +4,8 @@
 
 """What an engine over two hosts takes to come up, and what it gives, against the same two containers started by hand.
 
-Run it from the root of the checkout, on the nodes of scenario multinode, on a machine that does nothing else:
-`molecule converge --scenario-name multinode && python tests/benchmarks/multinode.py`.
+Run it from the root of the checkout, on the nodes of scenario multinode (`molecule converge --scenario-name multinode`), on a machine that
+does nothing else: `python tests/benchmarks/multinode.py`.
 
 In turn: both units are started, or `docker run` with what the units' own containers were made of is called on both hosts; until the first
 answer. Then so many requests at a time, with answers of a fixed length; and everything is stopped again.

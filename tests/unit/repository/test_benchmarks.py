@@ -21,6 +21,7 @@ from support.repository import ROOT
         ("endpoint_ready", ["--help"], "--ready-after"),
         ("reconcile", ["--help"], "NODE"),
         ("run_cost", ["--help"], "INVENTORY"),
+        ("multinode", ["--help"], "--at-once"),
         ("sticky_sessions", ["--help"], "--named-by"),
     ],
 )
