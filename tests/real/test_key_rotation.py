@@ -43,7 +43,7 @@ class Engine:
     name: str
     key: str = OLD_ENGINE
     refusal: int = 401
-    #: Where the connection ends: before the answer, or within it.
+    #: Where the connection ends: before the answer, or within it; or that the answer says so itself.
     breaks: str = ""
     port: int = 0
     offered: Counter[str] = field(default_factory=Counter)
@@ -63,7 +63,8 @@ class Engine:
                 if engine.breaks == "before":
                     return
                 right = offered == f"Bearer {engine.key}"
-                choice = {"index": 0, "message": {"role": "assistant", "content": engine.name}, "finish_reason": "stop"}
+                ended = "abort" if engine.breaks == "told" else "stop"
+                choice = {"index": 0, "message": {"role": "assistant", "content": engine.name}, "finish_reason": ended}
                 usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
                 reply: dict[str, Any] = {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "usage": usage}
                 if "embeddings" in self.path:
@@ -75,7 +76,7 @@ class Engine:
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(body[: len(body) // 2] if engine.breaks else body)
+                self.wfile.write(body[: len(body) // 2] if engine.breaks == "within" else body)
 
         self._server = Server(("127.0.0.1", self.port), Handler)
         self.port = self._server.server_address[1]
@@ -282,7 +283,7 @@ def test_an_engine_that_refuses_our_key_is_out_of_order_and_no_clients_fault(gat
     assert {gateway.chat("pair").status_code for _ in range(20)} == {200}
 
 
-@pytest.mark.parametrize("breaks", ["before", "within"])
+@pytest.mark.parametrize("breaks", ["before", "within", "told"])
 def test_an_engine_that_stops_in_the_middle_is_out_of_order(gateway: Gateway, breaks: str) -> None:
     gateway.engines["a"].breaks = breaks
     reply = gateway.chat("solo")

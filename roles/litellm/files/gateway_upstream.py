@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import typing as t
 
@@ -26,6 +27,8 @@ if t.TYPE_CHECKING:
 
 PLACEHOLDER = "live/"
 REFUSED = (401, 403)
+#: By what a vLLM that stops ends an answer that it has not finished, with status 200. In a text the quotes would be escaped.
+_CUT_OFF = re.compile(rb'"finish_reason": ?"abort"')
 #: Seconds. An engine that restarts takes longer; a client that waits so long between its tries does not hurry it.
 RETRY_AFTER = 10
 _PORTS = {"http": 80, "https": 443}
@@ -89,6 +92,11 @@ class Upstream:
         self._choice.was_good(origin_of(request.url.scheme, request.url.host, request.url.port), variable, key)
 
     @staticmethod
+    def _is_cut_off(response: httpx.Response) -> bool:
+        """Of a stream nobody knows before it ends."""
+        return response.is_stream_consumed and bool(_CUT_OFF.search(response.content))
+
+    @staticmethod
     def _unavailable(request: httpx.Request, message: str) -> httpx.Response:
         import httpx
 
@@ -120,7 +128,7 @@ class Upstream:
                     return self._unavailable(request, broke_off)
                 if response.status_code not in REFUSED:
                     self._learn(request, variable, key)
-                    return response
+                    return self._unavailable(request, broke_off) if self._is_cut_off(response) else response
                 response.close()
             return self._unavailable(request, no_key)
 
@@ -139,7 +147,7 @@ class Upstream:
                     return self._unavailable(request, broke_off)
                 if response.status_code not in REFUSED:
                     self._learn(request, variable, key)
-                    return response
+                    return self._unavailable(request, broke_off) if self._is_cut_off(response) else response
                 await response.aclose()
             return self._unavailable(request, no_key)
 
