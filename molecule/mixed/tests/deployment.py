@@ -90,7 +90,7 @@ def started(node: str, container: str) -> str:
 def begun_and_ready(node: str, unit: str) -> tuple[float, float]:
     """When the container of an instance was started, and when its launcher called it ready."""
     host = testinfra.get_host(f"docker://{node}")
-    begun = float(host.check_output(f"date --date {started(node, unit.replace('@', '-'))} +%%s.%%N"))
+    begun = float(host.check_output(f"date --date {started(node, unit.replace('@', '-'))} +%s.%N"))
     return begun, float(json.loads(host.check_output(f"cat /run/gpu-inference/state/{unit}.json"))["ready_at"])
 
 
