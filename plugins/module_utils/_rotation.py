@@ -72,8 +72,8 @@ class Rotation:
         return Rotation(self.backends, {name: entry for name, entry in self.out.items() if not entry.get("until") or entry["until"] > now})
 
     def take_out(self, names: Collection[str], entry: Entry, *, last: bool = False) -> Rotation:
-        """Those that are out already stay as they are, but that who took one out for a time may do so for longer. Raise RotationError for
-        the last one of a model."""
+        """Those that are out already stay as they are. One that is out for a time may be so for longer, by whoever took it out, or for
+        good, by somebody else, who would not expect it back. Raise RotationError for the last one of a model."""
         self._require(names)
         new = [name for name in names if name not in self.out or self._is_longer(self.out[name], entry)]
         found = Rotation(self.backends, {**self.out, **{name: dict(entry) for name in new}})
@@ -86,10 +86,11 @@ class Rotation:
 
     @staticmethod
     def _is_longer(known: Entry, entry: Entry) -> bool:
-        """Somebody who says no end has taken it from then on."""
         if not known.get("until"):
             return False
-        return not entry.get("until") or (known.get("by") == entry.get("by") and known["until"] < entry["until"])
+        if known.get("by") == entry.get("by"):
+            return known["until"] < entry.get("until", "")
+        return not entry.get("until")
 
     def put_back(self, names: Collection[str]) -> Rotation:
         self._require(names)

@@ -45,7 +45,8 @@ options:
   seconds:
     description:
       - How long at most. Then it is in rotation again by itself, whatever has become of who took it out; 0 is no end.
-      - What the same O(by) has taken out for a shorter time is out for this one.
+      - What the same O(by) has taken out for a shorter time is out for this one. What another has taken out for a time is out for good
+        where none is given.
     type: int
     default: 0
   last:

@@ -29,6 +29,7 @@ PLACEHOLDER = "live/"
 REFUSED = (401, 403)
 #: By what a vLLM that stops ends an answer that it has not finished, with status 200. In a text the quotes would be escaped.
 _CUT_OFF = re.compile(rb'"finish_reason": ?"abort"')
+_BROKE_OFF = "the server of this model broke the connection off; it may be stopping"
 #: Seconds. An engine that restarts takes longer; a client that waits so long between its tries does not hurry it.
 RETRY_AFTER = 10
 _PORTS = {"http": 80, "https": 443}
@@ -88,13 +89,11 @@ class Upstream:
         name, before, variable = found
         return [(name, before + key, variable, key) for key in self._choice.order(origin, variable, server.get(variable, ()))]
 
-    def _learn(self, request: httpx.Request, variable: str, key: str) -> None:
+    def _taken(self, request: httpx.Request, response: httpx.Response, variable: str, key: str) -> httpx.Response:
+        """What becomes of an answer to a good key: of one that is cut off that nobody answers. Of a stream nobody knows before it ends."""
         self._choice.was_good(origin_of(request.url.scheme, request.url.host, request.url.port), variable, key)
-
-    @staticmethod
-    def _is_cut_off(response: httpx.Response) -> bool:
-        """Of a stream nobody knows before it ends."""
-        return response.is_stream_consumed and bool(_CUT_OFF.search(response.content))
+        whole = response.is_stream_consumed and request.url.path.endswith("/completions")
+        return self._unavailable(request, _BROKE_OFF) if whole and _CUT_OFF.search(response.content) else response
 
     @staticmethod
     def _unavailable(request: httpx.Request, message: str) -> httpx.Response:
@@ -110,7 +109,6 @@ class Upstream:
         unreachable = (httpx.ConnectError, httpx.ConnectTimeout)
         broken = (httpx.NetworkError, httpx.RemoteProtocolError)
         no_answer = "the server of this model takes no connection; it may be starting"
-        broke_off = "the server of this model broke the connection off; it may be stopping"
         no_key = "the server of this model refuses the key of the gateway"
 
         def send(client: httpx.Client, request: httpx.Request, **options: t.Any) -> httpx.Response:
@@ -125,10 +123,9 @@ class Upstream:
                 except unreachable:
                     return self._unavailable(request, no_answer)
                 except broken:
-                    return self._unavailable(request, broke_off)
+                    return self._unavailable(request, _BROKE_OFF)
                 if response.status_code not in REFUSED:
-                    self._learn(request, variable, key)
-                    return self._unavailable(request, broke_off) if self._is_cut_off(response) else response
+                    return self._taken(request, response, variable, key)
                 response.close()
             return self._unavailable(request, no_key)
 
@@ -144,10 +141,9 @@ class Upstream:
                 except unreachable:
                     return self._unavailable(request, no_answer)
                 except broken:
-                    return self._unavailable(request, broke_off)
+                    return self._unavailable(request, _BROKE_OFF)
                 if response.status_code not in REFUSED:
-                    self._learn(request, variable, key)
-                    return self._unavailable(request, broke_off) if self._is_cut_off(response) else response
+                    return self._taken(request, response, variable, key)
                 await response.aclose()
             return self._unavailable(request, no_key)
 

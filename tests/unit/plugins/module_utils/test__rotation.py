@@ -53,9 +53,9 @@ def test_what_has_an_end_counts_until_then() -> None:
     assert found.at("2026-11-29T03:00:00Z").declared_again(found.text).out == found.out, "site.yml leaves the file as it is"
     longer = {"by": "rollout", "until": "2026-11-29T03:30:00Z"}
     assert found.take_out(["chat-a"], longer, last=True).out["chat-a"] == longer
-    for other in (entry, {"by": "alice", "until": "2026-11-29T09:00:00Z"}):
+    for other in (entry, {"by": "alice", "until": "2026-11-29T09:00:00Z"}, {"by": "rollout"}):
         assert found.take_out(["chat-a"], other, last=True) == found
-    assert found.take_out(["chat-a"], ALICE, last=True).out["chat-a"] == ALICE, "a person who drains it meanwhile is not overruled"
+    assert found.take_out(["chat-a"], ALICE, last=True).out["chat-a"] == ALICE, "a person who drains it meanwhile finds it out afterwards"
     assert found.take_out(["chat-b"], {"by": "alice", "until": "2026-11-29T09:00:00Z"}, last=True) == found, "it had no end"
 
 
