@@ -26,6 +26,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes impor
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import Container, create_argv, parse_inspect, reason
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Ran, Run
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._instance_spec import Spec, parse_spec
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._live_files import place_live
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import ENV_FILE, LABEL, SERVICE_FILE, predecessors, read_json
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_changes import read_service
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_decision import HANDED_OVER, RESTART
@@ -100,12 +101,19 @@ class Handover:
             if old is None or why:
                 _tell_first(f"the port closes meanwhile, since {why}", item, work)
                 continue
+            # Both read them. Of those before this change the new one would not know the key of a server that comes, and call it ill.
+            place_live(work.live[item.instance])
             found = self._start(item, {final.name: temporary for temporary, final in staged.get(item.instance, ())})
             if isinstance(found, Container):
                 self._ready[item.instance] = Beside(old, found)
                 continue
-            self._docker("rm", "--force", "--volumes", item.container + SUFFIX)
+            self._take_back(item, work)
             work.refuse_for(found, "the new container, started beside the old one, does not serve", item)
+
+    def _take_back(self, item: Wanted, work: Work) -> None:
+        live = work.live[item.instance]
+        self._docker("rm", "--force", "--volumes", item.container + SUFFIX)
+        place_live(replace(live, wanted=replace(live.wanted, texts=live.texts)))
 
     def _why_not(self, item: Wanted, work: Work, old: Container | None) -> str:
         before, after = read_service(work.folders[item.instance].texts), read_service(item.files)
@@ -164,7 +172,7 @@ class Handover:
             if beside is None:
                 continue
             if work.actions[item.instance] != RESTART:  # held back
-                self._docker("rm", "--force", "--volumes", item.container + SUFFIX)
+                self._take_back(item, work)
                 continue
             try:
                 handover.pass_on(beside.old.pid, beside.new.pid, item.handover_socket)

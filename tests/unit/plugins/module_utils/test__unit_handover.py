@@ -47,7 +47,13 @@ class Host:
     available: int = 4000
     now: float = 0.0
     calls: list[list[str]] = field(default_factory=list)
+    #: What the new container reads when it starts.
+    rotation_at_start: str = ""
     _last: int = 100
+
+    @property
+    def rotation(self) -> str:
+        return (self.folder / "instances/litellm/gateway/live/rotation").read_text()
 
     def run(self, argv: Sequence[str], _timeout: float, _text: str = "", /) -> Ran:
         words = list(argv)
@@ -99,6 +105,7 @@ class Host:
         self.listening[self._last] = running
 
     def _start(self, _words: list[str], name: str) -> Ran:
+        self.rotation_at_start = self.rotation
         state = self.containers[name]["State"]
         state.update(Running=not self.ends, Pid=int(self.containers[name]["Id"][2:]), ExitCode=3 if self.ends else 0)
         self.listening[state["Pid"]] = self.comes_up
@@ -246,7 +253,7 @@ def test_one_that_does_not_come_up_never_replaces_the_old_one(serving: Host, how
     for name, value in how.items():
         setattr(serving, name, value)
     old = serving.pid(NAME)
-    report = reconcile(serving, changed(serving))
+    report = reconcile(serving, changed(serving, live_files={"rotation": "y"}))
     (failure,) = report.failures
     assert told in failure
     assert "the new container, started beside the old one, does not serve" in failure
@@ -256,6 +263,12 @@ def test_one_that_does_not_come_up_never_replaces_the_old_one(serving: Host, how
     assert (set(serving.containers), serving.pid(NAME)) == ({NAME}, old)
     # So also a reboot brings back what served.
     assert (serving.folder / "instances/litellm/gateway/config.yaml").read_text() == "a"
+    assert serving.rotation == "x"
+
+
+def test_it_starts_with_the_live_files_that_it_will_have(serving: Host) -> None:
+    report = reconcile(serving, changed(serving, live_files={"rotation": "y"}))
+    assert (report.failures, serving.rotation_at_start, serving.rotation) == ([], "y", "y")
 
 
 @pytest.mark.parametrize(
