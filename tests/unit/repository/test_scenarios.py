@@ -8,7 +8,9 @@ The log of a build server may be cut to its end, so the cause must stand there.
 
 from __future__ import annotations
 
+import ast
 import dataclasses
+import importlib.util
 
 import pytest
 import scenarios
@@ -183,3 +185,13 @@ def test_a_commit_of_digits_stays_a_text() -> None:
         "one:\n  proves: x\n  ci: always\n  minutes: 3.0\n"
         '  last: {date: "2026-11-27", commit: "1234567", result: "NO TESTS"}\ntwo:\n  ci: always\n'
     )
+
+
+def test_all_that_a_test_of_a_scenario_imports_is_found() -> None:
+    """It would tell only after its nodes have been deployed."""
+    for file in sorted((ROOT / "molecule").glob("*/tests/test_*.py")):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        names = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
+        names |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+        missing = sorted(name for name in names if importlib.util.find_spec(name.split(".")[0]) is None)
+        assert missing == [], file
