@@ -37,7 +37,8 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import 
     write_atomically,
 )
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._probation import Probation
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._proof import Bounds, Measured, columns, judge, measure
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._proof import columns, judge
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._proof_interview import Bounds, Measured, measure
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._systemd import Systemd
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_errors import UnitsError
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_folder import read_folder

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ...module_utils._proof import words_of
+from ...module_utils._proof_own import words_of
 from .findings import Fields, Report, hint
 from .keys import Key, Keys, any_of, choice, integer, list_of, mapping_of, matching, number, raw, text, whole_number, with_reader
 from .model import Model

@@ -30,7 +30,7 @@ FEATURES = [
     Feature(
         "an embedding model that means something else is seen in its first release",
         "what is nearer does not count",
-        f"{UTILS}/_proof.py",
+        f"{UTILS}/_proof_own.py",
         "        if not near > far:\n",
         "        if False:\n",
         f"{UNIT}/test__proof.py::test_what_a_text_must_mean",
@@ -39,7 +39,7 @@ FEATURES = [
     Feature(
         "a transcription model that hears other words is seen",
         "no word counts as wrong",
-        f"{UTILS}/_proof.py",
+        f"{UTILS}/_proof_own.py",
         "corner + (word != other))",
         "corner)",
         f"{UNIT}/test__proof.py::test_what_is_said_in_a_recording",

@@ -14,18 +14,20 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _proof as proof
+from ansible_collections.llmops.gpu_inference.plugins.module_utils import _proof_interview as interview
+from ansible_collections.llmops.gpu_inference.plugins.module_utils import _proof_own as proof_own
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._probe import Endpoint
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._probe_http import Reply, Request, TransportError
 
 SAYS = {
-    proof.QUESTIONS[0]: "Paris",
-    proof.QUESTIONS[1]: "42",
-    proof.QUESTIONS[2]: "The quick brown fox jumps over the lazy dog.",
-    proof.QUESTIONS[3]: "Monday, Tuesday, Wednesday, Thursday, Friday, Saturday, Sunday",
-    proof.LONG: " ".join(["one", "two", "three"] * 20),
+    interview.QUESTIONS[0]: "Paris",
+    interview.QUESTIONS[1]: "42",
+    interview.QUESTIONS[2]: "The quick brown fox jumps over the lazy dog.",
+    interview.QUESTIONS[3]: "Monday, Tuesday, Wednesday, Thursday, Friday, Saturday, Sunday",
+    interview.LONG: " ".join(["one", "two", "three"] * 20),
 }
 OWN = [{"prompt": "Say blue.", "contains": "blue"}]
-VECTORS = {text: [1.0, 0.5, number] for number, text in enumerate(proof.SENTENCES)}
+VECTORS = {text: [1.0, 0.5, number] for number, text in enumerate(interview.SENTENCES)}
 
 
 @dataclass
@@ -88,13 +90,13 @@ class Engine:
 ENDPOINT = Endpoint("vllm/chat", "http://127.0.0.1:8070/v1", model="chat", api_key="sk-engine")
 
 
-def ask(engine: Engine, own: t.Sequence[t.Mapping[str, t.Any]] = (), **endpoint: t.Any) -> proof.Measured:
-    return proof.measure(replace(ENDPOINT, **endpoint), own, proof.Bounds(), engine, engine.clock)
+def ask(engine: Engine, own: t.Sequence[t.Mapping[str, t.Any]] = (), **endpoint: t.Any) -> interview.Measured:
+    return interview.measure(replace(ENDPOINT, **endpoint), own, interview.Bounds(), engine, engine.clock)
 
 
 def found(before: Engine, after: Engine, own: t.Sequence[t.Mapping[str, t.Any]] = (), **options: t.Any) -> list[str]:
     endpoint = {name: options.pop(name) for name in ("capability", "modalities") if name in options}
-    problems = proof.judge(ask(before, own, **endpoint), ask(after, own, **endpoint), proof.Bounds(), own=own, **options)
+    problems = proof.judge(ask(before, own, **endpoint), ask(after, own, **endpoint), interview.Bounds(), own=own, **options)
     return [problem.about for problem in problems]
 
 
@@ -107,7 +109,7 @@ def saying(text: str) -> dict[str, str]:
     [
         (Engine(), []),
         (Engine(per_token=0.011), []),
-        (Engine(says={**SAYS, proof.QUESTIONS[0]: "Paris."}), []),  # one word less alike
+        (Engine(says={**SAYS, interview.QUESTIONS[0]: "Paris."}), []),  # one word less alike
         (Engine(context=8192), []),
         (Engine(context=None), []),
         (Engine(says=saying("!!!!!!!!")), ["garbage", "answers"]),
@@ -146,13 +148,13 @@ def test_what_was_no_better_before_is_no_reason() -> None:
 
 
 def test_an_engine_without_one_before_is_not_compared() -> None:
-    assert proof.judge(None, ask(Engine(says=saying("!!!!!!!!"))), proof.Bounds()) == []
-    assert [one.about for one in proof.judge(None, ask(Engine(ends_after=0)), proof.Bounds())] == ["error"]
+    assert proof.judge(None, ask(Engine(says=saying("!!!!!!!!"))), interview.Bounds()) == []
+    assert [one.about for one in proof.judge(None, ask(Engine(ends_after=0)), interview.Bounds())] == ["error"]
 
 
 def test_words_of_thought_count_as_an_answer() -> None:
     thinking = Engine(says=saying(""), thinks="The user asks for a city.")
-    assert ask(thinking)["answers"][proof.QUESTIONS[0]]["text"] == "The user asks for a city."
+    assert ask(thinking)["answers"][interview.QUESTIONS[0]]["text"] == "The user asks for a city."
 
 
 def test_an_image_is_shown_where_the_model_sees() -> None:
@@ -175,13 +177,13 @@ def test_embeddings(vectors: dict[str, list[float]], about: list[str]) -> None:
     assert found(Engine(), Engine(vectors=vectors), capability="embedding") == about
 
 
-CAT, KITTEN, RATES = proof.SENTENCES
+CAT, KITTEN, RATES = interview.SENTENCES
 MEANT = {**VECTORS, "cat": [1.0, 0.1, 0.0], "kitten": [1.0, 0.2, 0.0], "rates": [0.0, 0.1, 1.0]}
 
 
 def told(engine: Engine, own: t.Sequence[t.Mapping[str, t.Any]], capability: str) -> list[str]:
     """Of a first release."""
-    return [one.text for one in proof.judge(None, ask(engine, own, capability=capability), proof.Bounds(), own=own)]
+    return [one.text for one in proof.judge(None, ask(engine, own, capability=capability), interview.Bounds(), own=own)]
 
 
 @pytest.mark.parametrize(
@@ -208,7 +210,7 @@ def test_what_a_text_must_mean(own: dict[str, t.Any], wrong: str) -> None:
     assert len(problems) == bool(wrong)
     assert all(wrong in text for text in problems)
     before, after = (ask(Engine(vectors=MEANT), [own], capability="embedding") for _engine in range(2))
-    problems = [one.about for one in proof.judge(before, after, proof.Bounds(), own=[own], same_model=False)]
+    problems = [one.about for one in proof.judge(before, after, interview.Bounds(), own=[own], same_model=False)]
     assert problems == ["own"] * bool(wrong)  # also of another model
 
 
@@ -232,7 +234,7 @@ def test_a_bound_of_its_own_may_be_lower() -> None:
     after = Engine(vectors={**MEANT, "cat": [1.0, 1.0, 0.0]})
     assert found(Engine(vectors=MEANT), after, [{"prompt": "cat", "cosine": 0.5}], capability="embedding") == []
     before, after_it = (ask(one, [{"prompt": "cat"}], capability="embedding") for one in (Engine(vectors=MEANT), after))
-    (problem,) = proof.judge(before, after_it, proof.Bounds())
+    (problem,) = proof.judge(before, after_it, interview.Bounds())
     assert problem.text == "cosine 0.774 of 'cat' with the embedding before, below 0.98"
 
 
@@ -313,7 +315,7 @@ def test_no_recording_is_sent_to_an_engine_that_does_not_answer() -> None:
     ],
 )
 def test_word_error_rates(said: str, heard: str, rate: float) -> None:
-    assert proof.word_error_rate(said, heard) == rate
+    assert proof_own.word_error_rate(said, heard) == rate
 
 
 ODD = [
@@ -342,9 +344,9 @@ ODD = [
 @pytest.mark.parametrize("body", ODD)
 def test_an_odd_answer_is_told_in_a_short_line(body: bytes, capability: str) -> None:
     own = {"embedding": {"prompt": "cat", "nearer": "kitten", "than": "rates"}, "transcription": HELLO}.get(capability, OWN[0])
-    after = proof.measure(replace(ENDPOINT, capability=capability), [own], proof.Bounds(), lambda _request: Reply(200, body))
-    problems = proof.judge(None, after, proof.Bounds(), own=[own])
-    problems += proof.judge(ask(Engine(vectors=MEANT), [own], capability=capability), after, proof.Bounds(), own=[own])
+    after = interview.measure(replace(ENDPOINT, capability=capability), [own], interview.Bounds(), lambda _request: Reply(200, body))
+    problems = proof.judge(None, after, interview.Bounds(), own=[own])
+    problems += proof.judge(ask(Engine(vectors=MEANT), [own], capability=capability), after, interview.Bounds(), own=[own])
     assert problems or capability == "rerank"
     assert [one.text for one in problems if "\n" in one.text or len(one.text) > 400] == []
     assert proof.columns(None, after)
@@ -357,7 +359,7 @@ def test_embeddings_that_take_longer() -> None:
 
 def test_without_a_bound_speed_does_not_count() -> None:
     before, after = ask(Engine()), ask(Engine(per_token=1.0))
-    assert proof.judge(before, after, proof.Bounds(speed=0.0)) == []
+    assert proof.judge(before, after, interview.Bounds(speed=0.0)) == []
 
 
 @pytest.mark.parametrize(("scores", "about"), [([0.8, 0.2], []), ([0.1, 0.9], ["ranks"])])
@@ -380,15 +382,15 @@ def test_ranks(scores: list[float], about: list[str]) -> None:
 def test_what_the_user_wants(own: dict[str, t.Any], says: str, wrong: str) -> None:
     engine = Engine(says={**SAYS, "What?": says})
     mine = [{"prompt": "What?", **own}]
-    problems = proof.judge(None, ask(engine, mine), proof.Bounds(), own=mine)
+    problems = proof.judge(None, ask(engine, mine), interview.Bounds(), own=mine)
     assert [one.about for one in problems] == (["own"] if wrong else [])
     assert all(wrong in one.text for one in problems)
 
 
 def test_the_user_wants_a_tool_called() -> None:
-    mine = [{"messages": [{"role": "user", "content": "What?"}], "tools": [proof.TOOL], "tool": "get_weather"}]
-    assert proof.judge(None, ask(Engine(), mine), proof.Bounds(), own=mine) == []
-    problems = proof.judge(None, ask(Engine(tool=None), mine), proof.Bounds(), own=mine)
+    mine = [{"messages": [{"role": "user", "content": "What?"}], "tools": [interview.TOOL], "tool": "get_weather"}]
+    assert proof.judge(None, ask(Engine(), mine), interview.Bounds(), own=mine) == []
+    problems = proof.judge(None, ask(Engine(tool=None), mine), interview.Bounds(), own=mine)
     assert "calls no tool and not get_weather" in problems[0].text
 
 
@@ -404,13 +406,13 @@ def test_the_user_wants_a_tool_called() -> None:
     ],
 )
 def test_schemas(value: t.Any, schema: dict[str, t.Any], wrong: str) -> None:
-    told = proof.mismatch(value, schema)
+    told = proof_own.mismatch(value, schema)
     assert bool(told) == bool(wrong)
     assert wrong in told
 
 
 def test_both_columns_are_shown() -> None:
-    lines = proof.columns(ask(Engine()), ask(Engine(per_token=0.05, says={**saying("!!!!!!!!"), proof.LONG: SAYS[proof.LONG]})))
+    lines = proof.columns(ask(Engine()), ask(Engine(per_token=0.05, says={**saying("!!!!!!!!"), interview.LONG: SAYS[interview.LONG]})))
     text = "\n".join(lines)
     assert lines[0].split() == ["before", "after"]
     assert "'Paris'" in text
@@ -423,7 +425,7 @@ def test_both_columns_are_shown() -> None:
 
 
 def test_speed_is_seen_of_short_answers_too_and_not_of_other_ones() -> None:
-    short = {**SAYS, proof.LONG: "one two three four five"}
+    short = {**SAYS, interview.LONG: "one two three four five"}
     assert found(Engine(says=short), Engine(says=short, per_token=0.1)) == ["speed"]
     assert found(Engine(), Engine(says=short)) == []  # the way to its first token weighs more
 
@@ -431,7 +433,7 @@ def test_speed_is_seen_of_short_answers_too_and_not_of_other_ones() -> None:
 @pytest.mark.parametrize("status", [200, 502])
 def test_a_key_that_a_server_repeats_is_not_kept(status: int) -> None:
     body = json.dumps({"choices": [{"message": {"content": "You are sk-engine"}}], "usage": {"completion_tokens": 3}}).encode()
-    told = proof.measure(ENDPOINT, (), proof.Bounds(), lambda _request: Reply(status, body))
+    told = interview.measure(ENDPOINT, (), interview.Bounds(), lambda _request: Reply(status, body))
     assert "sk-engine" not in json.dumps(told)
     assert "********" in json.dumps(told)
 

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from support.repository import ROOT
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils import _proof as proof
+from ansible_collections.llmops.gpu_inference.plugins.module_utils import _proof_interview as interview
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _proved as proved
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _releases as releases
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _unit_releases as unit_releases
@@ -65,7 +65,7 @@ class Host:
         self.images = {"vllm/vllm-openai:v0.32.0": NEW, NEW: NEW}
         self.running = NEW
         self.keeps: str | None = None
-        self.answers: list[proof.Measured] = []
+        self.answers: list[interview.Measured] = []
         self.asked: list[str | None] = []
         self.calls: list[list[str]] = []
 
@@ -101,7 +101,7 @@ class Host:
         known = {"phase": "ready", "monotonic": {"started": 1.0, "ready_at": 43.5}, "program_hash": "abc"}
         file.write_text(json.dumps({**known, **state}))
 
-    def ask(self, endpoint: t.Any, *_more: t.Any) -> proof.Measured:
+    def ask(self, endpoint: t.Any, *_more: t.Any) -> interview.Measured:
         self.asked.append(endpoint.api_key)
         return self.answers.pop(0)
 
@@ -120,8 +120,8 @@ def _host(tmp_path: Path) -> Host:
     return Host(tmp_path)
 
 
-def said(text: str = "Paris", speed: float = 50.0) -> proof.Measured:
-    answers = {question: {"text": text, "tool": None, "tokens": 1} for question in proof.QUESTIONS}
+def said(text: str = "Paris", speed: float = 50.0) -> interview.Measured:
+    answers = {question: {"text": text, "tool": None, "tokens": 1} for question in interview.QUESTIONS}
     return {
         "capability": "chat",
         "answers": answers,
