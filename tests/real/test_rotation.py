@@ -216,6 +216,19 @@ def test_all_out_is_503_and_says_when_to_come_back(bed: Bed, kind: str) -> None:
     assert KINDS[kind](bed).status_code == 200, "no cooldown is left of it"
 
 
+def test_one_that_has_come_back_serves_at_once_where_the_other_one_leaves(bed: Bed) -> None:
+    bed.one.kill()
+    answered = [ask_chat(bed).headers.get("x-litellm-model-id") for _turn in range(10)]
+    assert answered == ["chat-two"] * 10, "for LiteLLM the first one is ill now, and for half a minute"
+    bed.one.start()
+    bed.turn("out", "two")
+    try:
+        replies = [ask_chat(bed) for _turn in range(5)]
+    finally:
+        bed.turn("in", "two")
+    assert [(reply.status_code, reply.headers.get("x-litellm-model-id")) for reply in replies] == [(200, "chat-one")] * 5
+
+
 def test_a_raw_route_leads_to_one_backend_only(bed: Bed) -> None:
     assert ask_raw(bed).status_code == 200
     bed.turn("out", "one")

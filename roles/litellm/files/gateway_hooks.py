@@ -361,5 +361,6 @@ def install() -> None:
     app.middleware_stack = gateway_upstream.RetryAfter(Counted(guard, KEYS, POLICY))
     gateway_litellm.load(CANONICAL.values())
     gateway_litellm.log_tokens(logged)
-    gateway_litellm.filter_backends(InRotation(ROTATION, Sticky(guard.shared) if POLICY.sticky_sessions else None))
+    sticky = Sticky(guard.shared) if POLICY.sticky_sessions else None
+    gateway_litellm.filter_backends(InRotation(ROTATION, sticky, gateway_litellm.revive))
     Exit(POLICY, LOADED.places, leaving).install()

@@ -10,6 +10,7 @@ import contextlib
 import importlib
 import inspect
 import logging
+import time
 import typing as t
 from urllib.parse import urlsplit
 
@@ -101,13 +102,16 @@ def _origin(url: str) -> Origin | None:
     return (parsed.scheme, parsed.hostname, port) if parsed.hostname else None
 
 
-def _engines() -> list[tuple[str, str]]:
-    """Name and address of each backend."""
+def _deployments() -> list[t.Any]:
     from litellm.proxy import proxy_server
 
     router = proxy_server.llm_router
-    deployments = router.get_model_list() or () if router is not None else ()
-    return [(identity(deployment), str((deployment.get("litellm_params") or {}).get("api_base") or "")) for deployment in deployments]
+    return list(router.get_model_list() or ()) if router is not None else []
+
+
+def _engines() -> list[tuple[str, str]]:
+    """Name and address of each backend."""
+    return [(identity(deployment), str((deployment.get("litellm_params") or {}).get("api_base") or "")) for deployment in _deployments()]
 
 
 def _raw_routes() -> list[tuple[str, str]]:
@@ -158,6 +162,24 @@ def filter_backends(choose: t.Callable[[str, list[t.Any], t.Mapping[str, t.Any]]
                 raise litellm.ServiceUnavailableError(error.message, llm_provider="", model=model) from error
 
     litellm.callbacks.append(Filter())
+
+
+def revive(model: str, out: t.Collection[str]) -> None:
+    """Forget that backends of a model were ill, but for those that are out: while it was being replaced, one did not answer its checks."""
+    from litellm.proxy import proxy_server
+
+    names = [identity(one) for one in _deployments() if one.get("model_name") == model and identity(one) not in out]
+    if not names:
+        return
+    try:
+        health = proxy_server.llm_router.health()
+        health.health_checks.set_deployment_health_states(
+            {name: {"is_healthy": True, "timestamp": time.time(), "reason": ""} for name in names}
+        )
+        for name in names:
+            health.cooldowns.cooldown_store.evict_local(name)
+    except AttributeError as error:
+        LOG.warning("This release of LiteLLM is not known: it asks backends that came back after its next check only (%s)", error)
 
 
 def load(paths: t.Iterable[str]) -> None:

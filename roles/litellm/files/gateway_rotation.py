@@ -77,14 +77,21 @@ def unavailable(name: str) -> RequestError:
 class InRotation:
     """What LiteLLM asks before it chooses: takes out the backends that are out, and has somebody else look at the rest."""
 
-    def __init__(self, rotation: Rotation, choose: Choose | None = None) -> None:
+    def __init__(
+        self, rotation: Rotation, choose: Choose | None = None, revive: t.Callable[[str, frozenset[str]], None] | None = None
+    ) -> None:
+        """C(revive): has LiteLLM take the backends of a model for well again, but for those named."""
         self._rotation = rotation
         self._choose = choose
+        self._revive = revive
 
     async def __call__(self, model: str, healthy: list[Deployment], request: t.Mapping[str, t.Any]) -> list[Deployment]:
         """Raise RequestError where all are out: of an empty list LiteLLM would make a limit that the client has reached."""
         out = self._rotation.out
         left = [deployment for deployment in healthy if identity(deployment) not in out] if out else healthy
         if healthy and not left:
+            if self._revive is not None:
+                # One that has come back is ill for LiteLLM until its next check. This request finds it when LiteLLM tries again.
+                self._revive(str(healthy[0].get("model_name")), out)
             raise unavailable(model)
         return left if self._choose is None else await self._choose(left, request)

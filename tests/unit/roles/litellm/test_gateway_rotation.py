@@ -104,6 +104,17 @@ def test_none_left_is_503_and_no_list_at_all_is_left_to_litellm(tmp_path: Path) 
     assert chosen(rotation, group=[]) == ""
 
 
+def test_others_are_well_again_before_a_model_is_out(tmp_path: Path) -> None:
+    place(tmp_path, out("a"))
+    revived: list[Any] = []
+    choice = InRotation(watched(tmp_path), None, lambda *given: revived.append(given))
+    assert asyncio.run(choice("chat", list(THREE[:2]), {})) == THREE[1:2]
+    assert revived == []
+    with pytest.raises(RequestError, match="out of rotation"):
+        asyncio.run(choice("mine", list(THREE[:1]), {}))
+    assert revived == [("chat", frozenset("a"))]
+
+
 def test_a_conversation_moves_and_comes_back(tmp_path: Path) -> None:
     place(tmp_path, out())
     rotation, sticky = watched(tmp_path), Sticky()
@@ -162,6 +173,33 @@ def test_litellm_learns_that_it_may_ask_another_model(litellm: types.ModuleType,
         asyncio.run(ask(THREE[:1]))
     assert error.value.model == "chat"
     assert state.unserved is not None
+
+
+class Health:
+    """LiteLLM's own notes of who is ill."""
+
+    def __init__(self) -> None:
+        self.well: list[str] = []
+        self.checks: dict[str, bool] = {}
+        self.health_checks = types.SimpleNamespace(set_deployment_health_states=self._set)
+        self.cooldowns = types.SimpleNamespace(cooldown_store=types.SimpleNamespace(evict_local=self.well.append))
+
+    def _set(self, states: dict[str, Any]) -> None:
+        self.checks |= {name: state["is_healthy"] for name, state in states.items()}
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_litellm_forgets_who_was_ill(litellm: types.ModuleType, monkeypatch: pytest.MonkeyPatch, known: bool) -> None:
+    health, proxy = Health(), types.ModuleType("litellm.proxy")
+    router = types.SimpleNamespace(get_model_list=lambda: [*THREE, {**deployment("d"), "model_name": "other"}])
+    if known:
+        router.health = lambda: health
+    vars(proxy).update(proxy_server=types.SimpleNamespace(llm_router=router))
+    monkeypatch.setitem(sys.modules, "litellm.proxy", proxy)
+    gateway_litellm.revive("chat", {"a"})
+    assert (health.checks, health.well) == (({"b": True, "c": True}, ["b", "c"]) if known else ({}, []))
+    gateway_litellm.revive("nobody", set())
+    assert len(health.well) == (2 if known else 0)
 
 
 @pytest.mark.parametrize("status", [400, 401, 429, 500, 503])
