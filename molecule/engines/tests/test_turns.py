@@ -9,16 +9,14 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import threading
-import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import requests
 import yaml
+from steady_clients import all_the_time
 
 PROJECT = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"])
 EPHEMERAL = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"])
@@ -44,32 +42,18 @@ def with_two(**env: str) -> list[dict[str, Any]]:
     return [{**first, "env": env}, *others, {**first, "name": "chat-b", "port": 8073, "env": env}]
 
 
-@contextmanager
-def asked_all_the_time(base: str) -> Iterator[Counter[str]]:
-    told: Counter[str] = Counter()
-    done = threading.Event()
+def asked_all_the_time(base: str) -> AbstractContextManager[Counter[str]]:
     headers = {"Authorization": f"Bearer {(EPHEMERAL / 'secrets/master_key').read_text().strip()}"}
     body = {"model": "chat", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 4}
 
-    def loop() -> None:
-        while not done.is_set():
-            try:
-                reply = requests.post(f"{base}/v1/chat/completions", json=body, headers=headers, timeout=120)
-                told["200" if reply.ok else f"{reply.status_code} {reply.text[:200]}"] += 1
-            except requests.RequestException as error:
-                told[str(error)] += 1
-            time.sleep(0.5)
+    def ask() -> str:
+        try:
+            reply = requests.post(f"{base}/v1/chat/completions", json=body, headers=headers, timeout=120)
+        except requests.RequestException as error:
+            return str(error)
+        return "200" if reply.ok else f"{reply.status_code} {reply.text[:200]}"
 
-    threads = [threading.Thread(target=loop) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield told
-    finally:
-        done.set()
-        for thread in threads:
-            thread.join()
-        print(f"\n{dict(told)}")
+    return all_the_time(ask, ask, pause=0.5)
 
 
 def begun_and_ready(host: Any, unit: str) -> tuple[float, float]:

@@ -9,16 +9,16 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 import requests
 import testinfra
 import yaml
+from steady_clients import all_the_time
 
 PROJECT = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"])
 EPHEMERAL = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"])
@@ -59,27 +59,9 @@ def ask(host: str, key: str, model: str) -> str:
     return "200" if reply.ok else f"{reply.status_code} {reply.text[:200]}"
 
 
-@contextmanager
-def asked_all_the_time(*who: tuple[str, str, str]) -> Iterator[Counter[str]]:
+def asked_all_the_time(*who: tuple[str, str, str]) -> AbstractContextManager[Counter[str]]:
     """Loops of requests by gateway, key and model; what became of them."""
-    told: Counter[str] = Counter()
-    done = threading.Event()
-
-    def loop(host: str, key: str, model: str) -> None:
-        while not done.is_set():
-            told[ask(host, key, model)] += 1
-            time.sleep(0.2)
-
-    threads = [threading.Thread(target=loop, args=one) for one in who]
-    for thread in threads:
-        thread.start()
-    try:
-        yield told
-    finally:
-        done.set()
-        for thread in threads:
-            thread.join()
-        print(f"\n{dict(told)}")
+    return all_the_time(*(partial(ask, *one) for one in who), pause=0.2)
 
 
 def started(node: str, container: str) -> str:
