@@ -178,7 +178,7 @@ def revive(model: str, out: t.Collection[str]) -> None:
         )
         for name in names:
             health.cooldowns.cooldown_store.evict_local(name)
-    except AttributeError as error:
+    except (AttributeError, TypeError) as error:
         LOG.warning("This release of LiteLLM is not known: it asks backends that came back after its next check only (%s)", error)
 
 

@@ -188,12 +188,14 @@ class Health:
         self.checks |= {name: state["is_healthy"] for name, state in states.items()}
 
 
-@pytest.mark.parametrize("known", [True, False])
-def test_litellm_forgets_who_was_ill(litellm: types.ModuleType, monkeypatch: pytest.MonkeyPatch, known: bool) -> None:
+@pytest.mark.parametrize(("release", "known"), [("ours", True), ("without", False), ("with other arguments", False)])
+def test_litellm_forgets_who_was_ill(litellm: types.ModuleType, monkeypatch: pytest.MonkeyPatch, release: str, known: bool) -> None:
     health, proxy = Health(), types.ModuleType("litellm.proxy")
     router = types.SimpleNamespace(get_model_list=lambda: [*THREE, {**deployment("d"), "model_name": "other"}])
-    if known:
+    if release != "without":
         router.health = lambda: health
+    if release == "with other arguments":
+        health.health_checks.set_deployment_health_states = lambda: None
     vars(proxy).update(proxy_server=types.SimpleNamespace(llm_router=router))
     monkeypatch.setitem(sys.modules, "litellm.proxy", proxy)
     gateway_litellm.revive("chat", {"a"})
