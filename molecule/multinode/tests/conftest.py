@@ -1,0 +1,11 @@
+# Copyright (c) 2026, llmops.gpu_inference contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The full count takes half an hour."""
+
+from __future__ import annotations
+
+import os
+
+collect_ignore = [] if os.environ.get("LLMOPS_ALL_FAULTS") == "1" else ["test_other_shapes.py"]
