@@ -46,6 +46,8 @@ except ImportError:  # on the node the files lie side by side
 GENERATION = "generation"
 #: Seconds for which a launcher that ends lets the others hear of it.
 LINGER = 4.0
+#: And one that will not come back: the others end with it, and are there again after RestartSec, which is 5 s.
+LAST_WORD = 20.0
 #: Seconds for which it listens whether another part had ended before its own: one that loses the others often ends by itself.
 BLAME_WITHIN = 3.0
 
@@ -140,6 +142,7 @@ class Leader(_Member):
         self._adopted = False
         self._left = False
         self._told_end: int | None = None  # of which generation
+        self._gave_up = False
 
     def join(self, adopted: Container | None) -> None:
         if adopted is not None:
@@ -208,7 +211,7 @@ class Leader(_Member):
         with self._lock:
             why = f"rank 0 has failed: {self._trouble}" if self._trouble else self._why
             ready = life.state.ready is not None
-            word = rules.Word(life.spec.instance, self._group.digest, self._wants, ready, why, self._ended_for())
+            word = rules.Word(life.spec.instance, self._group.digest, self._wants, ready, why, self._ended_for(), self._gave_up)
         try:
             said = link.ask(address, self._group.port, self._key, rules.document(word), rules.ANSWER_WITHIN, self._address)
             seen = self._seen[host].heard(rules.Reply.read(said), life.clock.monotonic())
@@ -221,8 +224,8 @@ class Leader(_Member):
         with self._lock:
             self._seen[host] = seen
             # Only what was said to this very word tells of its generation.
-            current = word.wants == self._wants
-            if current:
+            current = (word.wants, word.gave_up) == (self._wants, self._gave_up)
+            if current and not (self._gave_up and seen.error == rules.REFUSED):
                 self._asked[host] = life.clock.monotonic()
         if current and word.wants is not None and self._has_promised(seen, word.wants):
             self._end(word.wants, rules.ended_by(seen, word.wants, life.clock.monotonic()), bool(seen.reply and seen.reply.leaving))
@@ -262,11 +265,12 @@ class Leader(_Member):
         self._trouble = ""
         self._tell(redact(why, life.secrets))
         with self._lock:
+            self._gave_up = diagnosis is not None and diagnosis.permanent
             self._asked = dict.fromkeys(self._asked, 0.0)
 
     def linger(self) -> None:
         life = self._life
-        deadline = life.clock.monotonic() + LINGER
+        deadline = life.clock.monotonic() + (LAST_WORD if self._gave_up else LINGER)
         while life.clock.monotonic() < deadline:
             with self._lock:
                 if all(self._asked.values()):
@@ -285,7 +289,10 @@ class Follower(_Member):
         super().__init__(life, group, key)
         self._leader = group.members[0][0]
         self._path = life.paths.group(life.kind, life.name)
-        begun = (read_json(self._path) or {}).get("begun")
+        kept = read_json(self._path) or {}
+        begun = kept.get("begun")
+        # Heard by the attempt before. Who starts the unit anew wants no word of before.
+        self._gave_up = str(kept.get("gave_up") or "") if life.previous else ""
         trouble = str((life.previous.get("last_failure") or {}).get("message") or "")
         self._state = rules.Membership(
             rules.Reply(life.spec.instance, group.digest, begun=begun if isinstance(begun, int) else 0, trouble=trouble)
@@ -315,10 +322,14 @@ class Follower(_Member):
         with self._lock:
             reply = replace(self._state.reply, obstacle=self._busy() if self._prepared else life.state.where)
             state = replace(self._state, reply=reply).hear(word, life.clock.monotonic())
-            if state.reply.begun != reply.begun:
+            gave_up = word.why if word.gave_up else ""
+            if (state.reply.begun, gave_up) != (reply.begun, self._gave_up):
+                self._gave_up = gave_up
                 # Before it is said: a promise that was forgotten would be made twice.
                 try:
-                    write_atomically(self._path, json.dumps({"begun": state.reply.begun}) + "\n")
+                    write_atomically(
+                        self._path, json.dumps({"begun": state.reply.begun, **({"gave_up": gave_up} if gave_up else {})}) + "\n"
+                    )
                 except OSError as error:
                     state = replace(state, reply=replace(reply, obstacle=f"cannot write {self._path}: {error.strerror or error}"))
             if state.ended and not self._state.ended and state.reply.generation is not None:
@@ -342,7 +353,15 @@ class Follower(_Member):
                 life.generation = state.reply.generation
                 life.say(f"generation {life.generation} begins, led by {self._leader}")
                 return
-            self._wait(state.waits_for(self._leader, life.clock.monotonic()))
+            self._wait(self._judged() or state.waits_for(self._leader, life.clock.monotonic()))
+
+    def _judged(self) -> str:
+        """That the leader has given up, in words: it is worth a cause, since waiting does not mend it, until the leader is heard again."""
+        state, why = self._life.state, self._gave_up
+        text = f"{self._leader} has given up: {why}" if why else ""
+        if state.diagnosis is None or state.diagnosis.cause is Cause.GROUP_ENDED:
+            state.diagnosis = self._life.diagnose(Cause.GROUP_ENDED, text) if text else None
+        return text
 
     def _ended_before(self, moment: float) -> str:
         with self._lock:

@@ -40,6 +40,7 @@ class Word:
     ready: bool = False  # whether it has answered
     why: str = ""  # what the leader waits for, or why it has ended a generation
     ended_for: float | None = None  # seconds since its own part ended
+    gave_up: bool = False  # its unit has failed for good
 
     @classmethod
     def read(cls, document: Mapping[str, Any]) -> Word:
@@ -51,6 +52,7 @@ class Word:
             ready=bool(document.get("ready")),
             why=str(document.get("why") or ""),
             ended_for=_seconds(document.get("ended_for")),
+            gave_up=bool(document.get("gave_up")),
         )
 
 

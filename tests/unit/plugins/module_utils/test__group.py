@@ -211,6 +211,34 @@ def test_a_member_that_has_given_up_is_a_cause_while_waiting(led: Led) -> None:
     assert causes == [("group_ended", "spark2 has given up: no such model")]
 
 
+def test_a_leader_that_gives_up_says_so_until_the_others_are_back_to_hear_it(led: Led) -> None:
+    node = led.node
+    node.failed_before(9)
+    node.answer = lambda *_asked: SILENT
+    away = link.Refused("refused")
+    # The member ends with it, and its unit is started again a few seconds later.
+    began: list[float] = []
+    node.when(lambda: runs(node), led.fail(away), lambda: began.append(node.passed), lambda: node.end(1))
+    node.when(lambda: node.passed > began[0] + 12, lambda: setattr(led, "reply", replace(PREPARED, begun=1)))
+    assert node.run() == EXIT_PERMANENT, node.said()
+    last = led.words[-1]
+    assert (last.gave_up, last.wants) == (True, None)
+    assert last.why.startswith("rank 0 has failed: ")
+    assert not any(word.gave_up for word in led.words if word.wants is not None)
+    assert 12 < node.passed - began[0] < 16
+
+
+def test_a_leader_that_gives_up_does_not_wait_for_ever_to_be_heard(led: Led) -> None:
+    node = led.node
+    node.failed_before(9)
+    node.answer = lambda *_asked: SILENT
+    began: list[float] = []
+    node.when(lambda: runs(node), led.fail(link.Refused("refused")), lambda: began.append(node.passed), lambda: node.end(1))
+    assert node.run() == EXIT_PERMANENT
+    assert led.words[-1].gave_up
+    assert 20 < node.passed - began[0] < 30
+
+
 @pytest.mark.parametrize(
     ("error", "told"),
     [
@@ -271,6 +299,7 @@ class Following:
         self.wants: int | None = None
         self.ready = False
         self.silent = False
+        self.gave_up = False
         self.ended_for: float | None = None
         self.replies: list[Reply] = []
         self.refuses: OSError | None = None
@@ -285,7 +314,7 @@ class Following:
             if self.node.passed - moment[0] >= rules.ASK_EVERY and not self.silent:
                 moment[0] = self.node.passed
                 why = "rank 0 has failed: x" if self.ended_for else "" if self.wants else "it waits"
-                said = answer(rules.document(Word("vllm/chat", "abc", self.wants, self.ready, why, self.ended_for)))
+                said = answer(rules.document(Word("vllm/chat", "abc", self.wants, self.ready, why, self.ended_for, self.gave_up)))
                 self.replies.append(Reply.read(json.loads(json.dumps(said))))
 
         def start() -> None:
@@ -325,6 +354,45 @@ def test_a_member_starts_what_it_has_promised_and_is_ready_with_the_model(follow
     following.wants = 4
     node.when("waiting_for_members", node.after(20, node.signal))
     assert node.run() == EXIT_STOPPED
+
+
+def test_that_the_leader_has_given_up_is_a_cause_also_after_it_has_gone_and_until_it_is_heard_again(following: Following) -> None:
+    node = following.node
+    told: list[tuple[Any, Any]] = []
+
+    def tell() -> None:
+        told.append((node.state()["cause"], node.state()["message"]))
+
+    def hear(gave_up: bool) -> Callable[[], None]:
+        def hear() -> None:
+            following.silent, following.gave_up = False, gave_up
+
+        return hear
+
+    def hush() -> None:
+        following.silent = True
+
+    node.when("waiting_for_members", node.after(20, hear(True)), node.after(40, hush), node.after(200, tell, node.signal))
+    assert node.run() == EXIT_STOPPED
+    assert told == [("group_ended", "spark1 has given up: it waits")]
+    # Started again by systemd, while the leader says nothing any more.
+    moments = (node.after(50, tell), node.after(60, hear(False)), node.after(100, tell, node.signal))
+    node.when("waiting_for_members", *moments)
+    node.run()
+    assert told[1:] == [("group_ended", "spark1 has given up: it waits"), (None, None)]
+    assert read_json(node.paths.group("vllm", "chat")) == {"begun": 0}
+
+
+def test_who_starts_a_member_anew_is_not_told_what_the_leader_said_before(following: Following) -> None:
+    node = following.node
+    path = node.paths.group("vllm", "chat")
+    path.parent.mkdir(parents=True)
+    path.write_text('{"begun": 3, "gave_up": "rank 0 has failed: bad flag"}', encoding="utf-8")
+    following.silent = True
+    causes: list[Any] = []
+    node.when("waiting_for_members", node.after(60, lambda: causes.append(node.state()["cause"]), node.signal))
+    assert node.run() == EXIT_STOPPED
+    assert causes == [None]
 
 
 def test_a_promise_that_cannot_be_written_is_not_made(following: Following, monkeypatch: pytest.MonkeyPatch) -> None:
