@@ -14,7 +14,11 @@ from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._screen.statu
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._screen.usage import usage_table
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._units.kinds import described_kinds
 from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._units.turns import turns
-from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._units.way_back import instances_that_failed, to_go_back
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._units.way_back import (
+    instances_that_failed,
+    parts_that_failed,
+    to_go_back,
+)
 
 
 def unit_kinds(groups: Sequence[str], described: bool = False) -> list[Any]:
@@ -64,9 +68,14 @@ def units_to_go_back(
     unproved: Mapping[str, int | None],
     waited: Mapping[str, Any] | None = None,
     proved: Mapping[str, Any] | None = None,
+    elsewhere: Sequence[str] = (),
 ) -> dict[str, str]:
-    failed = instances_that_failed(unproved, waited or {}, proved or {})
+    failed = {*instances_that_failed(unproved, waited or {}, proved or {}), *elsewhere}
     return dict.fromkeys(to_go_back(units, unproved, failed), LATEST)
+
+
+def unit_parts_that_failed(units: Sequence[Mapping[str, Any]], found: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
+    return sorted(parts_that_failed(units, found))
 
 
 def units_as_released(units: Sequence[Mapping[str, Any]], probes: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -79,6 +88,7 @@ class FilterModule:
             "container_unit_endpoints": container_unit_endpoints,
             "gateway_usage_table": usage_table,
             "unit_kinds": unit_kinds,
+            "unit_parts_that_failed": unit_parts_that_failed,
             "units_as_released": units_as_released,
             "units_in_turns": turns,
             "units_to_go_back": units_to_go_back,

@@ -172,6 +172,7 @@ def go_back(
             continue
         try:
             release = choose(releases(paths, instance), str(wanted[instance.instance]), instance.instance)
+            _check_members(release, today, instance.instance)
             found.append(parameters_of(release, today, image_of(release, paths.docker, run)))
             numbers[instance.instance] = int(release["number"])
         except UnitsError as error:
@@ -181,6 +182,14 @@ def go_back(
     if errors:
         raise UnitsError("; ".join(errors))
     return found, numbers
+
+
+def _check_members(release: Release, today: Mapping[str, t.Any], instance: str) -> None:
+    """A release of an engine over several hosts is of these hosts at these addresses: with others no part would ever start."""
+    then, now = (((one.get("group") or {}).get("members") or []) for one in (release["service"], today))
+    if then != now:
+        ran = ", ".join(f"{member['host']} ({member['address']})" for member in then) or "this host alone"
+        raise UnitsError(f"{instance}: release {release['number']} ran on {ran}, which is not so any more")
 
 
 # -- images

@@ -183,8 +183,7 @@ class Prover:
                 problems = self._on_probation(instance, content, probation)
             shown = tuple(columns(before, after)) if after is not None else ()
             if problems:
-                # A part of an engine over several hosts goes back nowhere, so it goes on.
-                if self._stops and old is not None and not content["service"].get("group"):
+                if self._stops and old is not None:
                     self._stop(instance, content)
                 told = tuple(redact(text, secrets) for text in problems)
                 return Verdict(instance.instance, None, told, tuple(redact(line, secrets) for line in shown))

@@ -23,6 +23,7 @@ PROJECT = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"])
 EPHEMERAL = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"])
 SCENARIO = yaml.safe_load((PROJECT / "molecule/multinode/molecule.yml").read_text())
 ONE, TWO, GATEWAY = (platform["name"] for platform in SCENARIO["platforms"])
+MODELS = SCENARIO["provisioner"]["inventory"]["group_vars"]["all"]["inference_models"]
 CLUSTER = {host: SCENARIO["provisioner"]["inventory"]["host_vars"][host]["inference_cluster_address"] for host in (ONE, TWO)}
 URL = f"http://{SCENARIO['platforms'][2]['ip']}:8400"
 NETWORK = "gpuinf-multinode-cluster"

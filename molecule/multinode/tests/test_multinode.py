@@ -23,6 +23,7 @@ import pytest
 from group_nodes import (
     CLUSTER,
     GATEWAY,
+    MODELS,
     NETWORK,
     ONE,
     REPLY,
@@ -46,6 +47,10 @@ ALL = os.environ.get("LLMOPS_ALL_FAULTS") == "1"
 
 def pids(host: str) -> str:
     return sh(host, "docker top vllm-big -eo pid").replace("PID", "").replace("\n", " ")
+
+
+def config_hash(host: str) -> str:
+    return sh(host, "docker inspect -f '{{index .Config.Labels \"io.llmops.gpu-inference.config-hash\"}}' vllm-big").strip()
 
 
 def small_answers() -> str:
@@ -239,6 +244,30 @@ def test_a_run_for_one_host_removes_nothing() -> None:
     assert "Try whether the hosts of each engine reach each other" in done.stdout
     assert [container(ONE), container(TWO)] == before
     assert serves()
+
+
+BAD = {
+    # The first host finds it, and the other one alone would find nothing.
+    "proof refuses it": ("a context of 512 tokens, 2048 before", {"hf-overrides": {"max_position_embeddings": 512}}),
+    "does not start": ("divisible", {"hf-overrides": {"num_attention_heads": 3, "num_key_value_heads": 3}}),
+}
+
+
+@pytest.mark.parametrize("name", list(BAD) if ALL else list(BAD)[:1])
+def test_a_change_that_does_not_hold_is_taken_back_on_all_hosts(name: str) -> None:
+    said, engine_args = BAD[name]
+    wait("all is well", all_is_well)
+    ran = [config_hash(host) for host in (ONE, TWO)]
+    models = {**MODELS, "big": {"source": "/srv/models/tiny-chat", "fallbacks": ["small"], "timeout": 20, "engine_args": engine_args}}
+    done = playbook(inference_models=models)
+    assert done.returncode != 0
+    assert said in done.stdout, done.stdout[-6000:]
+    assert done.stdout.count("Taken back, and serving again as before: vllm/big as release") == 2, done.stdout[-6000:]
+    assert serves()
+    assert [config_hash(host) for host in (ONE, TWO)] == ran
+    again = playbook()
+    assert again.returncode == 0, again.stdout[-6000:]
+    assert again.stdout.count("changed=0") == 3, again.stdout[-6000:]
 
 
 def test_what_is_removed_from_the_inventory_is_gone_everywhere() -> None:

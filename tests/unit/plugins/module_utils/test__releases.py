@@ -312,8 +312,7 @@ def test_what_is_refused_answers_nobody_any_more(host: Host, stops: bool, group:
     prover().measure_before([CHAT])
     host.place(command=["new"], group=group)
     assert prover().prove([CHAT])[0].problems
-    # A part of an engine over several hosts goes back nowhere: it goes on.
-    stopped = [["systemctl", "stop", "--", "vllm@chat.service"]] if stops and group is None else []
+    stopped = [["systemctl", "stop", "--", "vllm@chat.service"]] if stops else []
     assert [call for call in host.calls if call[0] == "systemctl"] == stopped
 
 
@@ -405,6 +404,23 @@ def test_the_image_is_had_by_its_name_then_its_id_then_its_digest(host: Host) ->
     assert (gone["image"], gone["pull"]) == (NEW, "never")
     del host.images[NEW]
     assert go_back(host, "latest")["image"] == f"vllm/vllm-openai@{NEW}"
+
+
+def test_a_release_of_other_hosts_is_not_gone_back_to(host: Host) -> None:
+    host.place(group=GROUP)
+    host.prove()
+    moved = {**GROUP, "members": [{"host": "a", "address": "10.0.0.1"}, {"host": "b", "address": "10.0.0.2"}]}
+    assert go_back(host, "latest", instance(group={**GROUP, "digest": "def"}))["group"] == GROUP
+    for today in (instance(group=moved), instance()):
+        with pytest.raises(UnitsError, match=r"release 1 ran on a \(10\.0\.0\.1\), which is not so any more"):
+            go_back(host, "latest", today)
+
+
+def test_a_release_of_one_host_is_not_gone_back_to_by_several(host: Host) -> None:
+    host.place()
+    host.prove()
+    with pytest.raises(UnitsError, match="release 1 ran on this host alone"):
+        go_back(host, "latest", instance(group=GROUP))
 
 
 def test_which_release_is_meant(host: Host) -> None:

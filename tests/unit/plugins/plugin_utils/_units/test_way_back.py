@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.llmops.gpu_inference.plugins.filter.units import units_as_released, units_to_go_back
+from ansible_collections.llmops.gpu_inference.plugins.filter.units import unit_parts_that_failed, units_as_released, units_to_go_back
 
 UNITS: list[dict[str, Any]] = [
     {"kind": "vllm", "name": "chat", "locks": ["GPU-a"], "probe": {"base_url": "http://127.0.0.1:8070/v1"}},
@@ -53,8 +53,36 @@ def test_what_went_back_is_asked_where_it_was() -> None:
     assert units_as_released(UNITS, {"vllm/chat": probe}) == [{**UNITS[0], "probe": probe}]
 
 
-def test_a_part_of_an_engine_over_several_hosts_goes_nowhere_alone() -> None:
-    part = {"kind": "vllm", "name": "big", "locks": ["GPU-a"], "group": {"rank": 0}}
-    unproved = {"vllm/big": 2, "vllm/chat": 3}
-    results = waited(big=False, chat=True)
-    assert units_to_go_back([*UNITS, part], unproved, results) == {"vllm/chat": "latest"}
+PART = {
+    "kind": "vllm",
+    "name": "big",
+    "locks": ["GPU-a"],
+    "group": {"rank": 1, "members": [{"host": "spark1", "address": "192.0.2.1"}, {"host": "spark2", "address": "192.0.2.2"}]},
+}
+
+
+def test_a_part_of_an_engine_over_several_hosts_goes_back_with_the_engine_and_not_with_its_neighbours() -> None:
+    units, unproved = [*UNITS, PART], {"vllm/big": 2, "vllm/chat": 3}
+    assert units_to_go_back(units, unproved, waited(chat=False)) == {"vllm/chat": "latest"}
+    found_here = waited(chat=True)
+    assert units_to_go_back(units, unproved, found_here, {"refused": {}}, ["vllm/big"]) == {"vllm/big": "latest", "vllm/chat": "latest"}
+    assert units_to_go_back(units, {"vllm/big": None}, found_here, {}, ["vllm/big"]) == {}
+
+
+@pytest.mark.parametrize(
+    ("host", "found", "failed"),
+    [
+        ("spark1", (waited(big=False), {}), True),
+        ("spark2", (waited(big=False), {}), True),
+        ("other", (waited(big=False), {}), False),
+        ("spark1", (waited(big=True, chat=False), {}), False),
+        ("spark1", (waited(big=True), {"refused": {"vllm/big": ["slow"]}, "failed": True}), True),
+        ("spark1", (waited(big=True), {"refused": {"vllm/chat": ["slow"]}, "failed": True}), False),
+        ("spark1", (waited(big=True), {"failed": True, "msg": "no space left on device"}), True),
+        ("spark1", (waited(big=True), {"skipped": True}), False),
+        ("spark1", ({"endpoints": [{"unit": "vllm@big.service", "ready": False, "cause": "stale_server"}]}, {}), False),
+        ("spark1", ({}, {}), False),  # it has not come so far
+    ],
+)
+def test_what_the_first_host_has_found_holds_for_all_parts(host: str, found: tuple[dict[str, Any], dict[str, Any]], failed: bool) -> None:
+    assert unit_parts_that_failed([*UNITS, PART], {host: found}) == (["vllm/big"] if failed else [])
