@@ -205,7 +205,7 @@ FEATURES = [
         "    return None if goes_right else",
         "    return None if True else",
         f"{PLUGIN_UNIT}/_plan/test_guard.py::test_a_key_goes_only_where_it_belongs",
-        "[item3-another server]",
+        "[item3-not the key of the server",
     ),
     Feature(
         "a default of a request is a parameter of the request",

@@ -52,7 +52,7 @@ FEATURES = [
         '        unreadable += role_findings(inventory["hosts"], variables["hostvars"])\n',
         "",
         "tests/unit/plugins/action/test_plan.py::test_variables_of_roles_are_refused_with_the_rest",
-        "The inventory has 1 mistake; no host was changed.",
+        "The inventory has 3 mistakes; no host was changed.",
     ),
     Feature(
         "a host that is away keeps its routes",
