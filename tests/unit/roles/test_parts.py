@@ -16,29 +16,35 @@ from support.local_play import playbook
 MEMBERS = [{"host": "spark1", "address": "192.0.2.1"}, {"host": "spark2", "address": "192.0.2.2"}]
 
 
+AWAY = [{"unit": "vllm@big.service", "ready": False, "cause": "unit_failed"}]
+READY = [{"unit": "vllm@big.service", "ready": True}, {"unit": "vllm@small.service", "ready": False}]
+REFUSED = {"failed": True, "refused": {"vllm/big": ["slow"]}}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("waited", "proved", "fails"),
+    ("waited", "proved", "changed", "fails"),
     [
-        ([{"unit": "vllm@big.service", "ready": False, "cause": "unit_failed"}], {}, True),
-        ([{"unit": "vllm@big.service", "ready": True}], {"failed": True, "refused": {"vllm/big": ["slow"]}}, True),
-        ([{"unit": "vllm@big.service", "ready": True}, {"unit": "vllm@small.service", "ready": False}], {"refused": {}}, False),
+        (AWAY, {}, True, True),
+        (READY, REFUSED, True, True),
+        (READY, {"refused": {}}, False, False),
+        (READY, REFUSED, False, False),  # what was changed concerns that host alone
     ],
 )
 def test_what_one_host_has_found_holds_for_the_others_of_its_engine(
-    tmp_path: Path, waited: list[object], proved: object, fails: bool
+    tmp_path: Path, waited: list[object], proved: object, changed: bool, fails: bool
 ) -> None:
     group = {"port": 18070, "digest": "d", "key_variable": "KEY", "members": MEMBERS}
-    nothing_to_prove: dict[str, object] = {"unproved": {}, "went_back": {}}
+    reconciled = {"unproved": {"vllm/big": 3} if changed else {}, "went_back": {}}
     hosts: dict[str, dict[str, object]] = {
         name: {
             "engines_units": [{"kind": "vllm", "name": "big", "group": {**group, "rank": rank}}],
-            "__engines_reconciled": nothing_to_prove,
+            "__engines_reconciled": reconciled,
         }
         for rank, name in enumerate(("spark1", "spark2"))
     }
     hosts["spark1"] |= {"__engines_waited": {"endpoints": waited}, "__engines_proved": proved}
-    hosts["alone"] = {"engines_units": [{"kind": "vllm", "name": "small"}], "__engines_reconciled": nothing_to_prove}
+    hosts["alone"] = {"engines_units": [{"kind": "vllm", "name": "small"}], "__engines_reconciled": {"unproved": {}, "went_back": {}}}
     common = {"ansible_connection": "local", "ansible_become": False, "ansible_python_interpreter": sys.executable}
     (tmp_path / "hosts.yml").write_text(json.dumps({"all": {"hosts": hosts, "vars": common}}))
     prove = {"name": "llmops.gpu_inference.engines", "tasks_from": "prove", "rolespec_validate": False}
