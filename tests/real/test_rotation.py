@@ -100,6 +100,7 @@ def bed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     ]
     models += [
         {"name": "careful", "fallbacks": ["other"], "backends": [one.at("careful-one")]},
+        {"name": "doubled", "fallbacks": ["other"], "backends": [one.at("doubled-one"), two.at("doubled-two")]},
         {"name": "other", "backends": [other.at("other-other")]},
     ]
     plan = {"models": models, "passthrough": [{"path": RAW, "model": "embedding"}], "sticky_sessions": request.param}
@@ -229,18 +230,48 @@ def test_one_that_has_come_back_serves_at_once_where_the_other_one_leaves(bed: B
     assert [(reply.status_code, reply.headers.get("x-litellm-model-id")) for reply in replies] == [(200, "chat-one")] * 5
 
 
+def test_a_model_whose_servers_were_all_gone_is_served_as_soon_as_one_is_back(bed: Bed) -> None:
+    for backend in (bed.one, bed.two):
+        backend.kill()
+    try:
+        # Never 429, by which clients would think of a limit.
+        assert {ask_chat(bed).status_code for _turn in range(6)} == {503}
+    finally:
+        bed.two.start()
+    try:
+        replies = [ask_chat(bed) for _turn in range(6)]
+    finally:
+        bed.one.start()
+    assert [(reply.status_code, reply.headers.get("x-litellm-model-id")) for reply in replies] == [(200, "chat-two")] * 6
+
+
+def test_another_model_takes_over_at_once_from_one_whose_servers_are_all_gone(bed: Bed) -> None:
+    def ask() -> requests.Response:
+        return bed.post("/v1/chat/completions", json={"model": "doubled", "messages": message()})
+
+    for backend in (bed.one, bed.two):
+        backend.kill()
+    try:
+        replies = [ask() for _turn in range(4)]
+    finally:
+        for backend in (bed.one, bed.two):
+            backend.start()
+    assert [(reply.status_code, reply.headers.get("x-litellm-model-id")) for reply in replies] == [(200, "other-other")] * 4
+    assert max(reply.elapsed.total_seconds() for reply in replies[1:]) < 0.5, "nobody is asked again meanwhile"
+
+
 def test_a_raw_route_leads_to_one_backend_only(bed: Bed) -> None:
     assert ask_raw(bed).status_code == 200
     bed.turn("out", "one")
     bed.one.marked.clear()
     reply = ask_raw(bed)
-    assert reply.status_code == 200, "another model is on that server, and is in rotation"
-    change_rotation(bed.folder / "live", lambda found: found.take_out(["careful-one"], {}, last=True))
+    assert reply.status_code == 200, "other models are on that server, and in rotation"
+    change_rotation(bed.folder / "live", lambda found: found.take_out(["careful-one", "doubled-one"], {}, last=True))
     try:
         bed.one.marked.clear()
         reply = ask_raw(bed)
     finally:
-        change_rotation(bed.folder / "live", lambda found: found.put_back(["careful-one"]))
+        change_rotation(bed.folder / "live", lambda found: found.put_back(["careful-one", "doubled-one"]))
         bed.turn("in", "one")
     assert (reply.status_code, bed.one.marked) == (503, [])
     assert int(reply.headers["retry-after"]) > 0

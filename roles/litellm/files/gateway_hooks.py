@@ -362,5 +362,5 @@ def install() -> None:
     gateway_litellm.load(CANONICAL.values())
     gateway_litellm.log_tokens(logged)
     sticky = Sticky(guard.shared) if POLICY.sticky_sessions else None
-    gateway_litellm.filter_backends(InRotation(ROTATION, sticky, gateway_litellm.revive))
+    gateway_litellm.filter_backends(InRotation(ROTATION, sticky, gateway_litellm.revive, gateway_litellm.falls_back))
     Exit(POLICY, LOADED.places, leaving).install()

@@ -165,10 +165,11 @@ def filter_backends(choose: t.Callable[[str, list[t.Any], t.Mapping[str, t.Any]]
 
 
 def revive(model: str, out: t.Collection[str]) -> None:
-    """Forget that backends of a model were ill, but for those that are out: while it was being replaced, one did not answer its checks."""
+    """Forget that backends of a model were ill, but for those that are out: since they were, they may have come back."""
     from litellm.proxy import proxy_server
 
-    names = [identity(one) for one in _deployments() if one.get("model_name") == model and identity(one) not in out]
+    own_name = aliases().get(model, model)
+    names = [identity(one) for one in _deployments() if one.get("model_name") == own_name and identity(one) not in out]
     if not names:
         return
     try:
@@ -180,6 +181,13 @@ def revive(model: str, out: t.Collection[str]) -> None:
             health.cooldowns.cooldown_store.evict_local(name)
     except (AttributeError, TypeError) as error:
         LOG.warning("This release of LiteLLM is not known: it asks backends that came back after its next check only (%s)", error)
+
+
+def falls_back(model: str) -> bool:
+    """Whether another model takes over where this one has no backend that answers."""
+    from litellm.proxy import proxy_server
+
+    return any(model in entry or "*" in entry for entry in getattr(proxy_server.llm_router, "fallbacks", None) or ())
 
 
 def load(paths: t.Iterable[str]) -> None:

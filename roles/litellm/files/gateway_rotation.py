@@ -69,6 +69,10 @@ class Rotation:
         return bool(backends) and self.out.issuperset(backends)
 
 
+def silent(name: str) -> RequestError:
+    return RequestError(503, f"no server of {name[:100]!r} has answered lately; try again later")
+
+
 def unavailable(name: str) -> RequestError:
     message = f"every server of {name[:100]!r} is out of rotation for maintenance; try again later"
     return RequestError(503, message, code="out_of_rotation")
@@ -78,20 +82,29 @@ class InRotation:
     """What LiteLLM asks before it chooses: takes out the backends that are out, and has somebody else look at the rest."""
 
     def __init__(
-        self, rotation: Rotation, choose: Choose | None = None, revive: t.Callable[[str, frozenset[str]], None] | None = None
+        self,
+        rotation: Rotation,
+        choose: Choose | None = None,
+        revive: t.Callable[[str, frozenset[str]], None] = lambda _model, _out: None,
+        falls_back: t.Callable[[str], bool] = lambda _model: False,
     ) -> None:
-        """C(revive): has LiteLLM take the backends of a model for well again, but for those named."""
+        """C(revive): has LiteLLM take the backends of a model for well again, but for those named. C(falls_back): whether another model
+        takes over."""
         self._rotation = rotation
         self._choose = choose
         self._revive = revive
+        self._falls_back = falls_back
 
     async def __call__(self, model: str, healthy: list[Deployment], request: t.Mapping[str, t.Any]) -> list[Deployment]:
-        """Raise RequestError where all are out: of an empty list LiteLLM would make a limit that the client has reached."""
+        """Raise RequestError where none is left: of an empty list LiteLLM would make a limit that the client has reached."""
         out = self._rotation.out
         left = [deployment for deployment in healthy if identity(deployment) not in out] if out else healthy
+        # One that has come back is ill for LiteLLM until its next check, or for half a minute. This request finds it when LiteLLM tries
+        # again.
         if healthy and not left:
-            if self._revive is not None:
-                # One that has come back is ill for LiteLLM until its next check. This request finds it when LiteLLM tries again.
-                self._revive(str(healthy[0].get("model_name")), out)
+            self._revive(str(healthy[0].get("model_name")), out)
             raise unavailable(model)
+        if not left and not self._falls_back(model):
+            self._revive(model, out)
+            raise silent(model)
         return left if self._choose is None else await self._choose(left, request)

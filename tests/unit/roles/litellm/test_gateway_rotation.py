@@ -95,13 +95,37 @@ def test_what_cannot_be_read_changes_nothing_and_is_told(tmp_path: Path, text: s
     assert chosen(rotation) == "abc"
 
 
-def test_none_left_is_503_and_no_list_at_all_is_left_to_litellm(tmp_path: Path) -> None:
+def test_none_left_is_503(tmp_path: Path) -> None:
     place(tmp_path, out("a", "b"))
     rotation = watched(tmp_path)
     with pytest.raises(RequestError, match="every server of 'chat' is out of rotation") as error:
         chosen(rotation, group=THREE[:2])
     assert (error.value.status, error.value.code) == (503, "out_of_rotation")
-    assert chosen(rotation, group=[]) == ""
+
+
+def test_none_that_answers_is_503_and_all_are_asked_again_unless_another_model_takes_over(tmp_path: Path) -> None:
+    place(tmp_path, out("a"))
+    revived: list[Any] = []
+    choice = InRotation(watched(tmp_path), None, lambda *given: revived.append(given), lambda model: model == "doubled")
+    with pytest.raises(RequestError, match="no server of 'chat' has answered lately") as error:
+        asyncio.run(choice("chat", [], {}))
+    assert (error.value.status, error.value.code) == (503, None)
+    assert revived == [("chat", frozenset("a"))]
+    # What LiteLLM makes of no backend leads to the other model.
+    assert asyncio.run(choice("doubled", [], {})) == []
+    assert len(revived) == 1
+
+
+@pytest.mark.parametrize(
+    ("fallbacks", "falls_back"), [([{"chat": ["other"]}], True), ([{"*": ["other"]}], True), ([{"other": ["chat"]}], False), (None, False)]
+)
+def test_whether_another_model_takes_over(
+    litellm: types.ModuleType, monkeypatch: pytest.MonkeyPatch, fallbacks: Any, falls_back: bool
+) -> None:
+    proxy = types.ModuleType("litellm.proxy")
+    vars(proxy).update(proxy_server=types.SimpleNamespace(llm_router=types.SimpleNamespace(fallbacks=fallbacks)))
+    monkeypatch.setitem(sys.modules, "litellm.proxy", proxy)
+    assert gateway_litellm.falls_back("chat") is falls_back
 
 
 def test_others_are_well_again_before_a_model_is_out(tmp_path: Path) -> None:
@@ -198,7 +222,8 @@ def test_litellm_forgets_who_was_ill(litellm: types.ModuleType, monkeypatch: pyt
         health.health_checks.set_deployment_health_states = lambda: None
     vars(proxy).update(proxy_server=types.SimpleNamespace(llm_router=router))
     monkeypatch.setitem(sys.modules, "litellm.proxy", proxy)
-    gateway_litellm.revive("chat", {"a"})
+    router.model_group_alias = {"gpt": {"model": "chat"}}
+    gateway_litellm.revive("gpt", {"a"})
     assert (health.checks, health.well) == (({"b": True, "c": True}, ["b", "c"]) if known else ({}, []))
     gateway_litellm.revive("nobody", set())
     assert len(health.well) == (2 if known else 0)
