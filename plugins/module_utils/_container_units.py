@@ -259,12 +259,17 @@ class Reconciler:
             for instance in left & set(staged):
                 discard(work.folders[instance], staged.pop(instance))
         if self._prover is not None:
-            self._prover.measure_before([item for item in work.with_action(RESTART) if work.units[item.unit].active == "active"])
+            self._prover.measure_before([item for item in work.wanted if self._is_measured(item, work)])
         for item in work.wanted:
             if item.instance not in left:
                 self._keep_what_is_proved(item, work.folders[item.instance])
                 self._put_in_place(item, staged.get(item.instance, ()), work)
         self._swap.carry_out(work)
+
+    @staticmethod
+    def _is_measured(item: Wanted, work: Work) -> bool:
+        """What is replaced is measured before; a part of an engine over several hosts while it is held, since by now others may be gone."""
+        return work.actions[item.instance] == (HELD if item.is_part else RESTART) and work.units[item.unit].active == "active"
 
     def _keep_what_is_proved(self, item: Wanted, folder: Folder) -> None:
         """For a boot, until what replaces it has proved itself. One unproved configuration after another leaves what was kept before."""
