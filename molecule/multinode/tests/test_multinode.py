@@ -272,9 +272,10 @@ def test_a_change_that_does_not_hold_is_taken_back_on_all_hosts(name: str) -> No
     ran = [config_hash(host) for host in (ONE, TWO)]
     big = {"source": "/srv/models/tiny-chat", "fallbacks": ["small"], "timeout": 20, "engine_args": bad.engine_args}
     done = playbook(*bad.run, inference_models={**MODELS, "big": big})
+    told = done.stdout + done.stderr
     assert done.returncode != 0
-    assert bad.said in done.stdout, done.stdout[-6000:]
-    assert done.stdout.count("Taken back, and serving again as before: vllm/big as release") == bad.hosts, done.stdout[-6000:]
+    assert bad.said in told, told[-6000:]
+    assert told.count("Taken back, and serving again as before: vllm/big as release") == bad.hosts, told[-6000:]
     wait("it serves", serves, 120)
     assert [config_hash(host) for host in (ONE, TWO)] == ran
     again = playbook()
