@@ -7,7 +7,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import random
 import socket
 import struct
 import threading
@@ -37,9 +39,14 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(name="port")
 def _port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+    """One that is free at all addresses, and none of those that Linux gives to the connections that the members open."""
+    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()[0])
+    while True:
+        found = random.randrange(first // 2, first)
+        with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+            for number in range(2, 2 + len(NAMES)):
+                stack.enter_context(socket.socket()).bind((f"127.0.0.{number}", found))
+            return found
 
 
 def programs(mtu: int = 9000, interface: str = "enp1", flags: Sequence[str] = ("UP",)) -> Callable[..., Ran]:
@@ -95,7 +102,7 @@ def program_at(address: str, port: int, says: bytes) -> Iterator[None]:
 @pytest.mark.parametrize("count", [2, 3])
 def test_members_that_reach_each_other_end_as_soon_as_all_know_it(port: int, count: int) -> None:
     members = checks(port, count)
-    assert watch(members) < 2
+    assert watch(members) < 4
     assert [member.verdict() for member in members] == [([], [])] * count
     assert members[1].interfaces() == {name: {"interface": "enp1", "mtu": 9000} for name in NAMES[:count]}
     assert all(peer.large for member in members for peer in member.peers.values())
@@ -113,7 +120,7 @@ def test_a_member_that_comes_late_is_waited_for(port: int) -> None:
 
 def test_one_that_is_not_there_is_named(port: int) -> None:
     members = checks(port, 3)
-    assert watch(members[:2], 0.6) < 1.5
+    assert watch(members[:2], 2.0) < 5
     (missing, beside), _warnings = members[0].verdict()
     assert missing.startswith(f"spark1 (127.0.0.2 on enp1) does not reach spark3 (127.0.0.4) at port {port}: it refuses the connection. ")
     assert "fewer forks than the run has hosts" in missing
@@ -122,7 +129,7 @@ def test_one_that_is_not_there_is_named(port: int) -> None:
 
 def test_one_that_may_not_have_begun_is_a_warning(port: int) -> None:
     members = checks(port, 3)
-    watch(members[:2], 0.6)
+    watch(members[:2], 2.0)
     errors, warnings = members[0].verdict(forks_suffice=False)
     assert errors == []
     assert "--forks" in warnings[0]
@@ -130,14 +137,14 @@ def test_one_that_may_not_have_begun_is_a_warning(port: int) -> None:
 
 def test_members_that_take_no_part_are_not_waited_for(port: int) -> None:
     alone = Check(group(0, port), ["spark1", "gateway"], programs())
-    assert watch([alone]) < 0.5
+    assert watch([alone]) < 3
     assert alone.verdict() == ([], [])
 
 
 def test_a_port_that_another_program_has(port: int) -> None:
     members = checks(port)
     with program_at("127.0.0.3", port, b"SSH-2.0-x\r\n"):
-        assert watch(members) < 2
+        assert watch(members) < 4
     ((told,), _warnings) = members[1].verdict()
     assert told.startswith(f"spark2 (127.0.0.3 on enp1) cannot listen at port {port}: nginx (process 812) listens there. ")
     ((told,), _warnings) = members[0].verdict()
@@ -198,7 +205,7 @@ def test_a_path_that_carries_less_than_both_interfaces(port: int, monkeypatch: p
     members = checks(port)
     # As a switch does it that has no jumbo frames.
     monkeypatch.setattr(Check, "_receive", lambda check, datagrams: _small_only(check, datagrams))
-    assert watch(members) < 2
+    assert watch(members) < 4
     for me, other in ((0, 1), (1, 0)):
         errors, (warning,) = members[me].verdict()
         assert errors == []
@@ -217,13 +224,13 @@ def _small_only(check: Check, datagrams: socket.socket) -> None:
 def test_a_path_that_carries_no_datagrams_at_all_says_nothing_of_sizes(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     members = checks(port)
     monkeypatch.setattr(Check, "_receive", lambda _check, datagrams: datagrams.recvfrom(65535) and None)
-    assert watch(members) < 2
+    assert watch(members) < 4
     assert [member.verdict() for member in members] == [([], [])] * 2
 
 
 def test_interfaces_that_differ_are_told_once(port: int) -> None:
     members = checks(port, mtus={1: 1500})
-    assert watch(members) < 2
+    assert watch(members) < 4
     told = [member.verdict() for member in members]
     assert told[1] == ([], [])
     assert told[0][1][0].startswith("spark1 (127.0.0.2 on enp1) has MTU 9000, and spark2 (127.0.0.3 on enp1) has 1500; give both the same.")
