@@ -13,6 +13,7 @@ the others. So there is one way to start, on one host or on ten.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import random
@@ -135,7 +136,14 @@ class Leader(_Member):
     def __init__(self, life: Life, group: GroupSpec, key: bytes) -> None:
         super().__init__(life, group, key)
         now = life.clock.monotonic()
-        self._seen = {host: rules.Seen(host, now) for host, _address in group.members[1:]}
+        self._path = life.paths.group(life.kind, life.name)
+        # By host why its unit has failed for good, as the attempt before has heard. Who starts the unit anew wants no word of before.
+        if not life.previous:
+            with contextlib.suppress(OSError):
+                self._path.unlink()
+        kept = (read_json(self._path) or {}).get("gave_up")
+        self._gone: dict[str, str] = {str(host): str(why) for host, why in kept.items()} if isinstance(kept, dict) else {}
+        self._seen = {host: self._known(host, now) for host, _address in group.members[1:]}
         self._asked = dict.fromkeys(self._seen, 0.0)
         self._wants: int | None = None
         self._why = f"{group.members[0][0]} is starting"
@@ -143,6 +151,11 @@ class Leader(_Member):
         self._left = False
         self._told_end: int | None = None  # of which generation
         self._gave_up = False
+
+    def _known(self, host: str, now: float) -> rules.Seen:
+        if host not in self._gone:
+            return rules.Seen(host, now)
+        return rules.Seen(host, now, rules.Reply(self._life.spec.instance, self._group.digest, trouble=self._gone[host], gave_up=True))
 
     def join(self, adopted: Container | None) -> None:
         if adopted is not None:
@@ -215,6 +228,7 @@ class Leader(_Member):
         try:
             said = link.ask(address, self._group.port, self._key, rules.document(word), rules.ANSWER_WITHIN, self._address)
             seen = self._seen[host].heard(rules.Reply.read(said), life.clock.monotonic())
+            self._keep(host, seen.reply)
         except link.Refused as error:
             seen = self._seen[host].missed(rules.REFUSED, str(error), life.clock.monotonic())
         except (link.LinkError, KeyError, TypeError, ValueError) as error:
@@ -229,6 +243,17 @@ class Leader(_Member):
                 self._asked[host] = life.clock.monotonic()
         if current and word.wants is not None and self._has_promised(seen, word.wants):
             self._end(word.wants, rules.ended_by(seen, word.wants, life.clock.monotonic()), bool(seen.reply and seen.reply.leaving))
+
+    def _keep(self, host: str, reply: rules.Reply | None) -> None:
+        """That a member has given up: it says so once, and this launcher may be about to end, too."""
+        with self._lock:
+            before = dict(self._gone)
+            self._gone.pop(host, None)
+            if reply is not None and reply.gave_up:
+                self._gone[host] = reply.trouble
+            if self._gone != before:
+                with contextlib.suppress(OSError):  # then it is not known after a restart
+                    write_atomically(self._path, json.dumps({"gave_up": self._gone}) + "\n")
 
     def _has_promised(self, seen: rules.Seen, generation: int) -> bool:
         """What was adopted all had promised, also those that have not been heard since."""
@@ -299,6 +324,7 @@ class Follower(_Member):
         )
         self._prepared = False
         self._answers = 0
+        self._last = False  # whether this attempt was the last one
         self._listener = link.Listener(self._address, group.port, key, {group.members[0][1]}, self._answer, rules.ANSWER_WITHIN)
 
     def join(self, adopted: Container | None) -> None:
@@ -400,13 +426,13 @@ class Follower(_Member):
             self._answers = 0
             self._trouble = ""
             trouble = redact(diagnosis.message, life.secrets) if diagnosis is not None else "it was stopped"
-            gave_up = diagnosis is not None and diagnosis.permanent
+            gave_up = self._last = diagnosis is not None and diagnosis.permanent
             self._state = replace(self._state, reply=replace(self._state.reply, generation=None, trouble=trouble, gave_up=gave_up))
 
     def linger(self) -> None:
         life = self._life
-        deadline = life.clock.monotonic() + LINGER
-        while life.clock.monotonic() < deadline and not self._answers and not self.away:
+        deadline = life.clock.monotonic() + (LAST_WORD if self._last else LINGER)
+        while life.clock.monotonic() < deadline and not self._answers and (self._last or not self.away):
             life.alive()
             life.sleep(0.1)
 

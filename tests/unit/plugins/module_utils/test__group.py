@@ -79,10 +79,13 @@ class Led:
         return change
 
     def fail(self, error: Exception) -> Callable[[], None]:
-        def fail() -> None:
-            self.reply = error
+        return self.change_to(error)
 
-        return fail
+    def change_to(self, reply: Reply | Exception) -> Callable[[], None]:
+        def change() -> None:
+            self.reply = reply
+
+        return change
 
 
 @pytest.fixture
@@ -209,6 +212,37 @@ def test_a_member_that_has_given_up_is_a_cause_while_waiting(led: Led) -> None:
     node.when(lambda: node.passed > 50, lambda: causes.append((node.state()["cause"], node.state()["message"])))
     assert node.run() == EXIT_STOPPED
     assert causes == [("group_ended", "spark2 has given up: no such model")]
+
+
+def test_that_a_member_has_given_up_is_known_to_the_next_attempt(led: Led) -> None:
+    node = led.node
+    causes: list[Any] = []
+
+    def tell() -> None:
+        causes.append((node.state()["cause"], node.state()["message"]))
+
+    node.when("ready", led.change(generation=None, gave_up=True, trouble="no such model"))
+    assert node.run() == EXIT_FAILED
+    # Started again by systemd, while the unit there has failed for good.
+    led.reply = link.Refused("refused")
+    node.when("waiting_for_members", node.after(20, tell), led.change_to(replace(PREPARED, begun=1)))
+    node.when("ready", node.signal)
+    assert node.run() == EXIT_STOPPED, node.said()
+    assert causes == [("group_ended", "spark2 has given up: no such model")]
+    assert read_json(node.paths.group("vllm", "chat")) == {"gave_up": {}}
+
+
+def test_who_starts_the_leader_anew_is_not_told_what_a_member_said_before(led: Led) -> None:
+    node = led.node
+    path = node.paths.group("vllm", "chat")
+    path.parent.mkdir(parents=True)
+    path.write_text('{"gave_up": {"spark2": "no such model"}}', encoding="utf-8")
+    led.reply = link.Refused("refused")
+    causes: list[Any] = []
+    node.when("waiting_for_members", node.after(20, lambda: causes.append(node.state()["cause"]), node.signal))
+    assert node.run() == EXIT_STOPPED
+    assert causes == [None]
+    assert not path.exists()
 
 
 def test_a_leader_that_gives_up_says_so_until_the_others_are_back_to_hear_it(led: Led) -> None:
@@ -354,6 +388,31 @@ def test_a_member_starts_what_it_has_promised_and_is_ready_with_the_model(follow
     following.wants = 4
     node.when("waiting_for_members", node.after(20, node.signal))
     assert node.run() == EXIT_STOPPED
+
+
+@pytest.mark.parametrize(("back_after", "heard"), [(8, True), (40, False)])
+def test_a_member_that_gives_up_says_so_to_a_leader_that_is_just_started_again(
+    following: Following, back_after: float, heard: bool
+) -> None:
+    node = following.node
+    node.failed_before(9)
+    following.want(4)()
+    ended: list[float] = []
+
+    def end() -> None:
+        following.silent = True
+        ended.append(node.passed)
+        node.end(1)
+
+    def back() -> None:
+        following.silent = False
+        following.want(None)()
+
+    node.when(lambda: runs(node), end)
+    node.when(lambda: node.passed > ended[0] + back_after, back)
+    assert node.run() == EXIT_PERMANENT, node.said()
+    assert following.replies[-1].gave_up is heard
+    assert node.passed - ended[0] < (12 if heard else 30)
 
 
 def test_that_the_leader_has_given_up_is_a_cause_also_after_it_has_gone_and_until_it_is_heard_again(following: Following) -> None:
