@@ -37,7 +37,10 @@ def answers():
     except OSError:
         return False
 at_once, requests, tokens = map(int, sys.argv[1:])
+began = time.time()
 while not answers():
+    if time.time() - began > 600:
+        sys.exit("no answer for ten minutes")
     time.sleep(0.1)
 ready = time.time()
 with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
@@ -67,7 +70,8 @@ def by_hand(node: str) -> list[str]:
     (made,) = json.loads(on(node, "docker", "inspect", CONTAINER))
     config, host = made["Config"], made["HostConfig"]
     argv = ["docker", "run", "--detach", "--name", BY_HAND, "--network", "host", "--shm-size", str(host["ShmSize"])]
-    argv += [word for bind in host["Binds"] or () for word in ("--volume", bind)]
+    mounts = [f"{mount['Source']}:{mount['Destination']}{'' if mount['RW'] else ':ro'}" for mount in made["Mounts"]]
+    argv += [word for mount in mounts for word in ("--volume", mount)]
     argv += [word for variable in config["Env"] for word in ("--env", variable)]
     return [*argv, "--entrypoint", config["Entrypoint"][0], config["Image"], *config["Entrypoint"][1:], *config["Cmd"]]
 
