@@ -25,6 +25,7 @@ import pytest
 import requests
 from support.gateway_folder import write_gateway
 from support.local_gateway import local_gateway
+from support.steady_clients import all_the_time
 
 MASTER, CLIENT = "sk-master-0123456789abcdef", "client-key-0123456789"
 OLD_ENGINE, NEW_ENGINE = "engine-key-old-0123456789", "engine-key-new-0123456789"
@@ -178,23 +179,14 @@ class Told:
 def asked_all_the_time(gateway: Gateway, model: str, workers: int = 4) -> Iterator[list[Told]]:
     """A loop of requests by one client, and what it is told."""
     told: list[Told] = []
-    done = threading.Event()
 
-    def loop() -> None:
-        while not done.is_set():
-            reply = gateway.chat(model)
-            told.append(Told(reply.status_code, time.monotonic(), reply.headers.get("retry-after")))
-            time.sleep(0.02)
+    def ask() -> str:
+        reply = gateway.chat(model)
+        told.append(Told(reply.status_code, time.monotonic(), reply.headers.get("retry-after")))
+        return str(reply.status_code)
 
-    threads = [threading.Thread(target=loop) for _ in range(workers)]
-    for thread in threads:
-        thread.start()
-    try:
+    with all_the_time(*[ask] * workers, pause=0.02):
         yield told
-    finally:
-        done.set()
-        for thread in threads:
-            thread.join()
 
 
 def test_a_clients_key_changes_without_a_restart(gateway: Gateway) -> None:

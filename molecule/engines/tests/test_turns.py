@@ -16,7 +16,7 @@ from typing import Any
 
 import requests
 import yaml
-from steady_clients import all_the_time
+from support.steady_clients import all_the_time
 
 PROJECT = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"])
 EPHEMERAL = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"])

@@ -18,7 +18,7 @@ from pathlib import Path
 import requests
 import testinfra
 import yaml
-from steady_clients import all_the_time
+from support.steady_clients import all_the_time
 
 PROJECT = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"])
 EPHEMERAL = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"])

@@ -40,7 +40,7 @@ from group_nodes import (
     state,
     wait,
 )
-from steady_clients import all_the_time
+from support.steady_clients import all_the_time
 
 ALL = os.environ.get("LLMOPS_ALL_FAULTS") == "1"
 

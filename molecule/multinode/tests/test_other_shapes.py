@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from group_nodes import GATEWAY, NETWORK, ONE, REPLY, SCENARIO, TWO, ask, container, docker, hosts, playbook, sh, wait
+from group_nodes import GATEWAY, MODELS, NETWORK, ONE, REPLY, SCENARIO, TWO, ask, container, docker, hosts, playbook, sh, wait
 
-OF_ALL = SCENARIO["provisioner"]["inventory"]["group_vars"]["all"]
+SERVICES = SCENARIO["provisioner"]["inventory"]["group_vars"]["all"]["inference_multinode_services"]
 CHAT = {"source": "/srv/models/tiny-chat", "max_model_len": 2048, "timeout": 20}
 STAGED = {"model": "staged", "hosts": [TWO, ONE], "port": 8080, "memory": "2GiB", "pipeline_parallel_size": 2}
 REPLICAS = {"model": "replicas", "hosts": [GATEWAY, ONE, TWO], "port": 8090, "memory": "2GiB", "data_parallel_size": 3}
 VARIABLES: dict[str, Any] = {
-    "inference_models": {**OF_ALL["inference_models"], "staged": CHAT, "replicas": CHAT},
-    "inference_multinode_services": [*OF_ALL["inference_multinode_services"], STAGED, REPLICAS],
+    "inference_models": {**MODELS, "staged": CHAT, "replicas": CHAT},
+    "inference_multinode_services": [*SERVICES, STAGED, REPLICAS],
 }
 GROUPS = {"big": (ONE, TWO), **{str(service["model"]): tuple(service["hosts"]) for service in (STAGED, REPLICAS)}}
 ADDRESS = "172.30.18.228"

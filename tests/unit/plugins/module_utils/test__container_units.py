@@ -288,7 +288,7 @@ def host() -> Host:
     return Host()
 
 
-def reconcile(tmp_path: Path, host: Host, instances: list[dict[str, t.Any]], prover: t.Any = None, **changes: t.Any) -> Report:
+def reconcile(tmp_path: Path, host: Host, instances: list[dict[str, t.Any]], prover: Prover | None = None, **changes: t.Any) -> Report:
     settings = {
         "paths": Paths(tmp_path / "instances", tmp_path / "run", lasting=tmp_path / "lasting"),
         "kinds": ("vllm",),
@@ -548,31 +548,6 @@ def test_what_is_left_for_a_later_call_goes_on_as_it_runs(tmp_path: Path, host: 
     assert (again.changed, again.pending, host.effects) == (False, ["vllm/b"], [])
     second = reconcile(tmp_path, host, changed)
     assert (second.restarted, second.pending, second.unchanged) == (["vllm/b"], [], ["vllm/a"])
-
-
-class Measuring:
-    """In place of a prover: what it was to measure."""
-
-    def __init__(self) -> None:
-        self.measured: list[str] = []
-
-    def measure_before(self, instances: t.Sequence[t.Any]) -> None:
-        self.measured += [one.instance for one in instances]
-
-
-def test_a_part_of_an_engine_is_measured_while_it_is_held_and_others_just_before_they_stop(tmp_path: Path, host: Host) -> None:
-    group = {"rank": 0, "port": 18070, "digest": "abc", "key_variable": "VLLM_API_KEY", "members": [{"host": "a", "address": "10.0.0.1"}]}
-    before = [instance(name="a", locks=["GPU-a"]), instance(name="b", locks=["GPU-b"], group=group)]
-    reconcile(tmp_path, host, before)
-    for parameters in before:
-        host.serve(want(parameters))
-    changed = [{**one, "command": ["new"]} for one in before]
-    held = Measuring()
-    reconcile(tmp_path, host, changed, later=frozenset({"vllm/a", "vllm/b"}), prover=held)
-    assert held.measured == ["vllm/b"]
-    swapped = Measuring()
-    assert reconcile(tmp_path, host, changed, prover=swapped).restarted == ["vllm/a", "vllm/b"]
-    assert swapped.measured == ["vllm/a"]
 
 
 def test_what_takes_from_another_is_joined_to_it(tmp_path: Path, host: Host) -> None:
@@ -1139,12 +1114,23 @@ class Asked:
         self.seen.update({item.name: (self.folder / item.name / "config.yaml").read_text() for item in items})
 
 
-def with_prover(tmp_path: Path, host: Host, instances: list[dict[str, t.Any]], *, boots_proved: bool = False) -> tuple[Report, Asked]:
+def with_prover(tmp_path: Path, host: Host, instances: list[dict[str, t.Any]], **changes: t.Any) -> tuple[Report, Asked]:
     asked = Asked(tmp_path)
-    paths = Paths(tmp_path / "instances", tmp_path / "run", lasting=tmp_path / "lasting")
-    settings = Settings(paths, ("vllm",), wants_dir=tmp_path / "wants", lock_timeout=0.0, gpu_lock_timeout=0.0, boots_proved=boots_proved)
-    prover = t.cast(Prover, asked)
-    return Reconciler(settings, host.run, sleep=lambda _s: None, prover=prover).apply(want_all(instances, ["vllm"]), "tester"), asked
+    return reconcile(tmp_path, host, instances, t.cast(Prover, asked), **changes), asked
+
+
+def test_a_part_of_an_engine_is_measured_while_it_is_held_and_others_just_before_they_stop(tmp_path: Path, host: Host) -> None:
+    group = {"rank": 0, "port": 18070, "digest": "abc", "key_variable": "VLLM_API_KEY", "members": [{"host": "a", "address": "10.0.0.1"}]}
+    before = [instance(name="a", locks=["GPU-a"]), instance(name="b", locks=["GPU-b"], group=group)]
+    reconcile(tmp_path, host, before)
+    for parameters in before:
+        host.serve(want(parameters))
+    changed = [{**one, "command": ["new"]} for one in before]
+    _report, held = with_prover(tmp_path, host, changed, later=frozenset({"vllm/a", "vllm/b"}))
+    assert list(held.seen) == ["b"]
+    report, swapped = with_prover(tmp_path, host, changed)
+    assert report.restarted == ["vllm/a", "vllm/b"]
+    assert list(swapped.seen) == ["a"]
 
 
 def test_what_is_replaced_is_measured_before_its_files_change(tmp_path: Path, host: Host) -> None:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Clients that send requests all the time while something changes, for several scenarios."""
+"""Clients that send requests all the time while something changes, for scenarios and real gateways."""
 
 from __future__ import annotations
 
