@@ -22,7 +22,8 @@ import typing as t
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import Docker, DockerDown, reason
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import DockerDown, reason
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_watch import WatchedDocker
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._launch_rules import activity
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._local_http import fetch
 
@@ -136,7 +137,7 @@ def docker_argv(program: Program, step: Step, folder: str, env_file: str, name: 
 def run_step(program: Program, step: Step, secrets: Mapping[str, str], timeout: float, tick: Callable[[], None]) -> dict[str, t.Any]:
     """What came of it: C(figures), or C(failure) for people. Raises GaveWay."""
     name = f"{CONTAINER}-{os.getpid()}"
-    docker = Docker("docker", lambda: False)
+    docker = WatchedDocker("docker", lambda: False)
     folder = tempfile.mkdtemp(prefix=f"{CONTAINER}-")
     try:
         inside = os.path.join(folder, "files")
@@ -154,7 +155,7 @@ def run_step(program: Program, step: Step, secrets: Mapping[str, str], timeout: 
         except DockerDown as down:
             return {"failure": f"Docker does not answer: {down}"}
         finally:
-            docker.call("rm", "--force", name)
+            docker.remove(name)
         return read_result(os.path.join(inside, RESULT), program, step, ran.rc, ran.out, ran.err, timeout)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -13,13 +13,13 @@ import queue
 from typing import Any
 
 try:
-    from ansible_collections.llmops.gpu_inference.plugins.module_utils import _docker_cli as docker_cli
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils import _docker_watch as docker_watch
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _progress as progress
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import Cause, redact
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_events import Failure, GroupEnded
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_life import Life
 except ImportError:  # on the node the files lie side by side
-    import _docker_cli as docker_cli  # type: ignore[import-not-found,no-redef]
+    import _docker_watch as docker_watch  # type: ignore[import-not-found,no-redef]
     import _progress as progress  # type: ignore[import-not-found,no-redef]
     from _causes import Cause, redact  # type: ignore[import-not-found,no-redef]
     from _launcher_events import Failure, GroupEnded  # type: ignore[import-not-found,no-redef]
@@ -31,8 +31,8 @@ KEPT_LINES = 3000
 class Following:
     def __init__(self, life: Life) -> None:
         self._life = life
-        self._follower: docker_cli.Follower | None = None
-        self._waiter: docker_cli.Waiter | None = None
+        self._follower: docker_watch.Follower | None = None
+        self._waiter: docker_watch.Waiter | None = None
         self.tells_phase = True  # what the log says of a phase counts
         life.when_alive = self._mind_the_clock
 
@@ -54,10 +54,10 @@ class Following:
             if stamp > known:
                 known = ""  # what follows is new, whatever its time
                 life.print((text + "\n").encode("utf-8", "replace"))
-            life.events.put(docker_cli.LogLine(text, stamp))
+            life.events.put(docker_watch.LogLine(text, stamp))
 
-        self._follower = docker_cli.Follower(life.paths.docker, container_id, since, emit)
-        self._waiter = docker_cli.Waiter(life.paths.docker, container_id, life.events.put)
+        self._follower = docker_watch.Follower(life.paths.docker, container_id, since, emit)
+        self._waiter = docker_watch.Waiter(life.paths.docker, container_id, life.events.put)
         self._follower.start()
         self._waiter.start()
 
@@ -80,7 +80,7 @@ class Following:
         """What happens to a container in any phase."""
         life, state = self._life, self._life.state
         life.check_stop()
-        if isinstance(event, docker_cli.LogLine):
+        if isinstance(event, docker_watch.LogLine):
             life.hear()
             state.log_position = event.stamp
             life.lines.append(event.text)
@@ -91,16 +91,16 @@ class Following:
                 found = progress.parse_line(life.kind, event.text)
                 if found is not None:
                     life.update(found.phase, found.percent, found.detail)
-        elif isinstance(event, docker_cli.DaemonState):
+        elif isinstance(event, docker_watch.DaemonState):
             life.daemon_up = event.up
             life.say("Docker is back" if event.up else "Docker does not answer; the container may still run")
         elif isinstance(event, GroupEnded):
             if event.generation == life.generation:
                 raise life.failure(Cause.GROUP_ENDED, event.why)
-        elif isinstance(event, docker_cli.Exited):
+        elif isinstance(event, docker_watch.Exited):
             self._exited(event)
 
-    def _exited(self, event: docker_cli.Exited) -> None:
+    def _exited(self, event: docker_watch.Exited) -> None:
         life = self._life
         if self._follower is not None:
             self._follower.join(5.0)
@@ -109,7 +109,7 @@ class Following:
                 rest = life.events.get_nowait()
             except queue.Empty:
                 break
-            if isinstance(rest, docker_cli.LogLine):
+            if isinstance(rest, docker_watch.LogLine):
                 life.lines.append(rest.text)
         if event.code is None:
             raise life.failure(Cause.UNKNOWN, "the container was removed by somebody else", lines=life.lines[-10:])

@@ -11,23 +11,27 @@ from __future__ import annotations
 
 try:
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _docker_cli as docker_cli
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils import _docker_watch as docker_watch
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _launch_rules as rules
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _progress as progress
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _silence as silence
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import Cause, or_else, redact
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._container_follow import Following
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._gpu_turn import GpuTurn
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Ran
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_events import Failure
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_life import Life
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import ENV_FILE
 except ImportError:  # on the node the files lie side by side
     import _docker_cli as docker_cli  # type: ignore[import-not-found,no-redef]
+    import _docker_watch as docker_watch  # type: ignore[import-not-found,no-redef]
     import _launch_rules as rules  # type: ignore[import-not-found,no-redef]
     import _progress as progress  # type: ignore[import-not-found,no-redef]
     import _silence as silence  # type: ignore[import-not-found,no-redef]
     from _causes import Cause, or_else, redact  # type: ignore[import-not-found,no-redef]
     from _container_follow import Following  # type: ignore[import-not-found,no-redef]
     from _gpu_turn import GpuTurn  # type: ignore[import-not-found,no-redef]
+    from _host_commands import Ran  # type: ignore[import-not-found,no-redef]
     from _launcher_events import Failure  # type: ignore[import-not-found,no-redef]
     from _launcher_life import Life  # type: ignore[import-not-found,no-redef]
     from _node import ENV_FILE  # type: ignore[import-not-found,no-redef]
@@ -74,11 +78,11 @@ class Starting:
         state.container_id = container_id
         state.loading = True
         for network in life.spec.networks[1:]:
-            connected = life.docker.call("network", "connect", network, container_id)
+            connected = life.docker.connect(network, container_id)
             if connected.rc != 0:
                 raise life.refused(connected, f"docker network connect {network} failed")
         life.publish()
-        begun = life.docker.call("start", container_id, timeout=180)
+        begun = life.docker.start(container_id)
         if begun.rc != 0:
             raise life.refused(begun, "docker start failed")
         life.say(f"container {container_id[:12]} started")
@@ -88,7 +92,7 @@ class Starting:
     def _pull_image(self) -> None:
         life = self._life
         spec = life.spec
-        present = life.docker.has_image(spec.image)
+        present = life.docker.image_id(spec.image) is not None
         if present and spec.pull != "always":
             return
         if spec.pull == "never":
@@ -105,7 +109,7 @@ class Starting:
         except Failure as failure:
             if not present:
                 raise
-            result = docker_cli.Result(124, "", failure.diagnosis.message)
+            result = Ran(124, "", failure.diagnosis.message)
         if result.rc == 0:
             return
         if present:
@@ -119,7 +123,7 @@ class Starting:
             return
         life.update(progress.DOWNLOADING)
         name = life.spec.container + "-download"
-        life.docker.call("rm", "--force", name)
+        life.docker.remove(name)
         lines: list[str] = []
 
         def on_line(line: str) -> None:
@@ -136,7 +140,7 @@ class Starting:
                 *argv, timeout=PULL_TIMEOUT, on_line=on_line, tick=lambda: life.listen(lambda: life.vitals_of(name), lines)
             )
         except Failure:
-            life.docker.call("rm", "--force", name)  # the command was killed, and its container goes on
+            life.docker.remove(name)  # the command was killed, and its container goes on
             raise
         if result.rc != 0:
             raise Failure(or_else(life.classify(result.lines, "the download failed", result.rc), Cause.DOWNLOAD_FAILED))
@@ -157,12 +161,12 @@ class Starting:
             if container is None:
                 continue
             if container.running:
-                life.docker.call("stop", "--time", str(seconds), container.id, timeout=seconds + 30.0)
-            life.docker.call("rm", "--force", container.id)
+                life.docker.stop(container.id, seconds)
+            life.docker.remove(container.id)
 
     def _drop_page_cache(self) -> None:
         # By a program of its own: it may take minutes, and this process is to show that it lives.
-        dropped = docker_cli.run_process(
+        dropped = docker_watch.run_process(
             ["sh", "-c", "sync && echo 1 > /proc/sys/vm/drop_caches"], 600, lambda: self._life.stopping, tick=self._life.alive
         )
         if dropped.rc != 0:

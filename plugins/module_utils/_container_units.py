@@ -23,6 +23,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _proved as proved
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import Docker
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Run, run_command
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._live_files import LiveFolder, place_live, read_live
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import (
@@ -175,7 +176,7 @@ class Reconciler:
         for folder in folders.values():
             if folder.exists and not folder.owned and folder.texts:
                 raise UnitsError(f"{folder.path} exists and is not ours: its service.json does not carry the owner marker {OWNER}")
-        containers = present_containers(self._run, self.paths.docker, forecast=forecast)
+        containers = present_containers(Docker(self.paths.docker, self._run), forecast=forecast)
         for item in wanted:
             container = containers.get(item.container)
             if container is not None and not (container.owned and container.instance == item.instance):

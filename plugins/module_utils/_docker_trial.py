@@ -21,9 +21,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _docker_flags as docker_flags
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import create_argv, reason
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import Docker, create_argv, reason
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_flags import Flag, Port
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Ran, Run
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Ran
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._instance_spec import Spec
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import OWNER
 
@@ -69,26 +69,26 @@ def _beside(value: str, held: Collection[Port]) -> str:
     return f"{publication.address}::{publication.target}" if publication.address else publication.target
 
 
-def refusal(run: Run, docker: str, spec: Spec, env_file: str, folder: Path, held: Collection[Port] = ()) -> str:
+def refusal(docker: Docker, spec: Spec, env_file: str, folder: Path, held: Collection[Port] = ()) -> str:
     """Why Docker does not take this container, in its own words; empty where it does. Nothing is left behind."""
     name = trial_name(spec)
 
     def remove() -> None:
-        run([docker, "rm", "--force", "--volumes", name], TIMEOUT)
+        docker.remove(name, TIMEOUT, volumes=True)
 
     remove()  # of a run that was killed
     try:
-        ran = run([docker, *exact_argv(spec, env_file, folder)], TIMEOUT)
+        ran = docker.call(*exact_argv(spec, env_file, folder), timeout=TIMEOUT)
         if ran.rc != 0:
             return reason(ran.err)
         remove()
         steps = [startable_argv(spec, env_file, folder, held)]
         steps += [["network", "connect", network, name] for network in spec.networks[1:]]
         for step in steps:
-            ran = run([docker, *step], TIMEOUT)
+            ran = docker.call(*step, timeout=TIMEOUT)
             if ran.rc != 0:
                 return "" if _NO_ADDRESS_LEFT.search(ran.err) else reason(ran.err)
-        return _of_start(run([docker, "start", "--attach", name], TIMEOUT))
+        return _of_start(docker.call("start", "--attach", name, timeout=TIMEOUT))
     finally:
         remove()
 

@@ -48,7 +48,7 @@ class Asking:
         if not seen.ok or not self._life.spec.locks:
             return seen
         try:
-            asked = self._life.docker.call("exec", self._life.spec.container, "nvidia-smi", "-L", timeout=30.0, interruptible=False)
+            asked = self._life.docker_at_the_end.call("exec", self._life.spec.container, "nvidia-smi", "-L", timeout=30.0)
         except (docker_cli.DockerDown, OSError):
             return seen
         lost = rules.lost_gpu(asked.rc, asked.lines)

@@ -92,7 +92,7 @@ class GpuTurn:
             first = unattended.setdefault(neighbour.id, life.clock.monotonic())
             if life.clock.monotonic() - first >= NEIGHBOUR_GRACE:
                 life.say(f"removes {neighbour.name}, which nobody looks after and which was not ready")
-                life.docker.call("rm", "--force", neighbour.id)
+                life.docker.remove(neighbour.id)
         finally:
             lock.release()
 

@@ -25,6 +25,11 @@ class Ran:
     out: str = ""
     err: str = ""
 
+    @property
+    def lines(self) -> list[str]:
+        """What it wrote, blank lines left out. Lines end with a line feed alone: a log line may hold anything else."""
+        return [line for line in (*self.out.split("\n"), *self.err.split("\n")) if line.strip()]
+
 
 class Run(t.Protocol):
     def __call__(self, argv: Sequence[str], timeout: float, text: str = "", /) -> Ran: ...

@@ -27,6 +27,7 @@ from typing import IO, Callable
 
 try:
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _docker_cli as docker_cli
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils import _docker_watch as docker_watch
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _group as group
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _launch_rules as rules
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _memory_limit as memory_limit
@@ -47,6 +48,7 @@ try:
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._sd_notify import Notifier
 except ImportError:  # on the node the files lie side by side
     import _docker_cli as docker_cli  # type: ignore[import-not-found,no-redef]
+    import _docker_watch as docker_watch  # type: ignore[import-not-found,no-redef]
     import _group as group  # type: ignore[import-not-found,no-redef]
     import _launch_rules as rules  # type: ignore[import-not-found,no-redef]
     import _memory_limit as memory_limit  # type: ignore[import-not-found,no-redef]
@@ -106,7 +108,7 @@ class Launcher:
                 self._starting.start()
             self._proof.become_ready()
             self._serving.serve()
-        except docker_cli.Stopped:
+        except docker_watch.Stopped:
             return self._ending.stop()
         except Failure as failure:
             return self._ending.fail(failure.diagnosis)
@@ -203,7 +205,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         launcher.life.say("runs its program again")
         launcher.life.publish()
         launcher.following.let_go()
-        docker_cli.kill_children()
+        docker_watch.kill_children()
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the new program has its own handler
         os.execv(sys.executable, [sys.executable, os.path.abspath(__file__)] + list(sys.argv[1:] if argv is None else argv))  # noqa: S606
 

@@ -65,14 +65,14 @@ class Ending:
         while True:
             try:
                 if life.spec.download_command:
-                    life.docker.call("rm", "--force", life.spec.container + "-download", timeout=30, interruptible=False)
-                own = life.docker.find(life.spec.container, interruptible=False)
-                for container in (own, *life.docker.left_by_handover(life.spec, interruptible=False)):
+                    life.docker_at_the_end.remove(life.spec.container + "-download", timeout=30)
+                own = life.docker_at_the_end.find(life.spec.container)
+                for container in (own, *life.docker_at_the_end.left_by_handover(life.spec)):
                     if container is None or not container.owned or container.instance not in ("", life.spec.instance):
                         continue
                     if container.running:
-                        life.docker.call("stop", "--time", str(seconds), container.id, timeout=seconds + 15.0, interruptible=False)
-                    life.docker.call("rm", "--force", container.id, timeout=30, interruptible=False)
+                        life.docker_at_the_end.stop(container.id, seconds, patience=15.0)
+                    life.docker_at_the_end.remove(container.id, timeout=30)
                 break
             except docker_cli.DockerDown as error:
                 if life.clock.monotonic() > deadline:
@@ -107,9 +107,9 @@ class Ending:
             self._remove_container()  # requests in work may end
         self._following.let_go()
         try:
-            container = life.docker.find(life.spec.container, interruptible=False) if life.spec.image else None
+            container = life.docker_at_the_end.find(life.spec.container) if life.spec.image else None
             if container is not None and container.owned and container.instance == life.spec.instance:
-                life.docker.call("rm", "--force", container.id, timeout=60, interruptible=False)
+                life.docker_at_the_end.remove(container.id)
         except docker_cli.DockerDown as error:
             life.say(f"cannot remove the container: {error}")
         state.container_id = None

@@ -21,12 +21,14 @@ from typing import IO, Any, Callable
 
 try:
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _docker_cli as docker_cli
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils import _docker_watch as docker_watch
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _moments as moments
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _progress as progress
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _served as served
     from ansible_collections.llmops.gpu_inference.plugins.module_utils import _silence as silence
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._alone import Alone
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import REMEDIES, Cause, Diagnosis, classify_log, redact
+    from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Ran
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._instance_spec import Spec, parse_env, parse_spec
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_events import Failure, Signalled
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_state import State
@@ -41,12 +43,14 @@ try:
     from ansible_collections.llmops.gpu_inference.plugins.module_utils._sd_notify import Notifier
 except ImportError:  # on the node the files lie side by side
     import _docker_cli as docker_cli  # type: ignore[import-not-found,no-redef]
+    import _docker_watch as docker_watch  # type: ignore[import-not-found,no-redef]
     import _moments as moments  # type: ignore[import-not-found,no-redef]
     import _progress as progress  # type: ignore[import-not-found,no-redef]
     import _served as served  # type: ignore[import-not-found,no-redef]
     import _silence as silence  # type: ignore[import-not-found,no-redef]
     from _alone import Alone  # type: ignore[import-not-found,no-redef]
     from _causes import REMEDIES, Cause, Diagnosis, classify_log, redact  # type: ignore[import-not-found,no-redef]
+    from _host_commands import Ran  # type: ignore[import-not-found,no-redef]
     from _instance_spec import Spec, parse_env, parse_spec  # type: ignore[import-not-found,no-redef]
     from _launcher_events import Failure, Signalled  # type: ignore[import-not-found,no-redef]
     from _launcher_state import State  # type: ignore[import-not-found,no-redef]
@@ -87,7 +91,8 @@ class Life:
         self.stopping = False
         self.reloading = False
         self.events: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self.docker = docker_cli.Docker(paths.docker, lambda: self.stopping, self.alive)
+        self.docker = docker_watch.WatchedDocker(paths.docker, lambda: self.stopping, self.alive)
+        self.docker_at_the_end = docker_watch.WatchedDocker(paths.docker, lambda: False, self.alive)  # for what a stop does not cut short
         self.spec = Spec(kind=kind, name=name, image="", config_hash="")
         self.env: dict[str, str] = {}
         self.secrets: tuple[str, ...] = ()
@@ -224,7 +229,7 @@ class Life:
     def check_stop(self) -> None:
         self.alive()
         if self.stopping:
-            raise docker_cli.Stopped
+            raise docker_watch.Stopped
 
     def pause(self, seconds: float) -> None:
         deadline = self.clock.monotonic() + seconds
@@ -256,7 +261,7 @@ class Life:
         message = found.message if found.quoted or "exit code" in what else last
         return replace(found, message=message if what in message or "exit code" in message else f"{what}: {message}")
 
-    def refused(self, result: docker_cli.Result, what: str, kind: str = "docker") -> Failure:
+    def refused(self, result: Ran, what: str, kind: str = "docker") -> Failure:
         """A Docker command that failed: in Docker's own words, of which the last ones only say that it did.
 
         C(kind): whose rules they are judged by; an engine's know that the only bind mount of its container is the model.

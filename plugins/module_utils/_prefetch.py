@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Run, run_command
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import Docker
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_fetch import TIMEOUT, download
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_images import image_id, not_pulled, pull_image
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_images import not_pulled
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_report import with_remedy
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_wanted import Wanted
 
@@ -32,12 +32,12 @@ class Fetched:
         return bool(self.images or self.models)
 
 
-def prefetch(wanted: Sequence[Wanted], docker: str, *, check_mode: bool = False, run: Run = run_command) -> Fetched:
+def prefetch(wanted: Sequence[Wanted], docker: Docker, *, check_mode: bool = False) -> Fetched:
     """Pulls each image that is missing (all with C(always)), then runs each download. One that fails does not stop the others."""
     fetched = Fetched()
     absent = set()
     for image, policy in dict.fromkeys((item.image, item.pull) for item in wanted):
-        present = image_id(run, docker, image)
+        present = docker.image_id(image)
         if present is not None and (policy != "always" or check_mode):
             continue
         if policy == "never":
@@ -45,12 +45,12 @@ def prefetch(wanted: Sequence[Wanted], docker: str, *, check_mode: bool = False,
             fetched.failures.append(f"image {image} is not on this host, and pull is 'never'")
             continue
         if not check_mode:
-            problem = pull_image(run, docker, image, TIMEOUT)
+            problem = docker.pull(image, TIMEOUT)
             if problem:
                 absent.add(image)
                 fetched.failures.append(not_pulled(image, problem))
                 continue
-            if image_id(run, docker, image) == present:
+            if docker.image_id(image) == present:
                 continue
         fetched.images.append(image)
     if check_mode:
@@ -58,12 +58,12 @@ def prefetch(wanted: Sequence[Wanted], docker: str, *, check_mode: bool = False,
         return fetched
     for item in wanted:
         if item.image not in absent:
-            _download(item, docker, run, fetched)
+            _download(item, docker, fetched)
     return fetched
 
 
-def _download(item: Wanted, docker: str, run: Run, fetched: Fetched) -> None:
-    found, anything = download(item, docker, run)
+def _download(item: Wanted, docker: Docker, fetched: Fetched) -> None:
+    found, anything = download(item, docker)
     if found is not None:
         fetched.failures.append(with_remedy(f"{item.instance}: {found.cause}: {found.message}", found))
     elif anything:

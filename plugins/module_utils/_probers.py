@@ -19,7 +19,8 @@ import warnings
 from dataclasses import asdict
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import Cause, classify_log
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import NOT_FOUND, TIMED_OUT, run_command
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import Docker
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import NOT_FOUND, TIMED_OUT
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._probe import Endpoint, Observation, probe
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._probe_http import (
     BODY_LIMIT,
@@ -108,10 +109,10 @@ class ThreadProber:
 class ContainerProber:
     """All probes that are due together go into the container with one `docker exec`."""
 
-    def __init__(self, container: str, request_timeout: float, docker: t.Sequence[str] = ("docker",)) -> None:
+    def __init__(self, container: str, request_timeout: float, docker: str = "docker") -> None:
         self.container = container
         self.request_timeout = request_timeout
-        self.docker = tuple(docker)
+        self.docker = Docker(docker)
         self.sources = list(sources("_probe").items())
         self.waiting: list[tuple[int, Endpoint]] = []
         self.answers: queue.Queue[list[tuple[int, Observation]]] = queue.Queue()
@@ -141,9 +142,9 @@ class ContainerProber:
     def _ask(self, endpoints: t.Sequence[Endpoint]) -> list[Observation]:
         asked = {"endpoints": [asdict(one) for one in endpoints], "timeout": self.request_timeout}
         given = json.dumps({"sources": self.sources, "request": asked})
-        argv = [*self.docker, "exec", "-i", self.container, "python3", "-c", BOOTSTRAP]
-        done = run_command(argv, 4 * self.request_timeout + 15, given)
-        if done.rc == NOT_FOUND and not shutil.which(argv[0]):
+        argv = ["exec", "-i", self.container, "python3", "-c", BOOTSTRAP]
+        done = self.docker.feed(given, *argv, timeout=4 * self.request_timeout + 15)
+        if done.rc == NOT_FOUND and not shutil.which(self.docker.program):
             return [Observation(False, None, str(Cause.DOCKER_DOWN), "the docker command does not exist on this host", True)] * len(
                 endpoints
             )

@@ -22,7 +22,7 @@ import typing as t
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Run
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import Docker
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._instance_spec import parse_env
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import (
     ENV_FILE,
@@ -35,7 +35,6 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import 
     write_atomically,
 )
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_errors import UnitsError
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_images import image_id
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_wanted import CONTAINER_KEYS, LATER_KEYS, LAUNCHER_KEYS
 
 KEPT = 10
@@ -146,19 +145,19 @@ def parameters_of(release: Release, today: Mapping[str, t.Any], image: str) -> d
     }
 
 
-def image_of(release: Release, docker: str, run: Run) -> str:
+def image_of(release: Release, docker: Docker) -> str:
     """By which name the release's image is had: its own while that still means the same, else its id, else its digest in a registry."""
     name, identity = str(release["service"]["image"]), str(release["image_id"])
-    if image_id(run, docker, name) == identity:
+    if docker.image_id(name) == identity:
         return name
-    if image_id(run, docker, identity) == identity:
+    if docker.image_id(identity) == identity:
         return identity
     digests = release.get("image_digests") or [name]
     return str(digests[0])
 
 
 def go_back(
-    instances: Sequence[Mapping[str, t.Any]], wanted: Mapping[str, t.Any], paths: Paths, run: Run
+    instances: Sequence[Mapping[str, t.Any]], wanted: Mapping[str, t.Any], paths: Paths, docker: Docker
 ) -> tuple[list[Mapping[str, t.Any]], dict[str, int]]:
     """The instances with the wanted releases in place of what the inventory says, and the numbers of these. Raises UnitsError with all
     that is wrong."""
@@ -173,7 +172,7 @@ def go_back(
         try:
             release = choose(releases(paths, instance), str(wanted[instance.instance]), instance.instance)
             _check_members(release, today, instance.instance)
-            found.append(parameters_of(release, today, image_of(release, paths.docker, run)))
+            found.append(parameters_of(release, today, image_of(release, docker)))
             numbers[instance.instance] = int(release["number"])
         except UnitsError as error:
             errors.append(str(error))
@@ -200,24 +199,24 @@ def keeper_name(instance: Instance) -> str:
     return f"{instance.container}-keeps-release"
 
 
-def keep_image(instance: Instance, identity: str | None, docker: str, run: Run) -> None:
+def keep_image(instance: Instance, identity: str | None, docker: Docker) -> None:
     """Has Docker keep the image of the release before, and no other. C(identity): none where that is the one that runs."""
     name = keeper_name(instance)
-    ran = run([docker, "inspect", "--type", "container", "--format", "{{.Image}}", name], 60)
+    ran = docker.image_of(name)
     if ran.rc == 0:
         if ran.out.strip() == identity:
             return
-        run([docker, "rm", "--force", name], 120)
+        docker.remove(name, timeout=120)
     if identity:
         labels = ["--label", f"{LABEL}owner={OWNER}", "--label", f"{LABEL}keeps-image-of={instance.instance}"]
-        run([docker, "create", "--name", name, "--network", "none", *labels, "--entrypoint", "true", identity], 120)
+        docker.call("create", "--name", name, "--network", "none", *labels, "--entrypoint", "true", identity, timeout=120)
 
 
-def forget(paths: Paths, instance: Instance, run: Run) -> None:
+def forget(paths: Paths, instance: Instance, docker: Docker) -> None:
     """With an instance that goes, its releases go."""
     folder = paths.releases(instance.kind, instance.name)
     if folder.exists():
-        keep_image(instance, None, paths.docker, run)
+        keep_image(instance, None, docker)
         shutil.rmtree(folder, ignore_errors=True)
         with contextlib.suppress(OSError):
             folder.parent.rmdir()

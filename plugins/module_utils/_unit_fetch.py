@@ -18,7 +18,7 @@ from dataclasses import replace
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _docker_flags as docker_flags
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _progress as progress
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import Cause, Diagnosis, classify_log, diagnosis, or_else, redact
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Run
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import Docker
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import ENV_FILE, LABEL, OWNER
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._ollama import Installed, OllamaError, same_model
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._ollama_api import UnreachableError
@@ -82,7 +82,7 @@ def download_arguments(item: Item, name: str, env_file: str) -> list[str]:
     return [*arguments, item.image, *service["download_command"]]
 
 
-def download(item: Item, docker: str, run: Run) -> tuple[Diagnosis | None, bool]:
+def download(item: Item, docker: Docker) -> tuple[Diagnosis | None, bool]:
     """Runs an instance's download: what went wrong, and whether anything was fetched."""
     # A name of its own: the launcher may be downloading for the same instance. The hub's client locks each file.
     name = f"{item.container}-prefetch"
@@ -92,9 +92,9 @@ def download(item: Item, docker: str, run: Run) -> tuple[Diagnosis | None, bool]
             return None, False
         env.write(item.files[ENV_FILE])
         env.flush()
-        run([docker, "rm", "--force", name], 60)  # of a run that was killed
-        ran = run([docker, *arguments], TIMEOUT)
-    lines = [redact(line, item.secrets) for line in (ran.out + "\n" + ran.err).split("\n") if line.strip()]
+        docker.remove(name)  # of a run that was killed
+        ran = docker.call(*arguments, timeout=TIMEOUT)
+    lines = [redact(line, item.secrets) for line in ran.lines]
     if ran.rc != 0:
         return or_else(classify_log(item.kind, lines, exit_code=ran.rc), Cause.DOWNLOAD_FAILED), False
     seen = (progress.parse_line(item.kind, line) for line in lines)

@@ -23,8 +23,8 @@ from pathlib import Path
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _docker_flags as docker_flags
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _handover as handover
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import REMEDIES, Cause, Diagnosis, classify_log, redact
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import Container, create_argv, parse_inspect, reason
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Ran, Run
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import Container, Docker, DockerDown, create_argv, reason
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Run
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._instance_spec import Spec, parse_spec
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._live_files import place_live
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import ENV_FILE, LABEL, SERVICE_FILE, predecessors, read_json
@@ -67,7 +67,7 @@ class Handover:
     ) -> None:
         self._settings = settings
         self._paths = settings.paths
-        self._run = run
+        self._docker = Docker(settings.paths.docker, run)
         self._systemctl = systemctl
         self._clock = clock
         self._sleep = sleep
@@ -82,9 +82,9 @@ class Handover:
             names = {container.name for container in work.containers_of(item)}
             port, before = predecessors(item.container)
             for name in names & {item.container + SUFFIX, before}:
-                self._docker("stop", "--time", str(int(item.stop_timeout)), name, seconds=item.stop_timeout)
-                self._docker("rm", "--force", "--volumes", name)
-            holder = self._find(port) if port in names else None
+                self._docker.stop(name, int(item.stop_timeout), patience=TIMEOUT)
+                self._remove(name)
+            holder = self._docker.find(port) if port in names else None
             if holder is not None and handover.answers(holder.pid, item.handover_socket):
                 handover.ask(holder.pid, item.handover_socket, f"hold {item.stop_timeout:.0f}")
 
@@ -96,14 +96,17 @@ class Handover:
             serving = work.serving(item)
             if not item.handover_socket or serving is None or work.units[item.unit].active != "active":
                 continue
-            old = self._find(item.container)
+            old = self._docker.find(item.container)
             why = self._why_not(item, work, old)
             if old is None or why:
                 _tell_first(f"the port closes meanwhile, since {why}", item, work)
                 continue
             # Both read them. Of those before this change the new one would not know the key of a server that comes, and call it ill.
             place_live(work.live[item.instance])
-            found = self._start(item, {final.name: temporary for temporary, final in staged.get(item.instance, ())})
+            try:
+                found = self._start(item, {final.name: temporary for temporary, final in staged.get(item.instance, ())})
+            except DockerDown as down:
+                found = replace(classify_log("docker", str(down).split("\n")), message=f"Docker does not answer: {down}")
             if isinstance(found, Container):
                 self._ready[item.instance] = Beside(old, found)
                 continue
@@ -112,7 +115,7 @@ class Handover:
 
     def _take_back(self, item: Wanted, work: Work) -> None:
         live = work.live[item.instance]
-        self._docker("rm", "--force", "--volumes", item.container + SUFFIX)
+        self._remove(item.container + SUFFIX)
         place_live(replace(live, wanted=replace(live.wanted, texts=live.texts)))
 
     def _why_not(self, item: Wanted, work: Work, old: Container | None) -> str:
@@ -135,17 +138,17 @@ class Handover:
     def _start(self, item: Wanted, new: Mapping[str, Path]) -> Container | Diagnosis:
         spec, name = parse_spec(item.files[SERVICE_FILE], item.kind, item.name), item.container + SUFFIX
         folder = self._paths.folder(item.kind, item.name)
-        self._docker("rm", "--force", "--volumes", name)
+        self._remove(name)
         steps = [create_argv(_beside(spec, folder, new), str(new.get(ENV_FILE, folder / ENV_FILE)), name)]
         steps += [["network", "connect", network, name] for network in spec.networks[1:]]
         for step in (*steps, ["start", name]):
-            ran = self._docker(*step)
+            ran = self._docker.call(*step, timeout=TIMEOUT)
             if ran.rc != 0:
                 why = redact(reason(ran.err), item.secrets)
                 return replace(classify_log("docker", [why]), message=why)
         deadline = self._clock() + spec.start_timeout
         while self._clock() < deadline:
-            container = self._find(name)
+            container = self._docker.find(name)
             if container is None or not container.running:
                 return self._diagnose(item, container)
             if handover.answers(container.pid, item.handover_socket):
@@ -160,8 +163,8 @@ class Handover:
         return classify_log(item.kind, self._log(item), exit_code=container.exit_code, oom_killed=container.oom_killed)
 
     def _log(self, item: Wanted) -> list[str]:
-        ran = self._docker("logs", "--tail", "300", item.container + SUFFIX)
-        return [redact(line, item.secrets) for line in f"{ran.out}\n{ran.err}".split("\n") if line.strip()]
+        ran = self._docker.call("logs", "--tail", "300", item.container + SUFFIX, timeout=TIMEOUT)
+        return [redact(line, item.secrets) for line in ran.lines]
 
     # -- once the new files are in place
 
@@ -177,10 +180,10 @@ class Handover:
             try:
                 handover.pass_on(beside.old.pid, beside.new.pid, item.handover_socket)
                 problem = self._change_names(item) or self._have_it_adopted(item, beside.new)
-            except handover.HandoverError as error:
+            except (handover.HandoverError, DockerDown) as error:
                 problem = str(error)
             if problem:
-                self._docker("rm", "--force", "--volumes", item.container + SUFFIX)
+                self._remove(item.container + SUFFIX)
                 work.report.warnings.append(f"{item.instance}: the port could not be handed over, so the unit restarts: {problem}")
                 continue
             work.actions[item.instance] = HANDED_OVER
@@ -189,7 +192,7 @@ class Handover:
 
     def _change_names(self, item: Wanted) -> str:
         for name, other in ((item.container, self._left_as(item)), (item.container + SUFFIX, item.container)):
-            ran = self._docker("rename", name, other)
+            ran = self._docker.rename(name, other)
             if ran.rc != 0:
                 return reason(ran.err)
         return ""
@@ -197,7 +200,7 @@ class Handover:
     def _left_as(self, item: Wanted) -> str:
         """The first of a row has the published port, and stays."""
         port, before = predecessors(item.container)
-        return port if self._find(port) is None else before
+        return port if self._docker.find(port) is None else before
 
     def _have_it_adopted(self, item: Wanted, new: Container) -> str:
         problem = self._systemctl.reload([item.unit])
@@ -211,24 +214,18 @@ class Handover:
     def _leave(self, item: Wanted, old: Container, work: Work) -> None:
         port, before = predecessors(item.container)
         seconds = item.stop_timeout
-        found = self._find(before)
+        found = self._docker.find(before)
         stays = found is None
         try:
             handover.ask(old.pid, item.handover_socket, f"{'hold' if stays else 'leave'} {seconds:.0f}")
         except handover.HandoverError as error:
             work.report.warnings.append(f"{item.instance}: {port if stays else before} was not told to leave: {error}")
         if not stays:
-            self._docker("wait", before, seconds=seconds + 5)
-            self._docker("rm", "--force", "--volumes", before)
+            self._docker.call("wait", before, timeout=TIMEOUT + seconds + 5)
+            self._remove(before)
 
-    # -- Docker
-
-    def _docker(self, *arguments: str, seconds: float = 0.0) -> Ran:
-        return self._run([self._paths.docker, *arguments], TIMEOUT + seconds)
-
-    def _find(self, name: str) -> Container | None:
-        found = parse_inspect(self._docker("container", "inspect", name).out)
-        return found[0] if found else None
+    def _remove(self, name: str) -> None:
+        self._docker.remove(name, TIMEOUT, volumes=True)
 
 
 def _tell_first(what: str, item: Wanted, work: Work) -> None:

@@ -5,25 +5,11 @@
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 # Do not use this from other collections or standalone plugins/modules!
 
-"""Images of a host: whether one is there, and pulled where it is not."""
+"""What is said of an image that cannot be had."""
 
 from __future__ import annotations
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import Cause, classify_log
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import reason
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Run
-
-
-def image_id(run: Run, docker: str, image: str) -> str | None:
-    """Nothing where the image is not on this host."""
-    ran = run([docker, "image", "inspect", "--format", "{{.Id}}", image], 60)
-    return ran.out.strip() if ran.rc == 0 else None
-
-
-def pull_image(run: Run, docker: str, image: str, timeout: float) -> str:
-    """What went wrong; empty when the image is here."""
-    ran = run([docker, "pull", "--quiet", image], timeout)
-    return "" if ran.rc == 0 else reason(ran.err)
 
 
 def not_pulled(image: str, problem: str, where: str = "", what_follows: str = "") -> str:

@@ -13,8 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _docker_flags as docker_flags
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import reason
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Run
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import Docker, reason
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import LABEL, OWNER
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._systemd import Systemd, SystemdError
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_errors import UnitsError
@@ -69,13 +68,13 @@ class Unit:
 _PROPERTIES = {"LoadState": "load", "ActiveState": "active", "SubState": "sub"}
 
 
-def present_containers(run: Run, docker: str, *, forecast: bool) -> dict[str, Container]:
+def present_containers(docker: Docker, *, forecast: bool) -> dict[str, Container]:
     """By name. C(forecast): nothing is going to be done, and Docker may be what an earlier task of the play would have installed."""
-    ran = run([docker, "ps", "--all", "--no-trunc", "--format", PS_FORMAT], 60)
+    ran = docker.call("ps", "--all", "--no-trunc", "--format", PS_FORMAT)
     if ran.rc != 0:
         if forecast:
             return {}
-        raise UnitsError(f"Docker does not answer ({docker} ps): {reason(ran.err)}. See systemctl status docker.")
+        raise UnitsError(f"Docker does not answer ({docker.program} ps): {reason(ran.err)}. See systemctl status docker.")
     return parse_ps(ran.out)
 
 

@@ -24,7 +24,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils import _metri
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _proved as proved
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _releases as releases
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import redact
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import reason
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import Docker, reason
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._engine_endpoint import endpoint_of
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Run, run_command
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._instance_spec import SpecError, parse_env, parse_spec
@@ -117,6 +117,7 @@ class Prover:
         self._paths = paths
         self._proof = proof
         self._run = run
+        self._docker = Docker(paths.docker, run)
         self._ask = ask
         self._clock = clock
 
@@ -252,16 +253,13 @@ class Prover:
         return [trouble] if trouble else []
 
     def _record(self, instance: Instance, content: Mapping[str, t.Any], after: Measured | None, went_back: int | None) -> releases.Release:
-        docker = self._paths.docker
-        ran = self._run([docker, "inspect", "--type", "container", "--format", "{{.Image}}", instance.container], 60)
+        ran = self._docker.image_of(instance.container)
         identity = ran.out.strip()
         if ran.rc != 0 or not identity:
             raise UnitsError(f"Docker does not tell the image of {instance.container}: {reason(ran.err)}")
         newest = releases.newest(self._paths, instance)
         if newest is not None and (newest["config_hash"], newest["image_id"]) == (content["config_hash"], identity):
             return newest  # taken back to what it was
-        told = self._run([docker, "image", "inspect", "--format", "{{json .RepoDigests}}", identity], 60)
-        digests = json.loads(told.out) if told.rc == 0 and told.out.strip() else []
         release = releases.record(
             self._paths,
             instance,
@@ -271,7 +269,7 @@ class Prover:
                 "recorded_at": round(self._clock(), 3),
                 "version": VERSION,
                 "image_id": identity,
-                "image_digests": digests or [],
+                "image_digests": self._docker.image_digests(identity),
                 "driver": _driver(),
                 **self._seen_of(instance),
                 "proof": after,
@@ -279,7 +277,7 @@ class Prover:
             },
         )
         before = [one for one in releases.releases(self._paths, instance)[:-1] if one["image_id"] != identity]
-        releases.keep_image(instance, before[-1]["image_id"] if before else None, docker, self._run)
+        releases.keep_image(instance, before[-1]["image_id"] if before else None, self._docker)
         return release
 
     def _seen_of(self, instance: Instance) -> dict[str, t.Any]:

@@ -14,8 +14,7 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import reason
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Run
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import Docker, reason
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import Instance, Paths, container_name
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._releases import forget
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_changes import read_service
@@ -59,15 +58,15 @@ def find_strays(paths: Paths, kinds: Sequence[str], wanted: Collection[str], con
     return list(strays.values())
 
 
-def remove_what_is_left(stray: Stray, containers: Sequence[Container], paths: Paths, run: Run) -> None:
+def remove_what_is_left(stray: Stray, containers: Sequence[Container], paths: Paths, docker: Docker) -> None:
     """Containers, records and folder of a unit that has stopped."""
     for container in containers:
-        ran = run([paths.docker, "rm", "--force", container.name], 120)
+        ran = docker.remove(container.name, timeout=120)
         if ran.rc != 0 and "No such container" not in ran.err:
             raise UnitsError(f"cannot remove the container {container.name}: {reason(ran.err)}")
     for path in (paths.state, paths.history, paths.served):
         with contextlib.suppress(FileNotFoundError):
             path(stray.kind, stray.name).unlink()
-    forget(paths, stray, run)
+    forget(paths, stray, docker)
     if stray.folder.exists:
         remove_folder(stray.folder)

@@ -13,6 +13,7 @@ import contextlib
 import os
 from collections.abc import Callable, Sequence
 
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import Docker
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Run
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import FileLock, read_json
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_decision import HELD, REFUSED, RELOAD, RESTART, START
@@ -30,7 +31,7 @@ class Swap:
     ) -> None:
         self._settings = settings
         self._paths = settings.paths
-        self._run = run
+        self._docker = Docker(settings.paths.docker, run)
         self._systemctl = systemctl
         self._clock = clock
         self._sleep = sleep
@@ -46,7 +47,7 @@ class Swap:
             self._systemctl.forget_failure([stray.unit for stray in strays])
         for stray in strays:
             self._systemctl.disable(stray.unit)
-            remove_what_is_left(stray, work.containers_of(stray), self._paths, self._run)
+            remove_what_is_left(stray, work.containers_of(stray), self._paths, self._docker)
         self._start(work)
         # Last, since one may have ended meanwhile.
         problem = self._systemctl.reload([item.unit for item in work.with_action(RELOAD)])

@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _docker_trial as docker_trial
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._causes import Cause, classify_log, or_else, redact
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import reason
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import Docker, reason
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Ran, Run
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._instance_spec import parse_spec
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import ENV_FILE, LABEL, OWNER, SERVICE_FILE, Instance
@@ -24,7 +24,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_changes
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_decision import REFUSED, RESTART, START
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_fetch import ModelServer, download, pull_into
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_folder import Staged
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_images import image_id, not_pulled, pull_image
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_images import not_pulled
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_report import with_remedy
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_wanted import Check, Wanted
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_work import Settings, Work
@@ -41,8 +41,7 @@ class Trial:
 
     def __init__(self, settings: Settings, run: Run, server: Callable[[str], ModelServer]) -> None:
         self._settings = settings
-        self._docker = settings.paths.docker
-        self._run = run
+        self._docker = Docker(settings.paths.docker, run)
         self._server = server
 
     def fetch_and_check(self, work: Work, risked: Sequence[Wanted]) -> None:
@@ -63,7 +62,7 @@ class Trial:
             folder = work.folders[item.instance].path
             new = {final.name: temporary for temporary, final in staged.get(item.instance, ())}
             spec = parse_spec(item.files[SERVICE_FILE], item.kind, item.name)
-            return docker_trial.refusal(self._run, self._docker, spec, str(new.get(ENV_FILE, folder / ENV_FILE)), folder, held)
+            return docker_trial.refusal(self._docker, spec, str(new.get(ENV_FILE, folder / ENV_FILE)), folder, held)
 
         with ThreadPoolExecutor(CHECKS_AT_ONCE) as pool:
             reasons = list(pool.map(refusal, asked))
@@ -83,7 +82,7 @@ class Trial:
         """Trials of a run that was killed."""
         for container in work.containers.values():
             if container.owned and not container.instance and container.name.endswith(docker_trial.SUFFIX):
-                self._run([self._docker, "rm", "--force", "--volumes", container.name], 120)
+                self._docker.remove(container.name, timeout=120, volumes=True)
 
     def _pull(self, risked: Sequence[Wanted], work: Work) -> None:
         """Fetches a new image while the old container still serves. Where that fails, the old one stays."""
@@ -91,12 +90,12 @@ class Trial:
         for item in risked:
             waiting.setdefault(item.image, []).append(item)
         for image, items in waiting.items():
-            if image_id(self._run, self._docker, image) is not None:
+            if self._docker.image_id(image) is not None:
                 continue
             if any(item.pull == "never" for item in items):
                 problem = "it is not on this host, and pull is 'never'"
             else:
-                problem = pull_image(self._run, self._docker, image, self._settings.pull_timeout)
+                problem = self._docker.pull(image, self._settings.pull_timeout)
                 if not problem:
                     continue
             for item in items:
@@ -113,7 +112,7 @@ class Trial:
         for item, ran in zip(asked, results):
             if ran.rc == 0:
                 continue
-            lines = [redact(line, item.secrets) for line in f"{ran.out}\n{ran.err}".split("\n") if line.strip()]
+            lines = [redact(line, item.secrets) for line in ran.lines]
             if ran.rc >= 124:  # not the program's own word: Docker's, the shell's, or a signal's
                 work.report.warnings.append(
                     f"{item.instance}: its new configuration could not be checked with {item.image}: "
@@ -132,7 +131,7 @@ class Trial:
             url = (old.get("probe") or {}).get("base_url")
             found = None
             if new["download_command"] and new["download_command"] != old.get("download_command"):
-                found, _anything = download(item, self._docker, self._run)
+                found, _anything = download(item, self._docker)
             elif new["pull_models"] != old.get("pull_models") and url and work.serving(item) is not None:
                 other_image = item.image != old.get("image")
                 found = pull_into(item.kind, self._server(str(url).removesuffix("/v1")), new["pull_models"] or (), other_image)
@@ -146,16 +145,16 @@ class Trial:
         if work.is_known(item) and (serving is None or serving.config_hash == item.config_hash):
             return False
         # Where the image is still to be pulled, the launcher will see: nothing serves that could be lost.
-        return image_id(self._run, self._docker, item.image) is not None
+        return self._docker.image_id(item.image) is not None
 
     def _run_check(self, item: Wanted) -> Ran:
         check = t.cast(Check, item.check)
         name = f"{item.container}-check"
         # Left behind where a run was killed.
-        self._run([self._docker, "rm", "--force", name], 60)
-        argv = [self._docker, "run", "--rm", "--interactive", "--name", name, "--pull", "never", "--network", "none"]
+        self._docker.remove(name)
+        argv = ["run", "--rm", "--interactive", "--name", name, "--pull", "never", "--network", "none"]
         argv += ["--label", f"{LABEL}owner={OWNER}", "--security-opt", "no-new-privileges", *check.arguments, item.image, *check.command]
-        ran = self._run(argv, self._settings.check_timeout, check.text)
+        ran = self._docker.feed(check.text, *argv, timeout=self._settings.check_timeout)
         if ran.rc == 124:
-            self._run([self._docker, "rm", "--force", name], 60)
+            self._docker.remove(name)
         return ran

@@ -521,7 +521,7 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._container_units import Reconciler
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import run_command
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import Docker, DockerDown
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import Paths
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._prefetch import prefetch
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._releases import go_back
@@ -551,14 +551,15 @@ def main() -> None:
         boots_proved=parameters["boots_proved"],
         check_mode=module.check_mode,
     )
+    docker = Docker(settings.paths.docker)
     went_back: dict[str, int] = {}
     try:
         instances = parameters["instances"]
         if parameters["releases"]:
-            instances, went_back = go_back(instances, parameters["releases"], settings.paths, run_command)
+            instances, went_back = go_back(instances, parameters["releases"], settings.paths, docker)
         wanted = want_all(instances, settings.kinds)
         if parameters["prefetch"]:
-            fetched = prefetch(wanted, settings.paths.docker, check_mode=module.check_mode)
+            fetched = prefetch(wanted, docker, check_mode=module.check_mode)
             result = {"changed": fetched.changed, "images": fetched.images, "models": fetched.models}
             if fetched.failures:
                 module.fail_json(msg="\n".join(fetched.failures), **result)
@@ -568,6 +569,8 @@ def main() -> None:
         report = act(wanted, who=run.get("by") or os.environ.get("SUDO_USER") or getpass.getuser())
     except LockHeldError as error:
         module.fail_json(msg=str(error), held_by=error.holder)
+    except DockerDown as down:
+        module.fail_json(msg=f"Docker does not answer: {down}")
     except UnitsError as error:
         module.fail_json(msg=str(error))
     except OSError as error:

@@ -84,12 +84,14 @@ out_of_rotation:
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Collection
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _unit_status as status
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import Docker
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import run_command
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._live_files import LIVE_FOLDER
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._moments import Clock
@@ -118,15 +120,19 @@ def main() -> None:
             states[f"{kind}@{name}.service"] = read_json(paths.state(kind, name)) or {}
     instances = [(unit.partition("@")[0], unit.partition("@")[2].removesuffix(".service")) for unit in services]
 
+    # A driver or a Docker daemon in trouble can keep its client waiting for ever.
+    run = functools.partial(run_command, apart=True)
+    docker = Docker(run=run)
+
     def look(*argv: str, at: Collection[str]) -> str:
-        # A driver or a Docker daemon in trouble can keep its client waiting for ever.
-        return run_command([*argv, *at], LONGEST_ANSWER, apart=True).out if at else ""
+        return docker.call(*argv, *at, timeout=LONGEST_ANSWER).out if at else ""
 
     names = [f"{kind}-{name}" for kind, name in instances]
-    inspected = look("docker", "inspect", "--type", "container", "--format", "{{.Name}}\t{{.Id}}\t{{.Image}}", at=names)
+    inspected = look("inspect", "--type", "container", "--format", "{{.Name}}\t{{.Id}}\t{{.Image}}", at=names)
     containers = status.parse_containers(inspected)
     images = {image for _container, image in containers.values()}
-    apps = look("nvidia-smi", "--query-compute-apps=pid,used_memory", at=["--format=csv,noheader,nounits"] if instances else [])
+    asked = ["nvidia-smi", "--query-compute-apps=pid,used_memory", "--format=csv,noheader,nounits"]
+    apps = run(asked, LONGEST_ANSWER).out if instances else ""
     cgroups = {}
     for line in apps.split("\n"):
         pid = line.partition(",")[0].strip()
@@ -138,8 +144,8 @@ def main() -> None:
         shown = Systemd().show(list(services), ("ActiveState", "NRestarts"))
     except SystemdError:
         shown = {}
-    digests = look("docker", "image", "inspect", "--format", "{{.Id}}\t{{json .RepoDigests}}", at=images)
-    memory = look("docker", "stats", "--no-stream", "--format", "{{.Name}}\t{{.MemUsage}}", at=containers)
+    digests = look("image", "inspect", "--format", "{{.Id}}\t{{json .RepoDigests}}", at=images)
+    memory = look("stats", "--no-stream", "--format", "{{.Name}}\t{{.MemUsage}}", at=containers)
     rows = status.assemble(
         instances,
         units=shown,

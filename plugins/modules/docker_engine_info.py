@@ -143,6 +143,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import Docker
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_engine import SNAP_UNIT, Seen, judge
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_packages import choose, client_package, parse_os
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_service import DockerService, NoAnswerError, dockerd_of, text_of
@@ -172,7 +173,7 @@ def look() -> Seen:
     return Seen(
         unit=unit,
         client_path=os.path.realpath(client) if client and "/snap/" not in client else client,
-        client_version=_first_line(run_command(["docker", "--version"], _ASK)) if client else "",
+        client_version=_first_line(Docker().call("--version", timeout=_ASK)) if client else "",
         dockerd_path=dockerd or "",
         dockerd_version=_first_line(run_command([dockerd, "--version"], _ASK)) if dockerd else "",
         info=info,

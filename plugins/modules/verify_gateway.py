@@ -222,17 +222,19 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _verify, _verify_table
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import run_command
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import Docker
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._shipped import BOOTSTRAP, sources
+
+LONGEST = 3600.0  # seconds; each request has a limit of its own
 
 
 def run_in_container(module: AnsibleModule, container: dict[str, str], request: dict[str, Any]) -> list[dict[str, Any]]:
-    docker = module.get_bin_path("docker", required=True)
-    command = [docker, "run", "--rm", "--interactive", "--pull", "never", "--network", container["network"], "--read-only"]
+    docker = Docker(module.get_bin_path("docker", required=True))
+    command = ["run", "--rm", "--interactive", "--pull", "never", "--network", container["network"], "--read-only"]
     command += ["--cap-drop", "ALL", "--entrypoint", container["python"], container["image"], "-I", "-c", BOOTSTRAP]
     where = f"in a container of {container['image']} on the network {container['network']}"
     # Not that of AnsibleModule: where docker ends before it has read all, it reports the broken pipe and not what docker said.
-    done = run_command(command, None, json.dumps({"sources": list(sources("_verify").items()), "request": request}))
+    done = docker.feed(json.dumps({"sources": list(sources("_verify").items()), "request": request}), *command, timeout=LONGEST)
     try:
         rows: list[dict[str, Any]] = json.loads(done.out)
     except ValueError:

@@ -23,10 +23,11 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils import _docker_cli as docker_cli
+from ansible_collections.llmops.gpu_inference.plugins.module_utils import _docker_watch as docker_watch
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _engine_probe as engine_probe
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _launcher as launcher
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _ollama_models as ollama_models
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Ran
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_events import Reload
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._moments import Clock
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import LABEL, OWNER, Paths, write_atomically
@@ -97,9 +98,9 @@ class VirtualNode:
         self._watchers: list[_Follower | _Waiter] = []
         self.clock = Clock(lambda: self._began + self.passed + self.ahead, lambda: 1000.0 + self.passed)
         node = self
-        monkeypatch.setattr(docker_cli, "run_process", self._run_process)
-        monkeypatch.setattr(docker_cli, "Follower", lambda *given: node.watch(_Follower(node, *given)))
-        monkeypatch.setattr(docker_cli, "Waiter", lambda *given: node.watch(_Waiter(node, *given)))
+        monkeypatch.setattr(docker_watch, "run_process", self._run_process)
+        monkeypatch.setattr(docker_watch, "Follower", lambda *given: node.watch(_Follower(node, *given)))
+        monkeypatch.setattr(docker_watch, "Waiter", lambda *given: node.watch(_Waiter(node, *given)))
         monkeypatch.setattr(engine_probe, "threading", SimpleNamespace(Thread=_Here))
         monkeypatch.setattr(ollama_models, "threading", SimpleNamespace(Thread=_Here))
         monkeypatch.setattr(engine_probe, "probe", lambda endpoint, timeout, level: node.answer(endpoint, timeout, level))
@@ -195,24 +196,24 @@ class VirtualNode:
         cancelled: Callable[[], bool] = lambda: False,
         on_line: Callable[[str], None] | None = None,
         tick: Callable[[], None] = lambda: None,
-    ) -> docker_cli.Result:
+    ) -> Ran:
         if argv[0] != self.paths.docker:
             self.programs.append(list(argv))
-            return docker_cli.Result(1, "", "read-only file system\n")
+            return Ran(1, "", "read-only file system\n")
         left = min(timeout, self.takes.get(argv[1], 0.0))
         while left >= 0:
             tick()
             if cancelled():
-                raise docker_cli.Stopped
+                raise docker_watch.Stopped
             if left:
                 self.sleep(min(1.0, left))
             left -= 1.0
         if self.takes.get(argv[1], 0.0) > timeout:
-            return docker_cli.Result(124, "", f"no answer within {timeout:.0f} s\n")
+            return Ran(124, "", f"no answer within {timeout:.0f} s\n")
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = played_docker.main(self.docker.folder, list(argv[1:]))
-        result = docker_cli.Result(code, out.getvalue(), err.getvalue())
+        result = Ran(code, out.getvalue(), err.getvalue())
         for line in result.lines if on_line else ():
             on_line(line)  # type: ignore[misc]
         return result
@@ -276,12 +277,12 @@ class _Waiter:
             return
         up = not self._docker.play().get("down")
         if up is not self._up:
-            self._emit(docker_cli.DaemonState(up=up))
+            self._emit(docker_watch.DaemonState(up=up))
         self._up = up
         container = self._docker.find(self._container)
         if up and (container is None or not container["State"]["Running"]):
             self._closed = True
-            self._emit(docker_cli.Exited(None if container is None else container["State"]["ExitCode"]))
+            self._emit(docker_watch.Exited(None if container is None else container["State"]["ExitCode"]))
 
     def close(self) -> None:
         self._closed = True

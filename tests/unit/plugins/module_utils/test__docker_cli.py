@@ -5,18 +5,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-import time
-from collections.abc import Callable
-from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
+from collections.abc import Sequence
 
 import pytest
 from support.instances import spec
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _docker_cli as docker_cli
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import TIMED_OUT, Ran
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import LABEL, OWNER
 
 
@@ -62,18 +57,6 @@ def test_download_publishes_no_port() -> None:
     assert "9000" not in " ".join(argv)
     assert "--shm-size=1g" in argv
     assert argv[-5:] == ["--entrypoint", "python3", "vllm/vllm-openai:v0.32.0", "-c", "get"]
-
-
-@pytest.mark.parametrize(
-    ("raw", "parts"),
-    [
-        (b"2026-11-20T10:38:29.651981079Z INFO: up\n", ("2026-11-20T10:38:29.651981079Z", b"INFO: up\n")),
-        (b"2026-11-20T10:38:29.651981079Z \n", ("2026-11-20T10:38:29.651981079Z", b"\n")),
-        (b"Error response from daemon: x\n", ("", b"Error response from daemon: x\n")),
-    ],
-)
-def test_split_timestamp(raw: bytes, parts: tuple[str, bytes]) -> None:
-    assert docker_cli.split_timestamp(raw) == parts
 
 
 @pytest.mark.parametrize(
@@ -142,145 +125,39 @@ def test_inspect_is_read() -> None:
 
 
 def test_output_is_lines_of_both_streams() -> None:
-    result = docker_cli.Result(1, "no line feed at its end", "one\u2028line\r\n\nlast\n")
+    result = Ran(1, "no line feed at its end", "one\u2028line\r\n\nlast\n")
     assert result.lines == ["no line feed at its end", "one\u2028line\r", "last"]
 
 
-def test_commands_end_with_their_time_limit_and_with_a_stop() -> None:
-    assert docker_cli.run_process([sys.executable, "-c", "print('a'); import sys; sys.exit(3)"], 20).rc == 3
-    assert docker_cli.run_process(["sleep", "30"], 0.3).rc == 124
-    with pytest.raises(docker_cli.Stopped):
-        docker_cli.run_process(["sleep", "30"], 30, cancelled=lambda: True)
-    seen: list[str] = []
-    docker_cli.run_process(["printf", "one\\ntwo\\n"], 20, on_line=seen.append)
-    assert seen == ["one", "two"]
+def test_a_docker_that_says_nothing_is_not_one_without_containers() -> None:
+    """Whoever runs its commands: a time limit, and a program that is not there, are told."""
+    hangs = docker_cli.Docker("docker", lambda *_given: Ran(TIMED_OUT, "", "no answer within 60 s"))
+    with pytest.raises(docker_cli.DockerDown, match="no answer within 60 s"):
+        hangs.find("c1")
+    with pytest.raises(docker_cli.DockerDown, match="none: not found"):
+        docker_cli.Docker("none").inspect("c1")
 
 
-@pytest.fixture(name="played")
-def _played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
-    """Makes a docker command of a script, with $FOLDER for what it keeps. Nothing sleeps."""
-    monkeypatch.setattr(docker_cli, "time", SimpleNamespace(monotonic=time.monotonic, sleep=lambda _seconds: None))
+def test_commands_and_their_answers() -> None:
+    asked: list[tuple[list[str], float, str]] = []
+    answers = {"pull": Ran(1, "", "Error response from daemon: no such host"), "image": Ran(0, '["x@sha256:1"]\n')}
 
-    def program(script: str) -> str:
-        file = tmp_path / "docker"
-        file.write_text(f"#!/bin/sh\nFOLDER={tmp_path}\n{script}\n")
-        file.chmod(0o755)
-        return str(file)
+    def run(argv: Sequence[str], timeout: float, text: str = "", /) -> Ran:
+        asked.append((list(argv[1:]), timeout, text))
+        return answers.get(argv[1], Ran(0, "done"))
 
-    return program
-
-
-DOWN = 'echo "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?" >&2; exit 1'
-#: docker inspect, of a container that has ended.
-ENDED = json.dumps([{"Id": "c1", "Name": "/c1", "State": {"Running": False, "ExitCode": 137, "OOMKilled": True}}])
-
-
-def test_a_daemon_that_does_not_answer(played: Callable[[str], str], tmp_path: Path) -> None:
-    with pytest.raises(docker_cli.DockerDown, match="Cannot connect to the Docker daemon"):
-        docker_cli.Docker(played(DOWN), lambda: False).find("c1")
-    with pytest.raises(docker_cli.DockerDown, match="permission denied"):
-        docker_cli.Docker(played("echo permission denied >&2; exit 125"), lambda: False).find("c1")
-    with pytest.raises(docker_cli.DockerDown, match=r"/none: not found"):
-        docker_cli.Docker(str(tmp_path / "none"), lambda: False).find("c1")
-    stopped = docker_cli.Docker(played("sleep 60"), lambda: True)
-    with pytest.raises(docker_cli.Stopped):
-        stopped.call("ps")
-
-
-def test_a_command_tells_while_it_runs(played: Callable[[str], str]) -> None:
-    told: list[str] = []
-    ticks: list[str] = []
-    docker = docker_cli.Docker(played("echo one; echo two >&2"), lambda: True, lambda: ticks.append("own"))
-    done = docker.call("pull", "x", on_line=told.append, interruptible=False, tick=lambda: ticks.append("given"))
-    assert (done.rc, done.out, done.err, sorted(told), ticks[:2]) == (0, "one\n", "two\n", ["one", "two"], ["own", "given"])
-
-
-def test_ours_that_run(played: Callable[[str], str]) -> None:
-    found = docker_cli.Docker(
-        played(f"case $1 in ps) echo c1; echo c2;; image) exit 1;; *) echo '{ENDED}'; echo $* > $FOLDER/asked;; esac"), lambda: False
-    )
-    assert [one.id for one in found.owned_running()] == ["c1"]
-    assert not found.has_image("x:1")
-    assert docker_cli.Docker(played("true"), lambda: False).owned_running() == []
-
-
-def test_a_process_that_becomes_another_leaves_no_children() -> None:
-    child = subprocess.Popen(["sleep", "60"])
-    docker_cli.CHILDREN.add(child)
-    docker_cli.kill_children()
-    docker_cli.CHILDREN.discard(child)
-    assert child.returncode == -9
-
-
-FOLLOWED = f"""
-echo "$*" >> $FOLDER/calls
-case $1 in
-container) [ $(grep -c ^container $FOLDER/calls) -lt 3 ] && {{ {DOWN}; }}; echo false;;
-logs) echo "Error response from daemon: away"
-  echo "2026-11-20T10:00:0$(grep -c ^logs $FOLDER/calls).0Z line $(grep -c ^logs $FOLDER/calls)"
-  echo "2026-11-20T10:00:00.5Z of a clock that was set back";;
-esac
-"""
-
-
-def test_a_log_is_followed_until_the_container_has_ended(played: Callable[[str], str], tmp_path: Path) -> None:
-    """Beyond restarts of the daemon, each line once; lines that were known before are left out."""
-    seen: list[tuple[str, bytes]] = []
-    follower = docker_cli.Follower(played(FOLLOWED), "c1", "2026-11-20T10:00:01.0Z", lambda stamp, line: seen.append((stamp, line)))
-    follower.run()
-    assert [line for _stamp, line in seen] == [
-        *(b"line 2\n", b"of a clock that was set back\n", b"line 3\n", b"of a clock that was set back\n")
+    docker = docker_cli.Docker("docker", run)
+    assert docker.pull("x:1", 600) == "Error response from daemon: no such host"
+    assert docker.image_digests("x:1") == ["x@sha256:1"]
+    assert docker.feed("words", "run", "--interactive", "x:1", timeout=5).out == "done"
+    docker.stop("c1", 10)
+    docker.remove("c1", volumes=True)
+    assert asked == [
+        (["pull", "--quiet", "x:1"], 600, ""),
+        (["image", "inspect", "--format", "{{json .RepoDigests}}", "x:1"], 60, ""),
+        (["run", "--interactive", "x:1"], 5, "words"),
+        (["stop", "--time", "10", "c1"], 40, ""),
+        (["rm", "--force", "--volumes", "c1"], 60, ""),
     ]
-    asked = [line for line in (tmp_path / "calls").read_text().splitlines() if line.startswith("logs")]
-    assert asked[0] == "logs --follow --timestamps --since 2026-11-20T10:00:01.0Z c1"
-    assert asked[-1] == "logs --follow --timestamps --since 2026-11-20T10:00:00.5Z c1"
-
-
-def test_a_log_is_asked_for_anew_and_let_go(played: Callable[[str], str], tmp_path: Path) -> None:
-    """A process that waits for more lines is ended for it."""
-    seen: list[bytes] = []
-    lines = 'echo "$*" >> $FOLDER/calls; [ $1 = logs ] && { echo "2026-11-20T10:00:0$(grep -c logs $FOLDER/calls).0Z x"; exec sleep 60; }'
-
-    def emit(_stamp: str, line: bytes) -> None:
-        seen.append(line)
-        follower.resume("2026-11-20T10:00:00.0Z") if len(seen) == 1 else follower.close()
-
-    follower = docker_cli.Follower(played(lines), "c1", "", emit)
-    follower.run()
-    asked = [line for line in (tmp_path / "calls").read_text().splitlines() if line.startswith("logs")]
-    assert asked == ["logs --follow --timestamps c1", "logs --follow --timestamps --since 2026-11-20T10:00:00.0Z c1"]
-    assert len(seen) == 2
-
-
-@pytest.mark.parametrize(
-    ("script", "told"),
-    [
-        (f"[ $1 = wait ] || echo '{ENDED}'", [docker_cli.Exited(137, True)]),
-        ("[ $1 = wait ] || { echo []; exit 1; }", [docker_cli.Exited(None)]),
-        # The daemon is away, comes back, and the container runs on for a while.
-        (
-            f"echo $1 >> $FOLDER/calls; case $(wc -l < $FOLDER/calls) in 1|2) {DOWN};; 3) echo '{ENDED}' | sed s/false/true/;; "
-            f"*) [ $1 = wait ] || echo '{ENDED}';; esac",
-            [docker_cli.DaemonState(up=False), docker_cli.DaemonState(up=True), docker_cli.Exited(137, True)],
-        ),
-    ],
-)
-def test_the_end_of_a_container_is_told(played: Callable[[str], str], script: str, told: list[Any]) -> None:
-    seen: list[Any] = []
-    docker_cli.Waiter(played(script), "c1", seen.append).run()
-    assert seen == told
-
-
-def test_nobody_waits_for_a_container_that_is_let_go(played: Callable[[str], str], tmp_path: Path) -> None:
-    seen: list[Any] = []
-
-    def emit(event: Any) -> None:
-        seen.append(event)
-        waiter.close()
-
-    waiter = docker_cli.Waiter(played(DOWN), "c1", emit)
-    waiter.run()
-    assert seen == [docker_cli.DaemonState(up=False)]
-    (tmp_path / "docker").chmod(0o644)
-    docker_cli.Waiter(str(tmp_path / "docker"), "c1", seen.append).run()  # nor for a program that cannot be run
-    assert len(seen) == 1
+    answers["image"] = Ran(1)
+    assert (docker.image_id("x:1"), docker.image_digests("x:1")) == (None, [])

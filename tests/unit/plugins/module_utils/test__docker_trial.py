@@ -11,6 +11,7 @@ import pytest
 from support.instances import spec
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _docker_trial as docker_trial
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import Docker
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Ran
 
 FOLDER = Path("/etc/gpu-inference/instances/vllm/chat")
@@ -104,7 +105,7 @@ def test_what_docker_refuses(fails: str, ran: Ran, refusal: str) -> None:
         calls.append(list(argv[1:]))
         return ran if argv[1] == fails else Ran(0)
 
-    assert docker_trial.refusal(run, "docker", SPEC, "/x/env", FOLDER) == refusal
+    assert docker_trial.refusal(Docker("docker", run), SPEC, "/x/env", FOLDER) == refusal
     assert calls[0] == calls[-1] == ["rm", "--force", "--volumes", "vllm-chat-trial"]  # nothing is left behind
     expected = {"": ["create", "create", "network", "start"], "create": ["create"], "network": ["create", "create", "network"]}
     assert [call[0] for call in calls if call[0] != "rm"] == expected.get(fails, expected[""])

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from support.instances import container
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import Result, parse_inspect
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import parse_inspect
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Ran
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._memory_limit import MIB, by_hook, change, held
 
 PID = 4711
@@ -64,9 +65,9 @@ def test_a_bound_is_changed_while_the_container_runs(
 ) -> None:
     calls: list[tuple[str, ...]] = []
 
-    def call(*argv: str) -> Result:
+    def call(*argv: str) -> Ran:
         calls.append(argv)
-        return Result(0, "", "")
+        return Ran(0, "", "")
 
     said = change(call, container(pid=PID, memory=before * MIB), after, False, cgroup(tmp_path, groups, current=holds))
     assert calls == ([("update", "--memory", "2048m", "--memory-swap", "4096m", "c1")] if updated else [])
@@ -94,7 +95,7 @@ def test_a_gpu_that_came_by_the_hook_would_be_lost(tmp_path: Path, folder: str, 
     bundle(tmp_path, folder, hook)
     assert by_hook("c1", str(tmp_path)) is expected
     root = cgroup(tmp_path, UNIFIED, current=1)
-    said = change(lambda *_argv: Result(0, "", ""), container(pid=PID), 2048, True, root)
+    said = change(lambda *_argv: Ran(0, "", ""), container(pid=PID), 2048, True, root)
     assert ("with its next start: NVIDIA's hook" in said) is expected
     assert ("without a restart" in said) is not expected
 
@@ -102,11 +103,11 @@ def test_a_gpu_that_came_by_the_hook_would_be_lost(tmp_path: Path, folder: str, 
 def test_without_a_look_at_hooks_a_container_with_a_gpu_is_left_alone(tmp_path: Path) -> None:
     root = cgroup(tmp_path, UNIFIED, current=1)
     assert by_hook("c1", root) is None
-    assert "with its next start" in change(lambda *_argv: Result(0, "", ""), container(pid=PID), 2048, True, root)
+    assert "with its next start" in change(lambda *_argv: Ran(0, "", ""), container(pid=PID), 2048, True, root)
 
 
 def test_what_docker_refuses_is_told() -> None:
-    refused = Result(1, "", "Error response from daemon: unable to set memory limit to 314572800 (current usage: 633712640)\n")
+    refused = Ran(1, "", "Error response from daemon: unable to set memory limit to 314572800 (current usage: 633712640)\n")
     said = change(lambda *_argv: refused, container(pid=PID, memory=8 * MIB), 300, False)
     assert said.endswith(
         "with its next start: Error response from daemon: unable to set memory limit to 314572800 (current usage: 633712640)"

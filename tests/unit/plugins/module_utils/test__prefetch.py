@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import Docker
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Ran
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._prefetch import prefetch
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_fetch import download_arguments
@@ -48,7 +49,7 @@ def wanted(name: str = "chat", **changes: Any) -> Wanted:
     )
 
 
-class Docker:
+class PlayedDocker:
     """Plays docker: images that are here, images that the registry has, and what a download says."""
 
     def __init__(self, here: Sequence[str] = (), registry: Sequence[str] = (IMAGE,), download: Ran | None = None) -> None:
@@ -82,36 +83,36 @@ PROGRESS = Ran(0, "Downloading org/model: 50%|\nDownloading org/model: 100%|\n")
 @pytest.mark.parametrize(
     ("docker", "changes", "images", "models"),
     [
-        (Docker(download=PROGRESS), {}, [IMAGE], ["vllm/chat"]),
-        (Docker(here=[IMAGE], download=PROGRESS), {}, [], ["vllm/chat"]),
-        (Docker(here=[IMAGE]), {}, [], []),  # the second run
-        (Docker(here=[IMAGE]), {"pull": "always"}, [IMAGE], []),  # the tag moved
-        (Docker(here=[IMAGE]), {"pull": "never"}, [], []),
-        (Docker(), {"download_command": []}, [IMAGE], []),
+        (PlayedDocker(download=PROGRESS), {}, [IMAGE], ["vllm/chat"]),
+        (PlayedDocker(here=[IMAGE], download=PROGRESS), {}, [], ["vllm/chat"]),
+        (PlayedDocker(here=[IMAGE]), {}, [], []),  # the second run
+        (PlayedDocker(here=[IMAGE]), {"pull": "always"}, [IMAGE], []),  # the tag moved
+        (PlayedDocker(here=[IMAGE]), {"pull": "never"}, [], []),
+        (PlayedDocker(), {"download_command": []}, [IMAGE], []),
     ],
 )
-def test_what_is_missing_is_fetched(docker: Docker, changes: dict[str, Any], images: list[str], models: list[str]) -> None:
-    fetched = prefetch([wanted(**changes)], "docker", run=docker)
+def test_what_is_missing_is_fetched(docker: PlayedDocker, changes: dict[str, Any], images: list[str], models: list[str]) -> None:
+    fetched = prefetch([wanted(**changes)], Docker("docker", docker))
     assert (fetched.images, fetched.models, fetched.failures) == (images, models, [])
     assert fetched.changed is bool(images or models)
 
 
 def test_an_image_for_several_is_pulled_once() -> None:
-    docker = Docker()
-    prefetch([wanted("a"), wanted("b")], "docker", run=docker)
+    docker = PlayedDocker()
+    prefetch([wanted("a"), wanted("b")], Docker("docker", docker))
     assert len(docker.ran("pull")) == 1
     assert len(docker.ran("run")) == 2
 
 
 def test_check_mode_only_looks() -> None:
-    docker = Docker()
-    assert prefetch([wanted()], "docker", check_mode=True, run=docker).images == [IMAGE]
+    docker = PlayedDocker()
+    assert prefetch([wanted()], Docker("docker", docker), check_mode=True).images == [IMAGE]
     assert {call[0] for call in docker.calls} == {"image"}
 
 
 def test_the_token_is_in_a_file_that_goes() -> None:
-    docker = Docker(here=[IMAGE])
-    prefetch([wanted()], "docker", run=docker)
+    docker = PlayedDocker(here=[IMAGE])
+    prefetch([wanted()], Docker("docker", docker))
     (argv,) = docker.ran("run")
     assert f"HF_TOKEN={TOKEN}\n" in docker.env
     assert TOKEN not in " ".join(argv)
@@ -129,14 +130,14 @@ def test_a_download_makes_no_folders_and_takes_no_gpu() -> None:
 @pytest.mark.parametrize(
     ("docker", "changes", "words"),
     [
-        (Docker(registry=[]), {}, ["cannot pull", IMAGE, "manifest unknown"]),
-        (Docker(), {"pull": "never"}, [IMAGE, "pull is 'never'"]),
-        (Docker(here=[IMAGE], download=Ran(1, "", f"GatedRepoError: no access with {TOKEN}")), {}, ["vllm/chat: bad_model", "token"]),
-        (Docker(here=[IMAGE], download=Ran(1, "", "something new")), {}, ["vllm/chat: download_failed", "something new"]),
+        (PlayedDocker(registry=[]), {}, ["cannot pull", IMAGE, "manifest unknown"]),
+        (PlayedDocker(), {"pull": "never"}, [IMAGE, "pull is 'never'"]),
+        (PlayedDocker(here=[IMAGE], download=Ran(1, "", f"GatedRepoError: no access with {TOKEN}")), {}, ["vllm/chat: bad_model", "token"]),
+        (PlayedDocker(here=[IMAGE], download=Ran(1, "", "something new")), {}, ["vllm/chat: download_failed", "something new"]),
     ],
 )
-def test_what_cannot_be_fetched_is_told_with_its_cause(docker: Docker, changes: dict[str, Any], words: list[str]) -> None:
-    fetched = prefetch([wanted(**changes)], "docker", run=docker)
+def test_what_cannot_be_fetched_is_told_with_its_cause(docker: PlayedDocker, changes: dict[str, Any], words: list[str]) -> None:
+    fetched = prefetch([wanted(**changes)], Docker("docker", docker))
     (failure,) = fetched.failures
     for word in words:
         assert word in failure
@@ -144,6 +145,6 @@ def test_what_cannot_be_fetched_is_told_with_its_cause(docker: Docker, changes: 
 
 
 def test_one_failure_does_not_stop_the_others() -> None:
-    docker = Docker(registry=["b"], download=PROGRESS)
-    fetched = prefetch([wanted("a", image="a"), wanted("b", image="b")], "docker", run=docker)
+    docker = PlayedDocker(registry=["b"], download=PROGRESS)
+    fetched = prefetch([wanted("a", image="a"), wanted("b", image="b")], Docker("docker", docker))
     assert (len(fetched.failures), fetched.images, fetched.models) == (1, ["b"], ["vllm/b"])

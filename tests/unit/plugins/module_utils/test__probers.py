@@ -13,6 +13,7 @@ import pytest
 from support.played_server import Play, Server
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _probers as probers
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import Docker
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import TIMED_OUT, Ran
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._probe import Endpoint, Observation
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._probe_http import Reply, Request, TransportError
@@ -32,7 +33,7 @@ def _docker(tmp_path: Path) -> Callable[[str], str]:
 
 
 def asked(docker: str, *endpoints: Endpoint) -> list[tuple[int, Observation]]:
-    prober = probers.ContainerProber("litellm", 5.0, (docker,))
+    prober = probers.ContainerProber("litellm", 5.0, docker)
     assert prober.finished(0.0) == []
     for number, endpoint in enumerate(endpoints):
         prober.start(number, endpoint)
@@ -79,14 +80,14 @@ def test_a_host_without_docker(tmp_path: Path) -> None:
 
 
 def test_a_container_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probers, "run_command", lambda *_given: Ran(TIMED_OUT))
+    monkeypatch.setattr(Docker, "feed", lambda *_given, **_more: Ran(TIMED_OUT))
     ((_, seen),) = asked("docker", HERE)
     assert (seen.cause, seen.message) == ("timeout", "docker exec litellm: no result within 35 s")
 
-    def broken(*_given: object) -> Ran:
+    def broken(*_given: object, **_more: object) -> Ran:
         raise RuntimeError("a fault of ours")
 
-    monkeypatch.setattr(probers, "run_command", broken)
+    monkeypatch.setattr(Docker, "feed", broken)
     ((_, seen),) = asked("docker", HERE)
     assert (seen.ok, seen.message) == (False, "docker exec litellm: RuntimeError: a fault of ours")
 

@@ -19,6 +19,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils import _proof
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _proved as proved
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _releases as releases
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _unit_releases as unit_releases
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import Docker
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Ran
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import Instance, Paths
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_errors import UnitsError
@@ -131,7 +132,7 @@ def said(text: str = "Paris", speed: float = 50.0) -> interview.Measured:
 
 
 def go_back(host: Host, which: str, today: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
-    found, _numbers = releases.go_back([today or instance()], {"vllm/chat": which}, host.paths, host.run)
+    found, _numbers = releases.go_back([today or instance()], {"vllm/chat": which}, host.paths, Docker("docker", host.run))
     return dict(found[0])
 
 
@@ -440,7 +441,7 @@ def test_which_release_is_meant(host: Host) -> None:
     with pytest.raises(UnitsError, match=r"release '7' is not recorded on this host; there are: 1, 2, 3"):
         go_back(host, "7")
     with pytest.raises(UnitsError, match="vllm/other: there is no such instance"):
-        releases.go_back([instance()], {"vllm/other": "1"}, host.paths, host.run)
+        releases.go_back([instance()], {"vllm/other": "1"}, host.paths, Docker("docker", host.run))
 
 
 def test_one_that_was_meddled_with_is_none(host: Host) -> None:
@@ -485,10 +486,10 @@ def test_releases_go_with_their_instance(host: Host) -> None:
     host.running = "sha256:newer"
     host.place(image="vllm/vllm-openai:v0.33.0")
     host.prove()
-    releases.forget(host.paths, CHAT, host.run)
+    releases.forget(host.paths, CHAT, Docker("docker", host.run))
     assert not (host.paths.lasting / "releases").exists()
     assert host.keeps is None
-    releases.forget(host.paths, CHAT, host.run)  # nothing is there to forget
+    releases.forget(host.paths, CHAT, Docker("docker", host.run))  # nothing is there to forget
 
 
 @pytest.mark.parametrize(

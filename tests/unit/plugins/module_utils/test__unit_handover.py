@@ -18,7 +18,7 @@ import pytest
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _handover as handover
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _unit_handover as unit_handover
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._container_units import Reconciler
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import Ran
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import TIMED_OUT, Ran
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import LABEL, Paths
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_report import Report
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_wanted import want_all
@@ -41,6 +41,8 @@ class Host:
     created: list[list[str]] = field(default_factory=list)
     #: The command that fails, and the words that it fails with.
     refused: tuple[str, str] = ("", "")
+    #: The container that Docker says nothing of.
+    silent_about: str = ""
     comes_up: bool = True
     ends: bool = False
     adopts: bool = True
@@ -89,6 +91,8 @@ class Host:
         return Ran(0, "\n".join(rows) + "\n")
 
     def _container(self, _words: list[str], name: str) -> Ran:
+        if name == self.silent_about:
+            return Ran(TIMED_OUT, "", "no answer within 60 s")
         found = self.containers.get(name)
         return Ran(0 if found else 1, json.dumps([{**found, "Name": name}] if found else []))
 
@@ -247,7 +251,12 @@ def test_those_after_the_first_go_when_they_have_left(serving: Host) -> None:
 
 @pytest.mark.parametrize(
     ("how", "told"),
-    [({"comes_up": False}, "timeout: "), ({"ends": True}, "port_in_use: "), ({"refused": ("start", "Error: no CDI")}, "no CDI")],
+    [
+        ({"comes_up": False}, "timeout: "),
+        ({"ends": True}, "port_in_use: "),
+        ({"refused": ("start", "Error: no CDI")}, "no CDI"),
+        ({"silent_about": NEXT}, "Docker does not answer: no answer within 60 s"),
+    ],
 )
 def test_one_that_does_not_come_up_never_replaces_the_old_one(serving: Host, how: dict[str, Any], told: str) -> None:
     for name, value in how.items():
@@ -311,7 +320,7 @@ def test_files_that_are_newer_than_the_container_say_nothing_of_its_ports(servin
     assert serving.systemd == NO_HANDOVER
 
 
-@pytest.mark.parametrize("how", [{"refused": ("rename", "Error: Docker is away")}, {"adopts": False}])
+@pytest.mark.parametrize("how", [{"refused": ("rename", "Error: Docker is away")}, {"silent_about": PORT}, {"adopts": False}])
 def test_what_goes_wrong_on_the_way_ends_in_a_restart(serving: Host, how: dict[str, Any]) -> None:
     for name, value in how.items():
         setattr(serving, name, value)
