@@ -6,6 +6,9 @@
 
 from __future__ import annotations
 
-import os
+import pytest
+from full_count import leave_out
 
-collect_ignore = [] if os.environ.get("LLMOPS_ALL_FAULTS") == "1" else ["test_other_shapes.py"]
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    leave_out("test_other_shapes.py", "LLMOPS_ALL_FAULTS", config, items)

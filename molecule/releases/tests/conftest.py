@@ -6,16 +6,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
 from asked import ROWS, table
+from full_count import leave_out
 from one_gpu_node import journal_of_a_failure, sound_node, told_at_the_end
 
-#: The full count takes an hour.
-collect_ignore = [] if os.environ.get("LLMOPS_ALL_CHANGES") == "1" else ["test_all_changes.py"]
 __all__ = ["journal_of_a_failure", "sound_node", "told_at_the_end"]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The full count takes an hour."""
+    leave_out("test_all_changes.py", "LLMOPS_ALL_CHANGES", config, items)
 
 
 @pytest.fixture(scope="session", autouse=True)

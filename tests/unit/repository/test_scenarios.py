@@ -11,6 +11,10 @@ from __future__ import annotations
 import ast
 import dataclasses
 import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import scenarios
@@ -195,3 +199,34 @@ def test_all_that_a_test_of_a_scenario_imports_is_found() -> None:
         names |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
         missing = sorted(name for name in names if importlib.util.find_spec(name.split(".")[0]) is None)
         assert missing == [], file
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "variable"),
+    [("releases", "test_all_changes.py", "LLMOPS_ALL_CHANGES"), ("multinode", "test_other_shapes.py", "LLMOPS_ALL_FAULTS")],
+)
+def test_the_full_count_is_left_out_unless_it_is_asked_for(name: str, file: str, variable: str, tmp_path: Path) -> None:
+    """An hour of a build server. Each file is named, as molecule names them."""
+    scenario = ROOT / "molecule" / name
+    described = yaml.safe_load((scenario / "molecule.yml").read_text(encoding="utf-8"))
+    names = [platform["name"] for platform in described["platforms"]]
+    inventory = tmp_path / "hosts.yml"
+    inventory.write_text(yaml.safe_dump({"all": {"hosts": dict.fromkeys(names)}}), encoding="utf-8")
+    environment = {
+        **{key: value for key, value in os.environ.items() if key != variable},
+        "MOLECULE_PROJECT_DIRECTORY": str(ROOT),
+        "MOLECULE_SCENARIO_DIRECTORY": str(scenario),
+        "MOLECULE_EPHEMERAL_DIRECTORY": str(tmp_path),
+        "MOLECULE_INVENTORY_FILE": str(inventory),
+    }
+    argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--collect-only", "-q", *map(str, scenario.glob("tests/test_*.py"))]
+
+    def collected(**more: str) -> str:
+        return subprocess.run(argv, cwd=ROOT, env={**environment, **more}, capture_output=True, text=True, check=True).stdout
+
+    of_ci, whole = collected(), collected(**{variable: "1"})
+    assert file not in of_ci
+    assert file in whole
+    others = {path.name for path in scenario.glob("tests/test_*.py")} - {file}
+    assert others
+    assert [other for other in others if other not in of_ci] == []
