@@ -29,6 +29,7 @@ UNASKED = Answer()
 
 #: What roles of the collection leave on a host, to take it back later.
 TRACES = {
+    "clients": "etc/gpu-inference/clients/manifest.json",
     "node_proxy": "etc/systemd/system/gpu-inference-proxy.service",
     "nvidia_container_toolkit": "etc/gpu-inference/nvidia_container_toolkit.json",
 }
@@ -74,6 +75,7 @@ class Observations:
     toolkit_managed: bool = False
     package_manager: str | None = None
     roles: tuple[str, ...] = ()  # those of TRACES
+    units: tuple[str, ...] = ()  # kinds of units of this collection that have an instance here
     addresses: Answer = UNASKED  # of network interfaces
     rdma: bool = False  # a network card whose memory transfers programs can order themselves (InfiniBand, RoCE)
 
@@ -126,9 +128,15 @@ def observe(run: Run, root: str = "/", architecture: str = "", kernel: str = "")
         toolkit_managed=os.path.exists(os.path.join(root, "etc/apt/preferences.d/gpu-inference-nvidia-container-toolkit")),
         package_manager=package_manager(os_release, root),
         roles=tuple(role for role, path in TRACES.items() if os.path.exists(os.path.join(root, path))),
+        units=_kinds(root),
         addresses=run(["ip", "-brief", "address", "show"]),
         rdma=bool(glob.glob(os.path.join(glob.escape(root), "dev/infiniband/uverbs*"))),
     )
+
+
+def _kinds(root: str) -> tuple[str, ...]:
+    found = glob.glob(os.path.join(glob.escape(root), "etc/gpu-inference/instances/*/*/service.json"))
+    return tuple(sorted({path.split(os.sep)[-3] for path in found}))
 
 
 def _query(run: Run, smi: str) -> tuple[tuple[str, ...], Answer]:

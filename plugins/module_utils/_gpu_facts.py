@@ -87,6 +87,7 @@ def build_facts(seen: Observations, jetpack_releases: Mapping[str, str] | None =
         "os": _os(seen),
         "package_manager": seen.package_manager,
         "roles": list(seen.roles),
+        "units": list(seen.units),
         "networks": networks_of(seen.addresses.stdout),
         "rdma": seen.rdma,
     }

@@ -117,7 +117,11 @@ ansible_facts:
           description: The distribution's package manager by Ansible's names, such as V(apt); V(none) where none is known.
           type: str
         roles:
-          description: Those of the roles C(node_proxy) and C(nvidia_container_toolkit) that have left something on the host.
+          description: Those of the roles C(clients), C(node_proxy) and C(nvidia_container_toolkit) that have left something on the host.
+          type: list
+          elements: str
+        units:
+          description: Kinds of units of this collection that have an instance on the host, such as V(litellm).
           type: list
           elements: str
         networks:

@@ -6,14 +6,33 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import requests
-from one_gpu_node import INSTANCES, MODELS, SERVICES, container, key, measured, node, playbook, run, sh, site, url, write
+import yaml
+from one_gpu_node import (
+    INSTANCES,
+    INVENTORY,
+    MODELS,
+    SERVICES,
+    container,
+    key,
+    measured,
+    node,
+    playbook,
+    restore,
+    run,
+    sh,
+    site,
+    url,
+    write,
+)
 
 IMAGE = "registry.testbed:5000/vllm/vllm-openai:v0.32.0-cpu"
 
@@ -89,6 +108,29 @@ def test_what_left_the_inventory_goes_and_nothing_else() -> None:
     assert foreign_is_whole()
     assert node.file(f"{INSTANCES}/vllm/mine/notes").exists
     measured("service left the inventory: stopped, removed, not routed", play=done.seconds)
+
+
+def test_what_a_host_ran_in_a_group_that_it_has_left_goes(tmp_path: Path) -> None:
+    """The gateway moves to another host, say, and this one goes on with its engines."""
+    foreign()
+    shutil.copytree(INVENTORY, tmp_path / "inventory")
+    hosts = tmp_path / "inventory/ansible_inventory.yml"
+    described = yaml.safe_load(hosts.read_text(encoding="utf-8"))
+    del described["all"]["children"]["gateways"]
+    hosts.write_text(yaml.safe_dump(described), encoding="utf-8")
+    given = {"inference_services": SERVICES[:2], "inference_models": {k: v for k, v in MODELS.items() if k != SERVICES[2]["model"]}}
+    without_it = [str(hosts.parent) if word == INVENTORY else word for word in playbook("--tags", "engines,litellm", **given)]
+    engines = [container(f"vllm-{name}") for name in ("chat-a", "chat-b")]
+    assert container("litellm-gateway") != ""
+    done = run(without_it)
+    assert done.rc == 0, done.output
+    assert sh("docker ps --all --quiet --filter name=litellm-gateway") == ""
+    assert not node.file(f"{INSTANCES}/litellm/gateway").exists
+    assert [container(f"vllm-{name}") for name in ("chat-a", "chat-b")] == engines
+    assert foreign_is_whole()
+    again = run(without_it)
+    assert (again.rc, "changed=0" in again.output) == (0, True), again.output
+    restore()
 
 
 def test_remove_takes_all_that_is_ours_and_nothing_else() -> None:

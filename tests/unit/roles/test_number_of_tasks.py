@@ -17,7 +17,7 @@ from support.repository import ROOT
 
 #: Tasks that --list-tasks shows of site.yml. What is included where there is something to do is not among them, and costs a line where
 #: there is not. Whoever adds a task to every run sees this test fail, and asks whether one that is there could do it.
-MOST = 53
+MOST = 54
 
 
 @pytest.mark.slow

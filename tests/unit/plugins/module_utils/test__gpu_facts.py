@@ -69,6 +69,7 @@ EXPECTED: dict[str, dict[str, t.Any]] = {
         "os": {"id": "ubuntu", "version": "24.04", "codename": "noble", "kernel": "6.14.0-33-generic"},
         "package_manager": None,
         "roles": [],
+        "units": [],
         "networks": [],
         "rdma": False,
         "docker": {"version": None, "api_version": None, "runtimes": [], "cdi": False, "cgroup_driver": None},

@@ -286,6 +286,7 @@ def test_files_that_cannot_be_read_are_no_end_for_what_has_served(node: Node, en
     (folder / "away").rename(folder / "service.json")
     clock.passed += 10.0
     node.until("ready")
+    assert node.stop() == EXIT_STOPPED
 
 
 def test_an_upgrade_of_the_program_touches_no_container(node: Node, engine: Server, tmp_path: Path) -> None:

@@ -103,14 +103,21 @@ def test_what_roles_have_left_on_a_host(run: Run, tmp_path: Path) -> None:
     """By it site.yml knows, without a task of theirs, that they have something to take back."""
     for file in (
         "etc/systemd/system/gpu-inference-proxy.service",
+        "etc/gpu-inference/clients/manifest.json",
         "etc/gpu-inference/nvidia_container_toolkit.json",
+        "etc/gpu-inference/instances/vllm/chat/service.json",
+        "etc/gpu-inference/instances/vllm/code/service.json",
+        "etc/gpu-inference/instances/litellm/gateway/service.json",
+        "etc/gpu-inference/instances/ollama/of-somebody-else",
         "usr/bin/apt-get",
     ):
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).touch()
     facts = run(gpu_facts, root=str(tmp_path))["ansible_facts"]["gpu_inference"]
-    assert (facts["package_manager"], facts["roles"]) == ("apt", ["node_proxy", "nvidia_container_toolkit"])
+    assert (facts["package_manager"], facts["roles"]) == ("apt", ["clients", "node_proxy", "nvidia_container_toolkit"])
+    assert facts["units"] == ["litellm", "vllm"]
     assert {f"/{path}" for path in TRACES.values()} == {
+        yaml.safe_load((ROOT / "roles/clients/defaults/main.yml").read_text())["clients_state_dir"] + "/manifest.json",
         yaml.safe_load((ROOT / "roles/nvidia_container_toolkit/vars/main.yml").read_text())["__nvidia_container_toolkit_record"],
         "/etc/systemd/system/" + yaml.safe_load((ROOT / "roles/node_proxy/vars/main.yml").read_text())["__node_proxy_unit"],
     }
