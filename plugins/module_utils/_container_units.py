@@ -39,7 +39,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._ollama_api import OllamaApi
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._releases import newest as newest_release
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._systemd import Systemd
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_changes import joined, read_service
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_changes import joined, read_service, regrouped
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_decision import (
     HELD,
     KEEP,
@@ -146,6 +146,11 @@ class Reconciler:
         self._tell(work, decisions)
         report = work.report
         report.joined = joined(work.changes())
+        report.regrouped = {
+            item.instance: hosts
+            for item in work.with_action(RESTART)
+            if (hosts := regrouped(work.folders[item.instance].texts, item.files))
+        }
         if not self.settings.check_mode:
             self._trial.remove_leftovers(work)
             self._swap.handover.tidy(work)

@@ -67,6 +67,12 @@ def joined(changes: Sequence[Change]) -> list[tuple[str, str]]:
     ]
 
 
+def regrouped(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    """Of a part of an engine over several hosts the hosts that have to change with it, from its files before and after."""
+    old, new = (read_service(texts).get("group") or {} for texts in (before, after))
+    return [member["host"] for member in new["members"]] if new and old.get("digest") != new["digest"] else []
+
+
 def change_of(
     instance: str, before: Mapping[str, str], after: Mapping[str, str], ports: Collection[docker_flags.Port], serves: bool
 ) -> Change:

@@ -467,6 +467,11 @@ joined:
   type: list
   elements: list
   sample: [["vllm/chat", "vllm/embedding"]]
+regrouped:
+  description: Restarted parts of engines over several hosts that run with parts of the same change alone, with the hosts of these.
+  returned: always
+  type: dict
+  sample: {"vllm/big": ["spark1", "spark2"]}
 unproved:
   description: Instances whose newest release is not what they are to run, with the number of that release, or null where there is none.
   returned: with O(proof)
@@ -588,6 +593,7 @@ def main() -> None:
         "unchanged": report.unchanged,
         "pending": report.pending,
         "joined": report.joined,
+        "regrouped": report.regrouped,
         "units": report.units,
         "diff": report.diff,
         "unproved": report.unproved,

@@ -559,6 +559,24 @@ def test_what_takes_from_another_is_joined_to_it(tmp_path: Path, host: Host) -> 
     assert reconcile(tmp_path, host, moved, check_mode=True).joined == [("vllm/a", "vllm/b")]
 
 
+@pytest.mark.parametrize(
+    ("changes", "hosts"),
+    [
+        ({"group": {**GROUP, "digest": "another"}, "command": ["new"]}, ["a", "b"]),
+        # The others need not change for what is this host's alone, and nothing waits for a part that is no part any more.
+        ({"group": GROUP, "command": ["new"]}, None),
+        ({"command": ["new"]}, None),
+    ],
+)
+def test_a_part_tells_who_has_to_change_with_it(tmp_path: Path, host: Host, changes: dict[str, t.Any], hosts: list[str] | None) -> None:
+    before = instance(group=GROUP)
+    reconcile(tmp_path, host, [before])
+    host.serve(want(before))
+    report = reconcile(tmp_path, host, [instance(**changes)], check_mode=True)
+    assert report.restarted == ["vllm/chat"]
+    assert report.regrouped == ({"vllm/chat": hosts} if hosts else {})
+
+
 def test_an_image_that_cannot_be_had_leaves_the_old_container(tmp_path: Path, host: Host) -> None:
     reconcile(tmp_path, host, [instance()])
     host.serve(want(instance()))
