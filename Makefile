@@ -20,7 +20,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 unexport PYTHONDONTWRITEBYTECODE
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help env env-dev programs demo test test-all check gates lint lint-python lint-ansible lint-docs lint-shell unit coverage sanity real load mutations test-clients compat docs docs-site docs-site-check versions build stop clean
+.PHONY: help env env-dev programs bed demo test test-all check gates lint lint-python lint-ansible lint-docs lint-shell unit coverage sanity real \
+  real-gateway real-engines load mutations test-clients compat docs docs-site docs-site-check versions build stop clean
 
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -93,11 +94,21 @@ sanity: env-dev ## ansible-test sanity
 	tests/sanity.sh
 
 gates: env-dev # what `make test` wants besides the scenarios
-	@$(MAKE) --no-print-directory -j2 --output-sync=target real coverage sanity docs-site lint-ansible lint-python lint-docs lint-shell
+	@$(MAKE) --no-print-directory -j2 --output-sync=target real-gateway real-engines coverage sanity docs-site lint-ansible lint-python lint-docs lint-shell
 
-real: env-dev programs ## What is rendered, read by the real vLLM and LiteLLM of the test bed
+# Two parts that take as long, since most of both is one process that starts.
+REAL_GATEWAY := $(wildcard tests/real/test_gateway*.py tests/real/test_*rotation.py tests/real/test_handover.py tests/real/test_sticky_sessions.py)
+
+real: real-gateway real-engines ## What is rendered, read by the real vLLM and LiteLLM of the test bed
+
+real-gateway: bed
+	python -m pytest $(REAL_GATEWAY) -m "not load"
+
+real-engines: bed
+	python -m pytest $(filter-out $(REAL_GATEWAY),$(wildcard tests/real/test_*.py)) -m "not load"
+
+bed: env-dev programs
 	$(BED) up
-	python -m pytest tests/real -m "not load"
 
 load: env-dev programs ## The whole load on a real gateway: large bodies, a thousand streams, slow clients
 	$(BED) up
