@@ -94,6 +94,7 @@ ARGUMENTS = {
     "boots_proved": {"type": "bool", "default": False},
     "releases": {"type": "dict", "default": {}},
     "later": {"type": "list", "elements": "str", "default": []},
+    "checked": {"type": "dict", "default": {}},
     "lock_timeout": {"type": "float", "default": 600},
     "gpu_lock_timeout": {"type": "float", "default": 900},
     "state_dir": {"type": "path", "default": "/etc/gpu-inference/instances"},

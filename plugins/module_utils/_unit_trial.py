@@ -21,7 +21,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_command
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._instance_spec import parse_spec
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import ENV_FILE, LABEL, OWNER, SERVICE_FILE, Instance
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_changes import read_service
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_decision import REFUSED, RESTART, START
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_decision import HELD, REFUSED, RESTART, START
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_fetch import ModelServer, download, pull_into
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_folder import Staged
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._unit_images import not_pulled
@@ -111,6 +111,7 @@ class Trial:
             results = list(pool.map(self._run_check, asked))
         for item, ran in zip(asked, results):
             if ran.rc == 0:
+                work.report.checked[item.instance] = item.config_hash
                 continue
             lines = [redact(line, item.secrets) for line in ran.lines]
             if ran.rc >= 124:  # not the program's own word: Docker's, the shell's, or a signal's
@@ -139,7 +140,9 @@ class Trial:
                 work.refuse_for(found, "its model cannot be fetched", item)
 
     def _wants_check(self, item: Wanted, work: Work) -> bool:
-        if item.check is None or work.actions[item.instance] not in (START, RESTART):
+        if item.check is None or work.actions[item.instance] not in (START, RESTART, HELD):
+            return False
+        if self._settings.checked.get(item.instance) == item.config_hash:
             return False
         serving = work.serving(item)
         if work.is_known(item) and (serving is None or serving.config_hash == item.config_hash):

@@ -41,6 +41,7 @@ class Settings:
     check_timeout: float = 300.0
     check_mode: bool = False
     later: frozenset[str] = frozenset()  # instances that stay as they run, for a call that follows
+    checked: Mapping[str, str] = field(default_factory=dict)  # by instance the config hash that a call before this one had its image read
     proof: Proof | None = None  # how what is replaced is measured before; not at all without it
     boots_proved: bool = False  # whether a host that goes down before a change has proved itself comes up with what served before
 

@@ -330,6 +330,12 @@ options:
     elements: str
     default: []
     version_added: 0.9.0
+  checked:
+    description:
+      - RV(checked) of a call just before this one, whose O(later) left these instances to it. An image reads the same configuration once.
+    type: dict
+    default: {}
+    version_added: 0.9.0
   lock_timeout:
     description:
       - Seconds to wait for another run of this module on the host. The terminal shows which run is waited for; after that time the
@@ -467,6 +473,11 @@ joined:
   type: list
   elements: list
   sample: [["vllm/chat", "vllm/embedding"]]
+checked:
+  description: What an image has read and not refused, for O(checked) of a call that follows.
+  returned: always
+  type: dict
+  sample: {"vllm/chat": "0123456789abcdef"}
 regrouped:
   description: Restarted parts of engines over several hosts that run with parts of the same change alone, with the hosts of these.
   returned: always
@@ -550,6 +561,7 @@ def main() -> None:
         purge=parameters["purge"],
         restart=parameters["restart"],
         later=frozenset(parameters["later"]),
+        checked=parameters["checked"],
         lock_timeout=min(parameters["lock_timeout"], float(run.get("patience", "inf"))),
         gpu_lock_timeout=parameters["gpu_lock_timeout"],
         proof=Proof.of(parameters["proof"]) if parameters["proof"] else None,
@@ -594,6 +606,7 @@ def main() -> None:
         "pending": report.pending,
         "joined": report.joined,
         "regrouped": report.regrouped,
+        "checked": report.checked,
         "units": report.units,
         "diff": report.diff,
         "unproved": report.unproved,

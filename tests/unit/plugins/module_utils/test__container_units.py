@@ -891,6 +891,27 @@ def test_only_what_changes_is_checked(tmp_path: Path, host: Host, changes: dict[
     assert bool(host.read) is checked
 
 
+def test_what_is_left_for_a_later_call_is_checked_before_it_and_once(tmp_path: Path, host: Host) -> None:
+    serving(tmp_path, host, "chat")
+    changed = [instance(check=CHECK, command=["new"])]
+    ahead = reconcile(tmp_path, host, changed, later=frozenset({"vllm/chat"}))
+    assert (ahead.checked, len(host.read)) == ({"vllm/chat": want(changed[0]).config_hash}, 1)
+    assert reconcile(tmp_path, host, changed, checked=ahead.checked).restarted == ["vllm/chat"]
+    assert len(host.read) == 1
+    # Another configuration than the one that was read.
+    reconcile(tmp_path, host, [instance(check=CHECK, command=["newer"])], checked=ahead.checked)
+    assert len(host.read) == 2
+
+
+def test_what_an_image_refuses_is_refused_before_the_later_call(tmp_path: Path, host: Host) -> None:
+    serving(tmp_path, host, "chat")
+    host.checks["no-such-flag: 1\n"] = Ran(2, "", "vllm: error: unrecognized arguments: --no-such-flag\n")
+    ahead = reconcile(tmp_path, host, [instance(**BAD)], later=frozenset({"vllm/chat"}))
+    assert "refuses the new configuration" in ahead.failures[0]
+    assert (ahead.checked, ahead.units["vllm/chat"]["action"]) == ({}, "refused")
+    assert not any("vllm@chat.service" in call or "vllm-chat-trial" in call for call in host.effects)
+
+
 def test_a_start_without_the_image_or_of_the_same_is_not_checked(tmp_path: Path, host: Host) -> None:
     reconcile(tmp_path, host, [instance(image="not:here", check=CHECK)])
     reconcile(tmp_path, host, [instance()])
