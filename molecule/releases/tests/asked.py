@@ -38,13 +38,17 @@ class StampedPlay(Play):
         return self.at("fatal:") or self.ended
 
     @property
-    def proof(self) -> float:
-        """Seconds, with what Ansible takes for it."""
-        began = self.at("TASK [llmops.gpu_inference.engines : Prove | Prove what has changed")
-        ended = next(
-            (moment for moment, line in self.lines if began is not None and moment > began and line.startswith(("fatal:", "ok:"))), None
-        )
-        return 0.0 if began is None or ended is None else ended - began
+    def proofs(self) -> list[float]:
+        """Seconds of each, with what Ansible takes for it: of a change, and of what served before, where that comes back."""
+        found = []
+        began = None
+        for moment, line in self.lines:
+            if line.startswith("TASK [llmops.gpu_inference.engines : Prove | Prove what has changed"):
+                began = moment
+            elif began is not None and line.startswith(("fatal:", "ok:", "changed:")):
+                found.append(moment - began)
+                began = None
+        return found
 
 
 def stamped(argv: list[str], limit: float = 900) -> StampedPlay:
@@ -153,15 +157,18 @@ class Row:
 ROWS: list[Row] = []
 
 
-def counted(change: str, became: str, client: Client, done: StampedPlay) -> Row:
-    """C(loads): from the start of each container until it was ready or had failed, of those that began during the run."""
+def counted(change: str, became: str, client: Client, done: StampedPlay, kept_away: bool = False) -> Row:
+    """C(kept_away): clients wait until all is proved; they have the answers of what proves itself otherwise.
+
+    C(loads): from the start of each container until it was ready or had failed, of those that began during the run.
+    """
     spans = starts_since(client.began)
     row = Row(
         change,
         became,
         client.gap(),
         sum(ended - started for started, ended, _name in spans),
-        done.proof if became == "taken back" else 0.0,  # of a change that is kept clients have the answers meanwhile
+        sum(done.proofs if kept_away else done.proofs[:1] if became == "taken back" else ()),
         client.wrong(),
         client.wrong(done.verdict),
         client.failed(),
