@@ -253,13 +253,15 @@ class Reconciler:
     # -- doing
 
     def _carry_out(self, work: Work) -> None:
-        risked = work.risked()
+        risked = [item for item in work.risked() if not self.settings.is_checked(item)]
         self._trial.fetch_and_check(work, risked)
         staged = self._stage([item for item in work.wanted if work.actions[item.instance] != REFUSED], work.folders)
         try:
             self._trial.ask_docker(work, risked, staged)
             self._swap.handover.prepare(work, staged)
             work.hold_back()
+            later = [item for item in work.with_action(HELD) if item.instance in self.settings.later]
+            work.report.checked = {item.instance: item.config_hash for item in later}
         finally:
             left = {instance for instance, action in work.actions.items() if action in (REFUSED, HELD)}
             for instance in left & set(staged):

@@ -35,7 +35,7 @@ class Report:
     unchanged: list[str] = field(default_factory=list)
     pending: list[str] = field(default_factory=list)
     joined: list[tuple[str, str]] = field(default_factory=list)
-    #: What an image has read and not refused, by its config hash.
+    #: What is left for a later call, and has been fetched, read by its image and tried by Docker, by its config hash.
     checked: dict[str, str] = field(default_factory=dict)
     #: Parts of engines over several hosts that can run with changed parts alone, with the hosts of these.
     regrouped: dict[str, list[str]] = field(default_factory=dict)

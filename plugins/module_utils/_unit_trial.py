@@ -111,7 +111,6 @@ class Trial:
             results = list(pool.map(self._run_check, asked))
         for item, ran in zip(asked, results):
             if ran.rc == 0:
-                work.report.checked[item.instance] = item.config_hash
                 continue
             lines = [redact(line, item.secrets) for line in ran.lines]
             if ran.rc >= 124:  # not the program's own word: Docker's, the shell's, or a signal's
@@ -142,7 +141,7 @@ class Trial:
     def _wants_check(self, item: Wanted, work: Work) -> bool:
         if item.check is None or work.actions[item.instance] not in (START, RESTART, HELD):
             return False
-        if self._settings.checked.get(item.instance) == item.config_hash:
+        if self._settings.is_checked(item):
             return False
         serving = work.serving(item)
         if work.is_known(item) and (serving is None or serving.config_hash == item.config_hash):

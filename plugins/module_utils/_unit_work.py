@@ -41,9 +41,12 @@ class Settings:
     check_timeout: float = 300.0
     check_mode: bool = False
     later: frozenset[str] = frozenset()  # instances that stay as they run, for a call that follows
-    checked: Mapping[str, str] = field(default_factory=dict)  # by instance the config hash that a call before this one had its image read
+    checked: Mapping[str, str] = field(default_factory=dict)  # what a call before this one has fetched and tried, by its config hash
     proof: Proof | None = None  # how what is replaced is measured before; not at all without it
     boots_proved: bool = False  # whether a host that goes down before a change has proved itself comes up with what served before
+
+    def is_checked(self, item: Wanted) -> bool:
+        return self.checked.get(item.instance) == item.config_hash
 
 
 @dataclass

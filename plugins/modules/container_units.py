@@ -332,7 +332,7 @@ options:
     version_added: 0.9.0
   checked:
     description:
-      - RV(checked) of a call just before this one, whose O(later) left these instances to it. An image reads the same configuration once.
+      - RV(checked) of a call just before this one, whose O(later) left these instances to it. Nothing is fetched, read or tried twice.
     type: dict
     default: {}
     version_added: 0.9.0
@@ -474,7 +474,7 @@ joined:
   elements: list
   sample: [["vllm/chat", "vllm/embedding"]]
 checked:
-  description: What an image has read and not refused, for O(checked) of a call that follows.
+  description: Of O(later), what has been fetched, read by its image and tried by Docker, for O(checked) of the call that follows.
   returned: always
   type: dict
   sample: {"vllm/chat": "0123456789abcdef"}

@@ -896,8 +896,10 @@ def test_what_is_left_for_a_later_call_is_checked_before_it_and_once(tmp_path: P
     changed = [instance(check=CHECK, command=["new"])]
     ahead = reconcile(tmp_path, host, changed, later=frozenset({"vllm/chat"}))
     assert (ahead.checked, len(host.read)) == ({"vllm/chat": want(changed[0]).config_hash}, 1)
+    host.calls.clear()
     assert reconcile(tmp_path, host, changed, checked=ahead.checked).restarted == ["vllm/chat"]
     assert len(host.read) == 1
+    assert not any("vllm-chat-trial" in call for call in host.calls)
     # Another configuration than the one that was read.
     reconcile(tmp_path, host, [instance(check=CHECK, command=["newer"])], checked=ahead.checked)
     assert len(host.read) == 2
