@@ -90,6 +90,7 @@ class HardwareKeys(Keys):
     networks = raw(ANYTHING)
     rdma = boolean(False)
     roles = raw(ANYTHING)
+    units = raw(ANYTHING)
 
 
 def check_declared(declared: Any, report: Report) -> dict[str, Any] | None:
