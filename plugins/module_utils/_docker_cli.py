@@ -143,7 +143,7 @@ def download_argv(spec: Spec, env_file: str) -> list[str]:
 
 
 class Docker:
-    """The Docker command line. Only this class knows its words; what a method does not say, its result has."""
+    """The Docker command line. Only this class knows its words. What a command answered is returned, also where it failed."""
 
     def __init__(self, program: str = "docker", run: Run = run_command) -> None:
         self.program = program
