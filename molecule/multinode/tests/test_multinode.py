@@ -88,6 +88,15 @@ def freeze(host: str) -> object:
     return sh(host, f"kill -STOP {pids(host)}")
 
 
+def stop_for(seconds: float) -> object:
+    """As a prefill that takes so long: nothing answers, and no counter moves."""
+    found = {host: pids(host) for host in (ONE, TWO)}
+    for host, numbers in found.items():
+        sh(host, f"kill -STOP {numbers}")
+    time.sleep(seconds)
+    return [sh(host, f"kill -CONT {numbers}") for host, numbers in found.items()]
+
+
 def link_down(host: str, seconds: float) -> object:
     interface = sh(host, f"ip -o -4 addr show to {CLUSTER[host]}").split()[1]
     sh(host, f"ip link set {interface} down")
@@ -122,6 +131,7 @@ FAULTS = {
     "a process of rank 1 killed": Fault(lambda: kill_process(TWO)),
     "rank 0 frozen": Fault(lambda: freeze(ONE)),
     "rank 1 frozen": Fault(lambda: freeze(TWO)),
+    "nothing moves for 60 s": Fault(lambda: stop_for(60), same=True),
     "link cut for 60 s, at the other end": Fault(lambda: link_down(ONE, 60), same=True),
     "host of rank 0 off and on": Fault(lambda: reboot(ONE)),
     "both off, and on: one, two": Fault(lambda: reboot(ONE, TWO), both=True),

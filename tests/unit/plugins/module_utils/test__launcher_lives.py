@@ -30,6 +30,7 @@ from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_end
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._launcher_events import Reload
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._node import FileLock, Instance, is_locked, write_atomically
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._probe import Observation
+from ansible_collections.llmops.gpu_inference.plugins.plugin_utils._plan.defaults import WATCHDOG
 
 LOADING = "INFO 11-20 10:38:21 [gpu_model_runner.py:2844] Starting to load model /srv/models/x..."
 
@@ -390,6 +391,21 @@ def test_a_hung_engine_is_started_anew(node: VirtualNode) -> None:
     assert node.state()["message"].startswith("hung: no sign of life for 90 s although the container runs (timeout: no answer)")
     assert 200 < node.passed < 350
     assert node.docker.containers() == []
+
+
+def test_a_long_prefill_is_no_hang(node: VirtualNode) -> None:
+    """A minute in which nothing answers and no counter moves, as vLLM's do only when a step has ended."""
+    node.instance(watchdog=WATCHDOG)
+
+    def busy() -> None:
+        node.answer = lambda *_asked: SILENT
+
+    def done() -> None:
+        node.answer = lambda *_asked: GOOD
+
+    node.when("ready", node.after(200, busy), node.after(60, done), node.after(300, node.signal))
+    assert node.run() == EXIT_STOPPED
+    assert "hung" not in node.said()
 
 
 def test_an_engine_that_works_on_is_not_hung(node: VirtualNode, monkeypatch: pytest.MonkeyPatch) -> None:
