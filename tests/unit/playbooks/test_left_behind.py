@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,12 @@ HOSTS: dict[str, tuple[list[str], list[str], list[str]]] = {
 }
 
 
-def test_hosts_lose_what_they_ran_in_groups_that_they_have_left(tmp_path: Path) -> None:
+#: What hosts record that serve, by their groups.
+SERVES = {"inference_nodes": "__site_engines_serve", "gateways": "__site_gateway_serves", "inference_clients": "__site_clients_served"}
+
+
+def left_behind(tmp_path: Path, *failed: str) -> tuple[dict[str, list[Any]], str]:
+    """What is removed of each host, and all that was told, in a run in which hosts failed."""
     plays = yaml.safe_load((ROOT / "playbooks/site.yml").read_text())
     (play,) = [one for one in plays if one["name"].startswith("Remove what hosts have left")]
     tasks = yaml.safe_load((ROOT / "playbooks/tasks/left_behind.yml").read_text())
@@ -46,7 +52,8 @@ def test_hosts_lose_what_they_ran_in_groups_that_they_have_left(tmp_path: Path) 
     for name, (groups, units, roles) in HOSTS.items():
         facts = {"units": units, "roles": roles}
         for group in groups:
-            children.setdefault(group, {"hosts": {}})["hosts"][name] = {**here, "__this_run_facts": facts}
+            served = {} if name in failed else {SERVES[group]: True}
+            children.setdefault(group, {"hosts": {}})["hosts"][name] = {**here, "__this_run_facts": facts, **served}
     (tmp_path / "hosts.yml").write_text(yaml.safe_dump({"all": {"children": children}}))
     done = playbook(tmp_path, "play.yml", "-i", "hosts.yml", ANSIBLE_STDOUT_CALLBACK="ansible.posix.json")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -56,9 +63,26 @@ def test_hosts_lose_what_they_ran_in_groups_that_they_have_left(tmp_path: Path) 
             for one in result.get("results", [result]):
                 if isinstance(one.get("msg"), dict):
                     removed.setdefault(host, []).append(one["msg"].get("kinds") or one["msg"]["name"])
+    return removed, done.stdout
+
+
+def test_hosts_lose_what_they_ran_in_groups_that_they_have_left(tmp_path: Path) -> None:
+    removed, told = left_behind(tmp_path)
+    assert "stays as it is" not in told
     assert removed == {
         "no-gateway-now": [["litellm"]],
         "no-node-now": [["ollama", "vllm"], "llmops.gpu_inference.node_proxy"],
         "no-client-now": [["crawl4ai"], "llmops.gpu_inference.clients"],
         "proxy-alone": ["llmops.gpu_inference.node_proxy"],
     }
+
+
+def test_nothing_goes_that_nobody_has_taken_over(tmp_path: Path) -> None:
+    """Of two gateways one has failed, or was left out by --limit: the old one may be the only one that serves its clients."""
+    removed, told = left_behind(tmp_path, "no-node-now")
+    assert sorted(removed) == ["no-client-now", "no-node-now", "proxy-alone"]
+    assert "litellm of a group that this host has left stays as it is: in this run no-node-now did not take over" in told
+    shutil.rmtree(tmp_path / "tasks")
+    removed, told = left_behind(tmp_path, "never-more")
+    assert sorted(removed) == ["no-client-now", "no-gateway-now"]
+    assert "ollama, vllm of a group that this host has left stays as it is: in this run never-more did not take over" in told
