@@ -260,8 +260,8 @@ class Reconciler:
             self._trial.ask_docker(work, risked, staged)
             self._swap.handover.prepare(work, staged)
             work.hold_back()
-            later = [item for item in work.with_action(HELD) if item.instance in self.settings.later]
-            work.report.checked = {item.instance: item.config_hash for item in later}
+            # Only what all of it was asked of: what starts anew may be to replace what leaves, which only the later call knows.
+            work.report.checked = {item.instance: item.config_hash for item in risked if work.actions[item.instance] == HELD}
         finally:
             left = {instance for instance, action in work.actions.items() if action in (REFUSED, HELD)}
             for instance in left & set(staged):

@@ -905,6 +905,17 @@ def test_what_is_left_for_a_later_call_is_checked_before_it_and_once(tmp_path: P
     assert len(host.read) == 2
 
 
+def test_what_comes_for_what_leaves_is_tried_by_the_call_that_knows_of_it(tmp_path: Path, host: Host) -> None:
+    """A service that was renamed, beside one that changes: the call ahead does not see what leaves."""
+    serving(tmp_path, host, "old", "other")
+    changed = [instance(name="new", image="none:1"), instance(name="other", command=["new"], locks=["GPU-other"])]
+    ahead = reconcile(tmp_path, host, changed, later=frozenset({"vllm/new", "vllm/other"}), purge=False)
+    assert list(ahead.checked) == ["vllm/other"]
+    report = reconcile(tmp_path, host, changed, checked=ahead.checked)
+    assert "cannot pull none:1" in report.failures[0]
+    assert (report.removed, report.started) == ([], [])
+
+
 def test_what_an_image_refuses_is_refused_before_the_later_call(tmp_path: Path, host: Host) -> None:
     serving(tmp_path, host, "chat")
     host.checks["no-such-flag: 1\n"] = Ran(2, "", "vllm: error: unrecognized arguments: --no-such-flag\n")
