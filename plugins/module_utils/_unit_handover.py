@@ -214,8 +214,11 @@ class Handover:
     def _leave(self, item: Wanted, old: Container, work: Work) -> None:
         port, before = predecessors(item.container)
         seconds = item.stop_timeout
-        found = self._docker.find(before)
-        stays = found is None
+        try:
+            stays = self._docker.find(before) is None
+        except DockerDown as down:  # the next run tells it
+            work.report.warnings.append(f"{item.instance}: what it replaced was not told to leave, since Docker does not answer: {down}")
+            return
         try:
             handover.ask(old.pid, item.handover_socket, f"{'hold' if stays else 'leave'} {seconds:.0f}")
         except handover.HandoverError as error:

@@ -332,6 +332,18 @@ def test_what_goes_wrong_on_the_way_ends_in_a_restart(serving: Host, how: dict[s
     assert NEXT not in serving.containers
 
 
+def test_an_old_one_that_is_not_told_to_leave_is_told_of(serving: Host) -> None:
+    """The new one has the port by then, so nothing restarts for it."""
+    serving.silent_about = BEFORE
+    report = reconcile(serving, changed(serving))
+    (warning,) = report.warnings
+    assert "was not told to leave, since Docker does not answer: no answer within 60 s" in warning
+    assert (report.failures, "stop" in serving.systemd, set(serving.containers)) == ([], False, {NAME, PORT})
+    serving.silent_about = ""
+    assert not reconcile(serving, changed(serving)).changed
+    assert serving.told[-1] == f"{serving.pid(PORT)} hold 60"
+
+
 def test_what_a_run_that_was_killed_left_goes(serving: Host) -> None:
     """One that nobody looks after, one that was to be removed, and one that was never told to leave."""
     reconcile(serving, changed(serving))
