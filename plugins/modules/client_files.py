@@ -259,13 +259,17 @@ class Writer:
         return True
 
     def remember(self, present: str | None, records: dict[str, Record]) -> None:
-        text = dump_manifest(records)
-        if text == present or (present is None and not records):
+        text = dump_manifest(records) if records else None
+        if text == present:
             return
         self.manifest_changed = True
-        if not self.check_mode:
-            self.make_folder(os.path.dirname(self.manifest), 0o700, None, None)
-            self.replace(self.manifest, text, 0o600, None, None)
+        if self.check_mode:
+            return
+        if text is None:
+            os.unlink(self.manifest)
+            return
+        self.make_folder(os.path.dirname(self.manifest), 0o700, None, None)
+        self.replace(self.manifest, text, 0o600, None, None)
 
     def replace(self, path: str, text: str, mode: int, uid: int | None, gid: int | None, like: str = "") -> None:
         """Write beside the place, check, rename. The temporary file is born 0600 in a folder that only its owner may write."""

@@ -104,6 +104,7 @@ def test_writes_then_changes_nothing_then_removes(run: Run, tmp_path: Path) -> N
     third = run()
     assert third["removed"] == [str(path)]
     assert not path.exists()
+    assert not (tmp_path / "state/clients.json").exists()
     assert not run()["changed"]
 
 
