@@ -110,8 +110,7 @@ real-engines: bed
 bed: env-dev programs
 	$(BED) up
 
-load: env-dev programs ## The whole load on a real gateway: large bodies, a thousand streams, slow clients
-	$(BED) up
+load: bed ## The whole load on a real gateway: large bodies, a thousand streams, slow clients
 	python -m pytest tests/real/test_gateway_under_load.py -m load
 
 build/clients/.libraries: tests/clients/requirements.txt | $(VENV)/.python

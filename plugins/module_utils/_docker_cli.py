@@ -29,10 +29,6 @@ except ImportError:  # on the node the files lie side by side
     from _node import LABEL, OWNER, predecessors  # type: ignore[import-not-found,no-redef]
 
 
-#: What the daemon says of itself, as JSON.
-INFO = ("info", "--format", "{{json .}}")
-
-
 class DockerDown(Exception):  # noqa: N818 - an event, not an error
     """The Docker daemon does not answer."""
 

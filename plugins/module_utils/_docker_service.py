@@ -16,7 +16,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.llmops.gpu_inference.plugins.module_utils import _systemd
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import INFO, Docker
+from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import Docker
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._dockerd_flags import unit_flags
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import TIMED_OUT, Ran, Run
 
@@ -121,7 +121,7 @@ class DockerService:
 
     def info(self) -> dict[str, t.Any]:
         """What the daemon says of itself; empty without a daemon or without a client."""
-        answer = Docker(run=self._run).call(*INFO, timeout=min(_ASK, self._limit))
+        answer = Docker(run=self._run).call("info", "--format", "{{json .}}", timeout=min(_ASK, self._limit))
         if answer.rc == TIMED_OUT:
             raise NoAnswerError
         return parse_info(answer.out)

@@ -16,7 +16,6 @@ import typing as t
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ansible_collections.llmops.gpu_inference.plugins.module_utils._docker_cli import INFO
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._facts_nvidia import QUERY_FIELDS, Answer
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_commands import TIMED_OUT
 from ansible_collections.llmops.gpu_inference.plugins.module_utils._host_system import package_manager
@@ -121,7 +120,7 @@ def observe(run: Run, root: str = "/", architecture: str = "", kernel: str = "")
         smi_query_fields=fields,
         smi_list=ask([smi, "-L"]) if smi else Answer(),
         smi_xml=ask([smi, "-q", "-x"]) if smi else Answer(),
-        docker_info=run(["docker", *INFO]),
+        docker_info=run(["docker", "info", "--format", "{{json .}}"]),
         docker_version=run(["docker", "version", "--format", "{{json .}}"]),
         toolkit_package=_package_version(run, "nvidia-container-toolkit"),
         toolkit_cli=run(["nvidia-ctk", "--version"]),
